@@ -1,0 +1,57 @@
+# The commands of this project; `make` alone lists them.
+PYTHON ?= python3
+COLOR ?= yellow
+YEAR ?= 2021
+MONTHS ?= 1
+
+BIN := .venv/bin
+UV := $(BIN)/uv
+export UV_COMPILE_BYTECODE := 1
+export UV_LINK_MODE := copy
+export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
+export DO_NOT_TRACK ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo run test check fix pins bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+install: .venv/installed  ## make the environment in .venv
+
+.venv/installed: docker-requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "error: Python 3.11 or newer is needed, not " + sys.version.split()[0] + "; try: make PYTHON=python3.12 install")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv==0.13.8
+	$(UV) pip install --quiet --python $(BIN)/python --editable . --group dev
+	@touch $@
+
+demo: install  ## months from a mirror of the TLC's site into a lake and a warehouse
+	@$(BIN)/python -m mirror demo data/demo
+
+run: install  ## months from the TLC's own site: make run COLOR=green YEAR=2021 MONTHS=1,2
+	$(BIN)/python flows/etl_web_to_bq.py --color $(COLOR) --year $(YEAR) --months $(MONTHS)
+
+test: install  ## everything is tested
+	$(BIN)/python -m pytest
+
+check: install  ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: install  ## mend what lint and formatting can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+pins: install  ## renew docker-requirements.txt from requirements.in
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header \
+	  --output-file docker-requirements.txt requirements.in
+
+bench: install  ## the figures of the README
+	$(BIN)/python -m bench
+
+clean:  ## remove the environment, caches and the demo's files; downloads and data stay
+	rm -rf .venv data/demo .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

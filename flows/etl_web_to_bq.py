@@ -1,0 +1,40 @@
+"""web -> parquet -> the lake -> the warehouse: months of trips in one run."""
+
+from functools import partial
+
+from prefect import flow
+
+from etl_gcs_to_bq import load_month
+from etl_web_to_gcs import etl_web_to_gcs
+from nyc_taxi.colors import Color
+from nyc_taxi.months import TripMonth, trip_months
+from nyc_taxi.reports import MonthReport, publish
+from nyc_taxi.running import Months, Year, command, each_month
+
+
+def web_to_bq(trips: TripMonth, keep_missing: bool) -> MonthReport:
+    report = etl_web_to_gcs(trips.color, trips.year, trips.month)
+    load_month(trips, keep_missing)
+    return report
+
+
+@flow(name="etl-web-to-bq", flow_run_name="{color} {year} {months}")
+def etl_web_to_bq(
+    months: Months = [1], year: Year = 2021, color: Color = "yellow", keep_missing: bool = False
+) -> int:
+    """Take months of trips from the TLC's site through the lake into the warehouse.
+
+    Args:
+        keep_missing: Keep unknown passenger counts null instead of making them 0.
+    """
+    reports = each_month(
+        partial(web_to_bq, keep_missing=keep_missing), trip_months(color, year, months)
+    )
+    publish(reports, key=f"{color}-{year}")
+    rows = sum(report.rows for report in reports)
+    print(f"total rows: {rows}")
+    return rows
+
+
+if __name__ == "__main__":
+    command(etl_web_to_bq)

@@ -1,0 +1,35 @@
+"""web -> parquet -> the lake (GCS; a folder without a cloud), one month of trips."""
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from etl_web_to_local import clean, fetch, write_local
+from nyc_taxi.colors import Color
+from nyc_taxi.lakes import open_lake
+from nyc_taxi.months import TripMonth
+from nyc_taxi.reports import MonthReport
+from nyc_taxi.running import RETRIES, Month, Year, command
+from nyc_taxi.settings import settings
+
+
+@task(cache_policy=NO_CACHE, **RETRIES)
+def write_gcs(report: MonthReport) -> str:
+    """Put the month into the lake at NYC_TAXI_LAKE."""
+    address = open_lake(settings().lake).put(report.path, report.trips.key)
+    get_run_logger().info("%s is in the lake: %s", report.trips, address)
+    return address
+
+
+@flow(name="etl-web-to-gcs", flow_run_name="{color} {year}-{month:02}")
+def etl_web_to_gcs(color: Color = "yellow", year: Year = 2021, month: Month = 1) -> MonthReport:
+    """Fetch a month of trips, clean it and put it into the lake as Parquet."""
+    trips = TripMonth(color, year, month)
+    raw = fetch(trips)
+    plan = clean(trips, raw)
+    report = write_local(plan)
+    write_gcs(report)
+    return report
+
+
+if __name__ == "__main__":
+    command(etl_web_to_gcs)

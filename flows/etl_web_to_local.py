@@ -1,0 +1,55 @@
+"""web -> parquet: one month of trips from the TLC's site to a clean file on this machine."""
+
+from pathlib import Path
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from nyc_taxi.colors import Color
+from nyc_taxi.conform import Plan, conform
+from nyc_taxi.months import TripMonth
+from nyc_taxi.reports import MonthReport, publish
+from nyc_taxi.running import RETRIES, Month, Year, command
+from nyc_taxi.settings import settings
+from nyc_taxi.web import fetch_month
+
+
+@task(cache_policy=NO_CACHE, **RETRIES)
+def fetch(trips: TripMonth) -> Path:
+    """Download the month, unless what lies here is still what the site has."""
+    config = settings()
+    return fetch_month(trips, config.source_url, config.data_dir / "raw", config.timeout)
+
+
+@task(cache_policy=NO_CACHE)
+def clean(trips: TripMonth, raw: Path) -> Plan:
+    """Match the file's columns with the schema of its colour; rows flow in the next step."""
+    plan = conform(trips, raw)
+    log = get_run_logger()
+    for note in plan.notes:
+        log.info("%s: %s", trips, note)
+    return plan
+
+
+@task(cache_policy=NO_CACHE)
+def write_local(plan: Plan) -> MonthReport:
+    """Write the month as Parquet, whole or not at all."""
+    report = plan.write(settings().data_dir / plan.trips.color / f"{plan.trips.stem}.parquet")
+    publish([report], key=str(plan.trips).replace(" ", "-"))
+    get_run_logger().info(str(report))
+    return report
+
+
+@flow(name="etl-web-to-local", flow_run_name="{color} {year}-{month:02}")
+def etl_web_to_local(color: Color = "yellow", year: Year = 2021, month: Month = 1) -> Path:
+    """Fetch a month of trips, clean it and write it as Parquet on this machine."""
+    trips = TripMonth(color, year, month)
+    raw = fetch(trips)
+    plan = clean(trips, raw)
+    report = write_local(plan)
+    print(plan.preview(), f"rows: {report.rows}", sep="\n")
+    return report.path
+
+
+if __name__ == "__main__":
+    command(etl_web_to_local)

@@ -1,0 +1,30 @@
+"""DuckDB as the engine that moves rows, within the memory that the settings give it."""
+
+from __future__ import annotations
+
+import duckdb
+
+from nyc_taxi.settings import settings
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: object) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def open_duckdb(path: str = ":memory:", threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """What does not fit in memory goes to the data folder.
+
+    One thread keeps the rows in the file's order; more do not.
+    """
+    config = settings()
+    db = duckdb.connect(path)
+    db.execute(f"SET memory_limit = {literal(config.memory)}")
+    db.execute(f"SET temp_directory = {literal(config.data_dir / 'tmp')}")
+    db.execute("SET preserve_insertion_order = false")
+    if threads:
+        db.execute(f"SET threads = {threads}")
+    return db

@@ -1,0 +1,70 @@
+"""A file appears whole or not at all, and one run at a time writes it."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from nyc_taxi.errors import Busy, CannotWrite
+from nyc_taxi.settings import settings
+
+
+@contextmanager
+def only_writer(target: Path) -> Iterator[None]:
+    """Hold `target` against other runs, on this machine, until the block ends."""
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=settings().wait)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise Busy(
+                f"another run has been writing {target} for {lock.timeout:.0f} s; wait for it, "
+                "or stop it and run this again"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A path to write; what it holds when the block ends becomes `target` in one step.
+
+    A run killed half-way leaves `target` as it was, and a `.part` that the next run overwrites.
+    """
+    with only_writer(target):
+        part = target.with_name(f"{target.name}.part")
+        try:
+            with writing(target):
+                yield part
+                part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn what the disk says (full, read-only, not a folder) into one line."""
+    try:
+        yield
+    except OSError as problem:
+        raise CannotWrite(_sentence(target, problem.strerror or str(problem))) from problem
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as problem:
+        known = (os.strerror(code) for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT))
+        reason = next((text for text in known if text in str(problem)), None)
+        if reason is None:
+            raise
+        raise CannotWrite(_sentence(target, reason)) from problem
+
+
+def _sentence(target: Path, reason: str) -> str:
+    return (
+        f"cannot write {target}: {reason}; make room or allow it there, or choose "
+        "another folder (NYC_TAXI_DATA_DIR, NYC_TAXI_LAKE, NYC_TAXI_WAREHOUSE)"
+    )

@@ -1,0 +1,29 @@
+"""A lake in a folder, for who has no cloud."""
+
+import shutil
+from pathlib import Path
+
+from nyc_taxi.errors import StoreError
+from nyc_taxi.files import replacing
+from nyc_taxi.settings import from_root
+
+
+class LocalLake:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, file: Path, key: str) -> str:
+        target = self.folder / key
+        with replacing(target) as part:
+            shutil.copyfile(file, part)
+        return str(target)
+
+    def get(self, key: str) -> Path:
+        path = self.folder / key
+        if not path.is_file():
+            raise StoreError(f"the lake {self.folder} has no {key}; run etl_web_to_gcs.py for it")
+        return path
+
+
+def open_place(place: str) -> LocalLake:
+    return LocalLake(from_root(place))

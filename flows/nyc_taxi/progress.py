@@ -1,0 +1,79 @@
+"""Progress bars in the terminal, one line for each thing under way, none where nobody looks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import duckdb
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+_lock = threading.Lock()
+_shared: Progress | None = None
+_users = 0
+
+
+@contextmanager
+def bar(name: str, total: int | None, unit: str = "%") -> Iterator[Callable[[float], None]]:
+    """A bar; call what is yielded with the amount done since the last call.
+
+    Months that run side by side share one display.
+    """
+    global _shared, _users
+    with _lock:
+        if _shared is None:
+            console = Console(stderr=True)
+            _shared = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TimeElapsedColumn(),
+                console=console,
+                transient=True,
+                disable=not console.is_terminal,
+            )
+            _shared.start()
+        _users += 1
+        progress = _shared
+    task = progress.add_task(name, total=total)
+    try:
+        yield lambda amount: progress.advance(task, amount)
+    finally:
+        progress.remove_task(task)
+        with _lock:
+            _users -= 1
+            if not _users:
+                progress.stop()
+                _shared = None
+
+
+@contextmanager
+def watching(db: duckdb.DuckDBPyConnection, name: str) -> Iterator[None]:
+    """A bar for the statement that `db` runs in the block, from DuckDB's own count."""
+    db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+    ended = threading.Event()
+
+    def look() -> None:
+        shown = 0.0
+        while not ended.wait(0.2):
+            now = db.query_progress()
+            if now > shown:
+                advance(now - shown)
+                shown = now
+
+    with bar(name, 100) as advance:
+        watcher = threading.Thread(target=look, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()

@@ -1,0 +1,67 @@
+"""What was found in a month, for the log, the terminal and the Prefect UI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+from prefect.artifacts import create_table_artifact
+
+from nyc_taxi.months import TripMonth
+
+
+@dataclass(frozen=True)
+class MonthReport:
+    trips: TripMonth
+    path: Path
+    rows: int
+    size: int
+    """Bytes of the conformed file."""
+    seconds: float
+    found: dict[str, int | str] = field(default_factory=dict)
+    """What a user of the data should know: a description and how many trips it is true of."""
+
+    def __str__(self) -> str:
+        found = ", ".join(f"{what} {count}" for what, count in self.found.items() if count)
+        return (
+            f"{self.trips}: {self.rows:,} rows, {self.size / 1e6:.1f} MB in {self.seconds:.1f} s"
+            f" ({found or 'nothing odd found'})"
+        )
+
+    def row(self) -> dict[str, int | float | str]:
+        return {
+            "month": str(self.trips),
+            "rows": self.rows,
+            "bytes": self.size,
+            "seconds": round(self.seconds, 2),
+            **self.found,
+        }
+
+
+def find_dirt(db: duckdb.DuckDBPyConnection, trips: TripMonth, parquet: Path) -> dict[str, int]:
+    """Count what the TLC's files are known to hold; all of it is kept in the data."""
+    service = trips.service
+    month = f"DATE '{trips.first_day}' AND {service.pickup} < DATE '{trips.next_first_day}'"
+    zone = service.pickup_zone
+    tests = {
+        "missing passengers": "passenger_count IS NULL",
+        "pickups outside the month": f"NOT ({service.pickup} >= {month})",
+        "dropoff before pickup": f"{service.dropoff} < {service.pickup}",
+        "negative totals": f"{service.total} < 0",
+        # 264 and 265 are the TLC's "unknown" and "outside of NYC".
+        "unknown zones": f"{zone} IS NULL OR {zone} NOT BETWEEN 1 AND 263",
+    }
+    if not service.column("passenger_count"):
+        del tests["missing passengers"]
+    if not service.total:
+        del tests["negative totals"]
+    counts = ", ".join(f"count(*) FILTER ({test})" for test in tests.values())
+    row = db.execute(f"SELECT {counts} FROM read_parquet('{parquet}')").fetchone() or ()
+    return dict(zip(tests, row, strict=True))
+
+
+def publish(reports: Iterable[MonthReport], key: str) -> None:
+    """Show months in the Prefect UI: a table with one row each."""
+    create_table_artifact([report.row() for report in reports], key=key)

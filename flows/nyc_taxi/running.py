@@ -1,0 +1,96 @@
+"""How the scripts run: from the command line, again after a failure, several months at once."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Annotated, Any, TypeVar
+
+import cyclopts
+from prefect import Flow, State
+from prefect.exceptions import ParameterTypeError
+from prefect.tasks import exponential_backoff
+from pydantic import Field
+
+from nyc_taxi.errors import MonthsFailed, NycTaxiError
+from nyc_taxi.months import TripMonth, parse_months
+from nyc_taxi.settings import settings
+
+T = TypeVar("T")
+
+
+def _can_pass(task: Any, run: Any, state: State[Any]) -> bool:
+    problem = state.result(raise_on_failure=False)
+    return isinstance(problem, NycTaxiError) and problem.can_pass
+
+
+RETRIES: dict[str, Any] = {
+    "retries": 4,
+    "retry_delay_seconds": exponential_backoff(backoff_factor=1),
+    "retry_jitter_factor": 1,
+    "retry_condition_fn": _can_pass,
+}
+"""For a task that meets the network: try again what can pass, after 1, 2, 4 and 8 s or so."""
+
+Year = Annotated[int, Field(description="The year of the files.")]
+Month = Annotated[int, Field(description="The month of the file, 1 to 12.")]
+Months = Annotated[
+    list[int],
+    Field(description="The months of the files, such as [1, 2]."),
+    cyclopts.Parameter(
+        name=["--months", "--month"],
+        n_tokens=1,
+        negative=(),
+        converter=lambda _, tokens: parse_months(tokens[0].value),
+    ),
+]
+
+
+def each_month(step: Callable[[TripMonth], T], months: list[TripMonth]) -> list[T]:
+    """Call `step` for every month, NYC_TAXI_MONTHS_AT_ONCE at a time.
+
+    A month that fails does not stop the others. Raises MonthsFailed, with every failed month and
+    its reason, once all are through.
+    """
+    with ThreadPoolExecutor(settings().months_at_once) as pool:
+        runs = [(trips, pool.submit(copy_context().run, step, trips)) for trips in months]
+    failed = [(trips, run.exception()) for trips, run in runs if run.exception()]
+    if failed:
+        reasons = "; ".join(f"{trips}: {problem}" for trips, problem in failed)
+        raise MonthsFailed(f"{len(failed)} of {len(months)} months failed: {reasons}")
+    return [run.result() for _, run in runs]
+
+
+class _OneLine(logging.Filter):
+    """An error of ours says all there is to say: leave out its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], NycTaxiError):
+            record.msg, record.args = str(record.exc_info[1]), ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
+def command(flow: Flow[..., Any]) -> None:
+    """Run a flow from the command line, with an option for each of its parameters.
+
+    Exits with 1, and one line that says what to do, when the flow or its input fails.
+    """
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_OneLine())
+    app = cyclopts.App(help=flow.description, version_flags=[], result_action="return_value")
+    app.default(flow.fn)
+    try:
+        main, bound, _ = app.parse_args(exit_on_error=False, print_error=False)
+        if main is flow.fn:
+            flow(*bound.args, **bound.kwargs)
+        else:
+            main(*bound.args, **bound.kwargs)
+    except (NycTaxiError, ParameterTypeError, cyclopts.CycloptsError) as problem:
+        line = " ".join(str(problem).split())
+        sys.exit(f"error: {line}")
+    except KeyboardInterrupt:
+        sys.exit("stopped: what was done is kept, run it again to go on")

@@ -1,0 +1,51 @@
+"""Where things come from and go to: the environment first, then `.env`, then these defaults.
+
+Read when a flow runs, never at import, so that a deployment's or a test's environment counts.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from nyc_taxi.errors import BadInput
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The folder that holds `flows/`; relative paths start here, wherever a script was started."""
+
+
+def from_root(path: str | Path) -> Path:
+    return ROOT / Path(path).expanduser()
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="NYC_TAXI_", env_file=ROOT / ".env", env_ignore_empty=True, extra="ignore"
+    )
+
+    source_url: str = "https://d37ci6vzurychx.cloudfront.net/trip-data"
+    """A folder (URL or path) of months, or a template with {color}, {year} and {month:02}."""
+    lake: str = "local:data/lake"
+    warehouse: str = "duckdb:data/warehouse.duckdb"
+    data_dir: Annotated[Path, AfterValidator(from_root)] = Path("data")
+    """Downloads, and files on their way to a lake."""
+    months_at_once: Annotated[int, Field(ge=1)] = 2
+    timeout: Annotated[float, Field(gt=0)] = 30
+    """Seconds without a byte from the network before a try is given up."""
+    wait: Annotated[float, Field(ge=0)] = 300
+    """Seconds to wait for a file or a warehouse that another run holds."""
+    memory: str = "300MB"
+    """What DuckDB may take while it conforms or loads one month; the rest goes to disk."""
+
+
+def settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        name = f"NYC_TAXI_{str(first['loc'][0]).upper()}"
+        raise BadInput(
+            f"{name}={first['input']!r} cannot be used: {first['msg']}; "
+            "see .env.example for what it means"
+        ) from problem

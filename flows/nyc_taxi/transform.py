@@ -1,0 +1,32 @@
+"""The course's transform: missing passenger counts become 0, which the TLC's files never say."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nyc_taxi.engine import literal, open_duckdb, quoted
+from nyc_taxi.months import TripMonth
+
+PASSENGERS = "passenger_count"
+
+
+def passengers_fill(trips: TripMonth) -> dict[str, int]:
+    """The columns whose nulls are replaced, with the value; none where nobody is counted."""
+    return {PASSENGERS: 0} if trips.service.column(PASSENGERS) else {}
+
+
+def filled(fill: Mapping[str, int]) -> str:
+    """A SELECT list: all columns, the nulls of those in `fill` replaced. DuckDB's SQL."""
+    values = (
+        f"coalesce({quoted(name)}, {value}) AS {quoted(name)}" for name, value in fill.items()
+    )
+    return f"* REPLACE ({', '.join(values)})" if fill else "*"
+
+
+def missing(trips: TripMonth, parquet: Path, fill: Mapping[str, int]) -> int:
+    """Trips without a passenger count, once `fill` is applied."""
+    if not passengers_fill(trips):
+        return 0
+    rows = f"SELECT {filled(fill)} FROM read_parquet({literal(parquet)})"
+    with open_duckdb() as db:
+        row = db.execute(f"SELECT count(*) - count({PASSENGERS}) FROM ({rows})").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,135 @@
+"""A warehouse in one DuckDB file, for who has no cloud and no server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from nyc_taxi.colors import RIDES, rides_columns
+from nyc_taxi.engine import literal, open_duckdb, quoted
+from nyc_taxi.errors import Busy, StoreError
+from nyc_taxi.files import writing
+from nyc_taxi.months import TripMonth
+from nyc_taxi.progress import watching
+from nyc_taxi.settings import from_root, settings
+from nyc_taxi.transform import filled
+from nyc_taxi.warehouses import DATASET
+
+_turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+"""DuckDB keeps other processes out of a file; this keeps other threads of this one out."""
+
+
+class DuckDBWarehouse:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def replace_month(self, trips: TripMonth, parquet: Path, fill: Mapping[str, int]) -> int:
+        month = f"DATE '{trips.first_day}'"
+        table = f"{DATASET}.{trips.color}_rides"
+        trip_rows = f"SELECT {month} AS trip_month, {filled(fill)}"
+        source = f"read_parquet({literal(parquet)})"
+        with self._open() as db, writing(self.path), self._transaction(db):
+            expected = db.execute(f"SELECT count(*) FROM {source}").fetchone()
+            db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
+            db.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {trip_rows} FROM {source} LIMIT 0")
+            self._widen(db, table, source)
+            db.execute(f"DELETE FROM {table} WHERE trip_month = {month}")
+            with watching(db, f"{trips} load"):
+                loaded = db.execute(
+                    f"INSERT INTO {table} BY NAME {trip_rows} FROM {source}"
+                ).fetchone()
+            if loaded != expected:
+                raise StoreError(f"{table} took {loaded} of {expected} rows; nothing was changed")
+            self._rides_view(db)
+        return int(loaded[0]) if loaded else 0
+
+    def count(self, trips: TripMonth) -> int:
+        if not self.path.exists():
+            return 0
+        with self._open() as db:
+            if f"{trips.color}_rides" not in self._tables(db):
+                return 0
+            row = db.execute(
+                f"SELECT count(*) FROM {DATASET}.{trips.color}_rides WHERE trip_month = ?",
+                [trips.first_day],
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    @contextmanager
+    def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The file, once no other run holds it; at most `NYC_TAXI_WAIT` seconds from now."""
+        with writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + settings().wait
+        with _turns[self.path]:
+            while True:
+                try:
+                    with writing(self.path):
+                        db = open_duckdb(str(self.path))
+                    break
+                except duckdb.IOException as problem:
+                    if "lock" not in str(problem):
+                        raise StoreError(
+                            f"cannot open {self.path}: {str(problem).splitlines()[0]}; "
+                            "set NYC_TAXI_WAREHOUSE to another file, or move this one away"
+                        ) from problem
+                    if time.monotonic() > deadline:
+                        raise Busy(
+                            f"{self.path} has been held by another program for "
+                            f"{settings().wait:.0f} s; close it and run this again"
+                        ) from problem
+                time.sleep(0.2)
+            with db:
+                yield db
+
+    @contextmanager
+    def _transaction(self, db: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        db.begin()
+        try:
+            yield
+            db.commit()
+        except duckdb.ConversionException as problem:
+            raise StoreError(
+                f"{self.path}: {str(problem).splitlines()[0]}; nothing was changed"
+            ) from problem
+
+    @staticmethod
+    def _tables(db: duckdb.DuckDBPyConnection) -> set[str]:
+        rows = db.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [DATASET]
+        ).fetchall()
+        return {row[0] for row in rows}
+
+    def _widen(self, db: duckdb.DuckDBPyConnection, table: str, source: str) -> None:
+        have = {row[0].lower() for row in db.execute(f"DESCRIBE {table}").fetchall()}
+        if "trip_month" not in have:
+            raise StoreError(
+                f"{table} in {self.path} has no column trip_month, so these flows did not make it; "
+                "rename it, or set NYC_TAXI_WAREHOUSE to another file"
+            )
+        for name, kind, *_ in db.execute(f"DESCRIBE FROM {source}").fetchall():
+            if name.lower() not in have:
+                db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
+
+    def _rides_view(self, db: duckdb.DuckDBPyConnection) -> None:
+        """Yellow and green together, as far as there are tables of them."""
+        tables = self._tables(db)
+        parts = [
+            f"SELECT '{color}' AS color, trip_month, "
+            + ", ".join(f"{quoted(own)} AS {name}" for own, name in rides_columns(color))
+            + f" FROM {DATASET}.{color}_rides"
+            for color in RIDES
+            if f"{color}_rides" in tables
+        ]
+        if parts:
+            db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {' UNION ALL '.join(parts)}")
+
+
+def open_place(place: str) -> DuckDBWarehouse:
+    return DuckDBWarehouse(from_root(place))

@@ -1,0 +1,315 @@
+"""From the TLC's site, a mirror of it or a folder, to a raw file that can be trusted.
+
+A file counts once its length, its first and last bytes and its footer (Parquet) or its checksum
+(gzip) are right. Until then it is a `.part`, which the next try goes on from.
+"""
+
+import json
+import socket
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import duckdb
+import httpx
+
+from nyc_taxi.errors import BadInput, Damaged, Interrupted, NotPublished, Refused, SourceError
+from nyc_taxi.files import only_writer, writing
+from nyc_taxi.months import TripMonth
+from nyc_taxi.progress import bar
+from nyc_taxi.settings import from_root
+
+FORMATS = (".parquet", ".csv.gz", ".csv")
+CHUNK = 1 << 20
+
+
+def fetch_month(trips: TripMonth, source: str, folder: Path, timeout: float = 30) -> Path:
+    """The raw file of a month: downloaded under `folder`, or where it lies in a local source.
+
+    Raises Interrupted when another try may do better, other SourceErrors when none will.
+    """
+    location = locate(trips, source)
+    if isinstance(location, Path):
+        verify(location)
+        return location
+    target = folder / trips.color / location.rpartition("/")[2]
+    with only_writer(target):
+        return _Download(trips, location, target, timeout).run()
+
+
+def locate(trips: TripMonth, source: str) -> str | Path:
+    """The URL or the path of a month's file in a source (see Settings.source_url)."""
+    try:
+        place = source.format(color=trips.color, year=trips.year, month=trips.month)
+    except (KeyError, IndexError, ValueError) as problem:
+        raise BadInput(
+            f"NYC_TAXI_SOURCE_URL={source!r} is no template: it may hold "
+            "{color}, {year} and {month:02}"
+        ) from problem
+    scheme, separator, _ = place.partition("://")
+    if not separator:
+        return _in_folder(trips, from_root(place))
+    if scheme == "file":
+        return _in_folder(trips, Path(url2pathname(urlsplit(place).path)))
+    if scheme not in ("http", "https") or not urlsplit(place).hostname:
+        raise BadInput(
+            f"NYC_TAXI_SOURCE_URL={source!r} cannot be fetched: give an http(s) URL or a folder"
+        )
+    if place == source:
+        place = f"{source.rstrip('/')}/{trips.stem}.parquet"
+    if not place.endswith(FORMATS):
+        raise BadInput(
+            f"NYC_TAXI_SOURCE_URL={source!r} ends in no known format: use {', '.join(FORMATS)}"
+        )
+    return place
+
+
+def _in_folder(trips: TripMonth, place: Path) -> Path:
+    candidates = [place / f"{trips.stem}{ending}" for ending in FORMATS]
+    if place.name.endswith(FORMATS):
+        candidates = [place]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise NotPublished(f"no file of {trips}: looked for {', '.join(map(str, candidates))}")
+
+
+def rows_in_footer(parquet: Path | str) -> int:
+    """The number of rows a Parquet file says it holds."""
+    with duckdb.connect() as db:
+        row = db.execute("SELECT num_rows FROM parquet_file_metadata(?)", [str(parquet)]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def verify(path: Path, name: str | None = None) -> None:
+    """Raise Damaged unless the file is complete and of the format that its name tells."""
+    name = name or path.name
+    with path.open("rb") as file:
+        start = file.read(4)
+        file.seek(max(0, path.stat().st_size - 4))
+        end = file.read()
+    page = f"it begins with {start!r}" + (", as a web page does" if start[:1] == b"<" else "")
+    again = f"nothing was kept of it; look at what the source serves for {name}"
+    if name.endswith(".parquet"):
+        if start != b"PAR1":
+            raise Damaged(f"{name} is no Parquet file: {page}; {again}")
+        if end != b"PAR1":
+            raise Damaged(
+                f"{name} is cut off: a Parquet file ends in b'PAR1', not {end!r}; {again}"
+            )
+        try:
+            rows_in_footer(path)
+        except duckdb.Error as problem:
+            raise Damaged(f"{name} has an unreadable Parquet footer; {again}") from problem
+    elif name.endswith(".gz"):
+        if start[:2] != b"\x1f\x8b":
+            raise Damaged(f"{name} is no gzip file: {page}; {again}")
+        try:
+            _check_gzip(path)
+        except (zlib.error, EOFError) as problem:
+            raise Damaged(f"{name} is cut off or damaged ({problem}); {again}") from problem
+    elif not start or start[:1] == b"<":
+        raise Damaged(f"{name} is no CSV file: {page}; {again}")
+
+
+def _check_gzip(path: Path) -> None:
+    with path.open("rb") as file:
+        members = zlib.decompressobj(wbits=31)
+        for chunk in _chunks(file):
+            while chunk:
+                if members.eof:
+                    members = zlib.decompressobj(wbits=31)
+                members.decompress(chunk)
+                chunk = members.unused_data
+    if not members.eof:
+        raise EOFError("no end-of-stream marker")
+
+
+def _chunks(file) -> Iterator[bytes]:  # type: ignore[no-untyped-def]
+    while chunk := file.read(CHUNK):
+        yield chunk
+
+
+@dataclass(frozen=True)
+class _Version:
+    """Which version of a file lies on disk: kept beside it, as `<file>.json`."""
+
+    url: str
+    etag: str | None
+    modified: str | None
+    size: int | None
+
+    @classmethod
+    def of(cls, path: Path) -> "_Version | None":
+        try:
+            return cls(**json.loads(_beside(path).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def keep(self, path: Path) -> None:
+        draft = path.with_name(f"{path.name}.json.part")
+        draft.write_text(json.dumps(asdict(self)))
+        draft.replace(_beside(path))
+
+    @property
+    def validator(self) -> str | None:
+        """What `If-Range` may carry: a strong ETag."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+@dataclass
+class _Download:
+    trips: TripMonth
+    url: str
+    target: Path
+    timeout: float
+
+    def run(self) -> Path:
+        self.part = self.target.with_name(f"{self.target.name}.part")
+        try:
+            with (
+                httpx.Client(timeout=self.timeout, follow_redirects=True) as client,
+                client.stream("GET", self.url, headers=self._conditions()) as response,
+            ):
+                return self._take(response)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as problem:
+            raise Refused(f"cannot fetch {self.url}: {problem}") from problem
+        except httpx.TransportError as problem:
+            raise _unreachable(self.url, problem) from problem
+
+    def _conditions(self) -> dict[str, str]:
+        """Ask only for what is not here yet: nothing, or the rest of a broken-off download."""
+        headers = {"Accept-Encoding": "identity", "User-Agent": "nyc-taxi (Prefect flows)"}
+        have = _Version.of(self.target)
+        if have and have.url == self.url and self._size(self.target) == have.size:
+            if have.etag:
+                headers["If-None-Match"] = have.etag
+            elif have.modified:
+                headers["If-Modified-Since"] = have.modified
+        begun = _Version.of(self.part)
+        if begun and begun.url == self.url and begun.validator and self._size(self.part):
+            headers["Range"] = f"bytes={self._size(self.part)}-"
+            headers["If-Range"] = begun.validator
+        return headers
+
+    @staticmethod
+    def _size(path: Path) -> int | None:
+        return path.stat().st_size if path.is_file() else None
+
+    def _take(self, response: httpx.Response) -> Path:
+        status = response.status_code
+        if status == 304:
+            self._forget_part()
+            return self.target
+        if status == 416:
+            self._forget_part()
+            raise Interrupted(f"{self.url} has changed since the download began; it starts anew")
+        if status not in (200, 206):
+            raise self._no(status, response)
+        done = self._resumed_at(response) if status == 206 else 0
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length else None
+        with writing(self.target):
+            if not done:
+                self._begin(response, total)
+            self._receive(response, done, total)
+            self._publish(total)
+        return self.target
+
+    def _resumed_at(self, response: httpx.Response) -> int:
+        size = self._size(self.part) or 0
+        if not response.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
+            self._forget_part()
+            raise Interrupted(f"{self.url} sent another range than asked for; it starts anew")
+        return size
+
+    def _begin(self, response: httpx.Response, total: int | None) -> None:
+        self._forget_part()
+        headers = response.headers
+        version = _Version(self.url, headers.get("ETag"), headers.get("Last-Modified"), total)
+        self.part.touch()
+        version.keep(self.part)
+
+    def _receive(self, response: httpx.Response, done: int, total: int | None) -> None:
+        with bar(f"{self.trips} download", total, "bytes") as advance, self.part.open("ab") as file:
+            advance(done)
+            for chunk in response.iter_raw(CHUNK):
+                file.write(chunk)
+                advance(len(chunk))
+
+    def _publish(self, total: int | None) -> None:
+        version = _Version.of(self.part)
+        size = self._size(self.part) or 0
+        if total is not None and size != total:
+            raise Interrupted(f"{self.url} broke off after {size:,} of {total:,} bytes")
+        try:
+            verify(self.part, self.target.name)
+        except SourceError:
+            self._forget_part()
+            raise
+        _beside(self.target).unlink(missing_ok=True)
+        self.part.replace(self.target)
+        if version:
+            _Version(version.url, version.etag, version.modified, size).keep(self.target)
+        self._forget_part()
+
+    def _forget_part(self) -> None:
+        _beside(self.part).unlink(missing_ok=True)
+        self.part.unlink(missing_ok=True)
+
+    def _no(self, status: int, response: httpx.Response) -> SourceError:
+        """What a status other than yes means, and what to do about it."""
+        if status in (408, 425, 429) or status >= 500:
+            why = "is throttling us" if status == 429 else "has trouble"
+            return Interrupted(
+                f"the source {why} (HTTP {status} for {self.url}); run this again later, "
+                "or set NYC_TAXI_MONTHS_AT_ONCE=1"
+            )
+        page = response.read()[:4096].decode("utf-8", "replace") if status == 403 else ""
+        if "Request blocked" in page or "too much traffic" in page:
+            return Interrupted(
+                f"the source is throttling us (HTTP 403, 'Request blocked', for {self.url}); "
+                "wait some minutes and run this again, or set NYC_TAXI_MONTHS_AT_ONCE=1"
+            )
+        if status in (404, 410) or (status == 403 and ("AccessDenied" in page or not page)):
+            if date.today() < self.trips.next_first_day + timedelta(days=92):
+                return NotPublished(
+                    f"{self.trips} is not published yet (HTTP {status} for {self.url}); the TLC "
+                    "publishes a month about two months after its end, so choose an earlier one"
+                )
+            return NotPublished(
+                f"the source has no {self.trips} (HTTP {status} for {self.url}); "
+                "check NYC_TAXI_SOURCE_URL"
+            )
+        return Refused(
+            f"the source refuses to serve {self.url} (HTTP {status}); check NYC_TAXI_SOURCE_URL "
+            "and whether a proxy or a firewall stands between"
+        )
+
+
+def _unreachable(url: str, problem: httpx.TransportError) -> SourceError:
+    cause: BaseException | None = problem
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return Refused(
+                f"there is no host {urlsplit(url).hostname!r}; "
+                "check NYC_TAXI_SOURCE_URL and the network"
+            )
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(problem, httpx.TimeoutException):
+        return Interrupted(
+            f"{url} sent nothing for too long; run this again, it goes on from there"
+        )
+    if isinstance(problem, httpx.ConnectError):
+        return Interrupted(
+            f"cannot reach {url} ({problem}); check NYC_TAXI_SOURCE_URL and the network"
+        )
+    return Interrupted(f"{url} broke off ({problem}); run this again, it goes on from there")
