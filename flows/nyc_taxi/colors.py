@@ -201,6 +201,8 @@ SERVICES: dict[Color, Service] = {
             _text("wav_request_flag"),
             _text("wav_match_flag"),
             _amount("cbd_congestion_fee"),
+            # 1 for a shared trip; only the CSVs of 2019 to 2021 carry it.
+            Column("SR_Flag", "BIGINT", optional=True),
         ),
     ),
 }

@@ -9,10 +9,14 @@ from __future__ import annotations
 import csv
 import gzip
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 
 from nyc_taxi.colors import Column, Type
 from nyc_taxi.engine import literal, open_duckdb, quoted
@@ -23,6 +27,7 @@ from nyc_taxi.progress import watching
 from nyc_taxi.reports import MonthReport, find_dirt
 from nyc_taxi.web import rows_in_footer
 
+_RAW = "raw"
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _BROKEN = ("FLOAT", "DOUBLE", "DECIMAL")
 _MOMENTS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
@@ -41,18 +46,14 @@ class Plan:
 
     trips: TripMonth
     raw: Path
-    scan: str
-    select: str
+    sql: str
+    """A query on the view `raw`."""
     columns: tuple[tuple[str, str], ...]
     """(name, DuckDB type) of the result."""
     missing: tuple[str, ...]
     """Declared columns that the file has not: null in the result."""
     undeclared: tuple[str, ...]
     """Columns of the file that nobody declared: kept as they are."""
-
-    @property
-    def sql(self) -> str:
-        return f"SELECT {self.select} FROM {self.scan}"
 
     @property
     def notes(self) -> list[str]:
@@ -68,11 +69,8 @@ class Plan:
 
     def preview(self, rows: int = 3) -> str:
         """The first rows and the columns with their types, to be read by people."""
-        with open_duckdb(threads=1) as db:
-            try:
-                head = db.execute(f"{self.sql} LIMIT {rows}").df()
-            except duckdb.Error as problem:
-                raise _explained(problem, self.raw) from problem
+        with _reading(self.raw, threads=1) as db:
+            head = db.execute(f"{self.sql} LIMIT {rows}").df()
         types = "\n".join(f"{name:24} {kind}" for name, kind in self.columns)
         return f"{head}\n\ncolumns:\n{types}"
 
@@ -83,13 +81,11 @@ class Plan:
         the other core.
         """
         began = time.monotonic()
-        copy = f"COPY ({self.sql}) TO {{}} (FORMAT parquet, COMPRESSION zstd)"
-        with replacing(target) as part, open_duckdb(threads=1) as db:
-            try:
-                with watching(db, f"{self.trips} conform"), writing(target):
-                    done = db.execute(copy.format(literal(part))).fetchone()
-            except duckdb.Error as problem:
-                raise _explained(problem, self.raw) from problem
+        with replacing(target) as part, _reading(self.raw, threads=1) as db:
+            with watching(db, f"{self.trips} conform"), writing(target):
+                done = db.execute(
+                    f"COPY ({self.sql}) TO {literal(part)} (FORMAT parquet, COMPRESSION zstd)"
+                ).fetchone()
             rows = int(done[0]) if done else 0
             self._check(rows, part)
             dirt = find_dirt(db, self.trips, part)
@@ -119,7 +115,7 @@ def conform(trips: TripMonth, raw: Path) -> Plan:
 
     Raises BadSchema when a column every year has is not there, or has a type that cannot be.
     """
-    scan, found = _header(raw)
+    found = _header(raw)
     by_name: dict[str, list[str]] = {}
     for name in found:
         by_name.setdefault(name.strip().lower(), []).append(name)
@@ -148,12 +144,20 @@ def conform(trips: TripMonth, raw: Path) -> Plan:
     return Plan(
         trips,
         raw,
-        scan,
-        ", ".join(select),
+        f"SELECT {', '.join(select)} FROM {_RAW}{_nothing_unnamed(raw)}",
         tuple(columns),
         tuple(missing),
         tuple(name.strip() for name in undeclared),
     )
+
+
+def _nothing_unnamed(raw: Path) -> str:
+    """SQL that fails on a field that no column name stands for, unless it is blank."""
+    unnamed = [] if raw.suffix == ".parquet" else _csv_fields(raw)[1]
+    if not unnamed:
+        return ""
+    value = f"coalesce({', '.join(unnamed)})"
+    return f" WHERE {value} IS NULL OR error('a field without a name holds ' || {value})"
 
 
 def _is_null(kind: str) -> bool:
@@ -193,48 +197,66 @@ def _cast(column: Column, source: str, kind: str, raw: Path) -> str:
     return f"CAST({name} AS {column.type})"
 
 
-def _header(raw: Path) -> tuple[str, dict[str, str]]:
-    """The SQL that scans a raw file, and its columns with their types."""
-    if raw.suffix == ".parquet":
-        scan = f"read_parquet({literal(raw)}, binary_as_string = true)"
-    else:
-        scan = _csv_scan(raw)
-    with open_duckdb() as db:
-        try:
-            described = db.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
-        except duckdb.Error as problem:
-            raise _explained(problem, raw) from problem
-    return scan, {row[0]: row[1] for row in described}
+def _header(raw: Path) -> dict[str, str]:
+    """The columns of a raw file with their DuckDB types; those of a CSV are texts."""
+    if raw.suffix != ".parquet":
+        return dict.fromkeys(_csv_fields(raw)[0], "VARCHAR")
+    with _reading(raw) as db:
+        return {row[0]: row[1] for row in db.execute(f"DESCRIBE {_RAW}").fetchall()}
 
 
-def _csv_scan(raw: Path) -> str:
-    """Every field as text, blanks as null.
+def _csv_fields(raw: Path) -> tuple[list[str], list[str]]:
+    """The named columns of a CSV file, and made-up names for fields that have none.
 
-    Some files of 2016 and 2017 have more fields than names: rows end in commas that no name
-    stands for. A field there that holds anything is kept, as an undeclared column.
+    Rows of some files of 2014 to 2016 end in commas that no name stands for.
     """
     opener = gzip.open if raw.suffix == ".gz" else open
     with opener(raw, "rt", newline="") as file:
         lines = csv.reader(file)
         names = [name.strip() for name in next(lines, [])]
         first = next((fields for fields in lines if fields), names)
-    if len(first) < len(names):
-        raise BadSchema(
-            f"{raw.name} names {len(names)} columns, but its first row has {len(first)} fields"
-        )
-    names += [f"unnamed_{n}" for n in range(1, len(first) - len(names) + 1)]
-    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
-    return (
-        f"read_csv({literal(raw)}, columns = {{{columns}}}, header = false, skip = 1, "
-        "auto_detect = false, delim = ',', quote = '\"', escape = '\"')"
+    return names, [f"unnamed_{n}" for n in range(1, len(first) - len(names) + 1)]
+
+
+@contextmanager
+def _reading(raw: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB with the raw file as the view `raw`; its complaints become one line of ours."""
+    with open_duckdb(threads=threads) as db:
+        try:
+            if raw.suffix == ".parquet":
+                file = f"read_parquet({literal(raw)}, binary_as_string = true)"
+                db.execute(f"CREATE VIEW {_RAW} AS FROM {file}")
+            else:
+                db.register(_RAW, _csv_batches(raw))
+            yield db
+        except (duckdb.Error, pa.ArrowInvalid) as problem:
+            raise _explained(problem, raw) from problem
+
+
+def _csv_batches(raw: Path) -> pa.RecordBatchReader:
+    """The rows of a CSV file as texts, blanks as nulls.
+
+    Arrow's reader, not DuckDB's: it takes the mixed line ends of these files and yet refuses a
+    row that has too few or too many fields.
+    """
+    names, unnamed = _csv_fields(raw)
+    names += unnamed
+    return pa_csv.open_csv(
+        pa.input_stream(str(raw), compression="gzip" if raw.suffix == ".gz" else None),
+        pa_csv.ReadOptions(column_names=names, skip_rows=1, use_threads=False),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+        ),
     )
 
 
-def _explained(problem: duckdb.Error, raw: Path) -> Exception:
+def _explained(problem: Exception, raw: Path) -> Exception:
     """DuckDB's words as one line of ours: column, value and file."""
     first = str(problem).partition("\n")[0]
-    what = first.partition(": ")[2] or first
-    if " holds " in what or isinstance(problem, (duckdb.ConversionException,)):
+    what = first.partition("Error: ")[2] or first
+    if " holds " in what or isinstance(problem, duckdb.ConversionException):
         return BadValue(
             f"{raw.name}: {what}, which does not fit the column's type; nothing was kept"
         )

@@ -8,7 +8,7 @@ import json
 import socket
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -36,7 +36,8 @@ def fetch_month(trips: TripMonth, source: str, folder: Path, timeout: float = 30
     if isinstance(location, Path):
         verify(location)
         return location
-    target = folder / trips.color / location.rpartition("/")[2]
+    ending = next(ending for ending in FORMATS if location.endswith(ending))
+    target = folder / trips.color / f"{trips.stem}{ending}"
     with only_writer(target):
         return _Download(trips, location, target, timeout).run()
 
@@ -45,17 +46,20 @@ def locate(trips: TripMonth, source: str) -> str | Path:
     """The URL or the path of a month's file in a source (see Settings.source_url)."""
     try:
         place = source.format(color=trips.color, year=trips.year, month=trips.month)
-    except (KeyError, IndexError, ValueError) as problem:
+    except (LookupError, ValueError, AttributeError, TypeError) as problem:
         raise BadInput(
             f"NYC_TAXI_SOURCE_URL={source!r} is no template: it may hold "
             "{color}, {year} and {month:02}"
         ) from problem
-    scheme, separator, _ = place.partition("://")
-    if not separator:
+    if "://" not in place:
         return _in_folder(trips, from_root(place))
-    if scheme == "file":
-        return _in_folder(trips, Path(url2pathname(urlsplit(place).path)))
-    if scheme not in ("http", "https") or not urlsplit(place).hostname:
+    try:
+        parts = urlsplit(place)
+    except ValueError:  # half a pair of brackets
+        parts = urlsplit("")
+    if parts.scheme == "file":
+        return _in_folder(trips, Path(url2pathname(parts.path)))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInput(
             f"NYC_TAXI_SOURCE_URL={source!r} cannot be fetched: give an http(s) URL or a folder"
         )
@@ -151,9 +155,7 @@ class _Version:
             return None
 
     def keep(self, path: Path) -> None:
-        draft = path.with_name(f"{path.name}.json.part")
-        draft.write_text(json.dumps(asdict(self)))
-        draft.replace(_beside(path))
+        _beside(path).write_text(json.dumps(asdict(self)))
 
     @property
     def validator(self) -> str | None:
@@ -180,7 +182,12 @@ class _Download:
                 client.stream("GET", self.url, headers=self._conditions()) as response,
             ):
                 return self._take(response)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as problem:
+        except (
+            httpx.UnsupportedProtocol,
+            httpx.InvalidURL,
+            httpx.TooManyRedirects,
+            UnicodeError,  # of a host's name
+        ) as problem:
             raise Refused(f"cannot fetch {self.url}: {problem}") from problem
         except httpx.TransportError as problem:
             raise _unreachable(self.url, problem) from problem
@@ -211,24 +218,29 @@ class _Download:
             return self.target
         if status == 416:
             self._forget_part()
-            raise Interrupted(f"{self.url} has changed since the download began; it starts anew")
+            raise Interrupted(f"{self.url} has no more than was here of it; it starts anew")
         if status not in (200, 206):
             raise self._no(status, response)
         done = self._resumed_at(response) if status == 206 else 0
         length = response.headers.get("Content-Length")
         total = done + int(length) if length else None
         with writing(self.target):
-            if not done:
-                self._begin(response, total)
-            self._receive(response, done, total)
-            self._publish(total)
+            try:
+                if not done:
+                    self._begin(response, total)
+                self._receive(response, done, total)
+                self._publish(total)
+            except OSError:
+                self._forget_part()
+                raise
         return self.target
 
     def _resumed_at(self, response: httpx.Response) -> int:
-        size = self._size(self.part) or 0
-        if not response.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
+        begun, size = _Version.of(self.part), self._size(self.part) or 0
+        right = response.headers.get("Content-Range", "").startswith(f"bytes {size}-")
+        if not right or not begun or response.headers.get("ETag", begun.etag) != begun.etag:
             self._forget_part()
-            raise Interrupted(f"{self.url} sent another range than asked for; it starts anew")
+            raise Interrupted(f"{self.url} sent another part than asked for; it starts anew")
         return size
 
     def _begin(self, response: httpx.Response, total: int | None) -> None:
@@ -241,13 +253,14 @@ class _Download:
     def _receive(self, response: httpx.Response, done: int, total: int | None) -> None:
         with bar(f"{self.trips} download", total, "bytes") as advance, self.part.open("ab") as file:
             advance(done)
-            for chunk in response.iter_raw(CHUNK):
+            for chunk in response.iter_raw():  # as it comes: what waits in a chunk is lost in a break
                 file.write(chunk)
                 advance(len(chunk))
 
     def _publish(self, total: int | None) -> None:
         version = _Version.of(self.part)
         size = self._size(self.part) or 0
+        total = version.size if version and version.size else total  # a 206 may bring less
         if total is not None and size != total:
             raise Interrupted(f"{self.url} broke off after {size:,} of {total:,} bytes")
         try:
@@ -255,11 +268,12 @@ class _Download:
         except SourceError:
             self._forget_part()
             raise
+        if version:
+            replace(version, size=size).keep(self.part)
         _beside(self.target).unlink(missing_ok=True)
         self.part.replace(self.target)
         if version:
-            _Version(version.url, version.etag, version.modified, size).keep(self.target)
-        self._forget_part()
+            _beside(self.part).replace(_beside(self.target))
 
     def _forget_part(self) -> None:
         _beside(self.part).unlink(missing_ok=True)
@@ -273,7 +287,8 @@ class _Download:
                 f"the source {why} (HTTP {status} for {self.url}); run this again later, "
                 "or set NYC_TAXI_MONTHS_AT_ONCE=1"
             )
-        page = response.read()[:4096].decode("utf-8", "replace") if status == 403 else ""
+        start = next(response.iter_raw(4096), b"") if status == 403 else b""
+        page = start.decode("utf-8", "replace")
         if "Request blocked" in page or "too much traffic" in page:
             return Interrupted(
                 f"the source is throttling us (HTTP 403, 'Request blocked', for {self.url}); "
