@@ -62,9 +62,7 @@ def month_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         place.mkdir(exist_ok=True)
         path = place / f"{trips.stem}.{format}"
         if not path.exists():
-            write_month(
-                place, trips.color, trips.year, trips.month, rows, seed=seed, format=format
-            )
+            write_month(place, trips.color, trips.year, trips.month, rows, seed=seed, format=format)
         return path
 
     return make

@@ -54,12 +54,13 @@ def locate(trips: TripMonth, source: str) -> str | Path:
     if "://" not in place:
         return _in_folder(trips, from_root(place))
     try:
-        parts = urlsplit(place)
-    except ValueError:  # half a pair of brackets
-        parts = urlsplit("")
-    if parts.scheme == "file":
-        return _in_folder(trips, Path(url2pathname(parts.path)))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+        url = urlsplit(place)
+        host = (url.hostname or "").encode("idna")
+    except ValueError:  # http://[::1 or http://a..b
+        url, host = urlsplit(""), b""
+    if url.scheme == "file":
+        return _in_folder(trips, Path(url2pathname(url.path)))
+    if url.scheme not in ("http", "https") or not host:
         raise BadInput(
             f"NYC_TAXI_SOURCE_URL={source!r} cannot be fetched: give an http(s) URL or a folder"
         )
@@ -180,14 +181,10 @@ class _Download:
             with (
                 httpx.Client(timeout=self.timeout, follow_redirects=True) as client,
                 client.stream("GET", self.url, headers=self._conditions()) as response,
+                writing(self.target),
             ):
                 return self._take(response)
-        except (
-            httpx.UnsupportedProtocol,
-            httpx.InvalidURL,
-            httpx.TooManyRedirects,
-            UnicodeError,  # of a host's name
-        ) as problem:
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as problem:
             raise Refused(f"cannot fetch {self.url}: {problem}") from problem
         except httpx.TransportError as problem:
             raise _unreachable(self.url, problem) from problem
@@ -224,15 +221,14 @@ class _Download:
         done = self._resumed_at(response) if status == 206 else 0
         length = response.headers.get("Content-Length")
         total = done + int(length) if length else None
-        with writing(self.target):
-            try:
-                if not done:
-                    self._begin(response, total)
-                self._receive(response, done, total)
-                self._publish(total)
-            except OSError:
-                self._forget_part()
-                raise
+        try:
+            if not done:
+                self._begin(response, total)
+            self._receive(response, done, total)
+            self._publish(total)
+        except OSError:
+            self._forget_part()
+            raise
         return self.target
 
     def _resumed_at(self, response: httpx.Response) -> int:
@@ -253,7 +249,7 @@ class _Download:
     def _receive(self, response: httpx.Response, done: int, total: int | None) -> None:
         with bar(f"{self.trips} download", total, "bytes") as advance, self.part.open("ab") as file:
             advance(done)
-            for chunk in response.iter_raw():  # as it comes: what waits in a chunk is lost in a break
+            for chunk in response.iter_raw():  # no size: what is gathered is lost when it breaks
                 file.write(chunk)
                 advance(len(chunk))
 

@@ -1,0 +1,107 @@
+"""One contract for every lake: a file is there whole, under its key, or not at all."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import start
+
+from nyc_taxi.errors import BadInput, CannotWrite, StoreError
+from nyc_taxi.lakes import Lake, open_lake
+from nyc_taxi.months import TripMonth
+
+KEY = TripMonth("yellow", 2021, 1).key
+
+
+def local_lake(folder: Path) -> str:
+    return f"local:{folder / 'contract'}"
+
+
+LAKES: dict[str, Callable[[Path], str]] = {"local": local_lake}
+
+
+@pytest.fixture(params=LAKES)
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    yield LAKES[request.param](tmp_path)
+
+
+@pytest.fixture
+def lake(address: str) -> Lake:
+    return open_lake(address)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "month.parquet"
+    path.write_bytes(bytes(range(256)) * 4000)
+    return path
+
+
+def test_what_is_put_is_what_is_got(lake: Lake, file: Path) -> None:
+    where = lake.put(file, KEY)
+    assert KEY in where
+    assert lake.get(KEY).read_bytes() == file.read_bytes()
+
+
+def test_putting_again_and_replacing(lake: Lake, file: Path, tmp_path: Path) -> None:
+    lake.put(file, KEY)
+    lake.put(file, KEY)
+    assert lake.get(KEY).read_bytes() == file.read_bytes()
+    other = tmp_path / "other"
+    other.write_bytes(b"new")
+    lake.put(other, KEY)
+    assert lake.get(KEY).read_bytes() == b"new"
+
+
+def test_what_is_not_there(lake: Lake) -> None:
+    with pytest.raises(StoreError, match=rf"no {KEY}; run"):
+        lake.get(KEY)
+
+
+def test_two_at_once(lake: Lake, file: Path) -> None:
+    keys = [KEY, TripMonth("yellow", 2021, 2).key, KEY]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda key: lake.put(file, key), keys))
+    assert {lake.get(key).read_bytes() for key in keys} == {file.read_bytes()}
+
+
+def test_killed_half_way_and_run_again(address: str, lake: Lake, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    big.write_bytes(b"0123456789abcdef" * 6_000_000)
+    old = tmp_path / "old"
+    old.write_bytes(b"old")
+    lake.put(old, KEY)
+    code = (
+        "from pathlib import Path; from nyc_taxi.lakes import open_lake;"
+        f"lake = open_lake({address!r}); print('ready', flush=True);"
+        f"[lake.put(Path({str(big)!r}), {KEY!r}) for _ in range(1000)]"
+    )
+    for seconds in (0.01, 0.03, 0.1, 0.3):
+        with start("-c", code) as run:
+            assert run.stdout
+            assert run.stdout.readline() == "ready\n"
+            time.sleep(seconds)
+            run.kill()
+        assert lake.get(KEY).stat().st_size in (3, big.stat().st_size)
+    lake.put(big, KEY)
+    assert lake.get(KEY).read_bytes() == big.read_bytes()
+
+
+@pytest.mark.parametrize("address", ["data/lake", "local:", "ftp:there", "", "local"])
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(BadInput, match=r"NYC_TAXI_LAKE.*local:\.\.\."):
+        open_lake(address)
+
+
+class TestLocal:
+    def test_nothing_but_the_file_is_left(self, tmp_path: Path, file: Path) -> None:
+        lake = open_lake(f"local:{tmp_path / 'contract'}")
+        lake.put(file, KEY)
+        left = [p.name for p in (tmp_path / "contract").rglob("*") if p.is_file()]
+        assert [name for name in left if not name.endswith(".lock")] == [KEY.rpartition("/")[2]]
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path: Path, file: Path) -> None:
+        with pytest.raises(CannotWrite, match="month.parquet"):
+            open_lake(f"local:{file}/lake").put(file, KEY)
