@@ -6,7 +6,7 @@ Read when a flow runs, never at import, so that a deployment's or a test's envir
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nyc_taxi.errors import BadInput
@@ -37,6 +37,16 @@ class Settings(BaseSettings):
     """Seconds to wait for a file or a warehouse that another run holds."""
     memory: str = "300MB"
     """What DuckDB may take while it conforms or loads one month; the rest goes to disk."""
+
+    gcp_credentials: SecretStr = SecretStr("")
+    """A service account's key, as a path or as JSON; the machine's own credentials if empty."""
+    gcp_project: str = ""
+    """The project to work in, where it is not the one that the credentials name."""
+    gcs_bucket: str = ""
+    gcs_folder: str = ""
+    """A folder of the bucket that all keys go under."""
+    bq_location: str = "US"
+    """Where the dataset is made when it is not there yet; the bucket's location, or near it."""
 
 
 def settings() -> Settings:

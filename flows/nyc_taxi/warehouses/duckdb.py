@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from nyc_taxi.colors import RIDES, rides_columns
+from nyc_taxi.colors import RIDES, rides_sql
 from nyc_taxi.engine import literal, open_duckdb, quoted
 from nyc_taxi.errors import Busy, StoreError
 from nyc_taxi.files import writing
@@ -26,10 +26,12 @@ _turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 
 
 class DuckDBWarehouse:
+    reads = ()
+
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def replace_month(self, trips: TripMonth, parquet: Path, fill: Mapping[str, int]) -> int:
+    def replace_month(self, trips: TripMonth, parquet: Path | str, fill: Mapping[str, int]) -> int:
         month = f"DATE '{trips.first_day}'"
         table = f"{DATASET}.{trips.color}_rides"
         trip_rows = f"SELECT {month} AS trip_month, {filled(fill)}"
@@ -60,6 +62,10 @@ class DuckDBWarehouse:
                 [trips.first_day],
             ).fetchone()
         return int(row[0]) if row else 0
+
+    def check(self) -> str:
+        with self._open() as db, writing(self.path):
+            return f"{self.path} holds {len(self._tables(db))} tables of {DATASET}"
 
     @contextmanager
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -119,16 +125,10 @@ class DuckDBWarehouse:
 
     def _rides_view(self, db: duckdb.DuckDBPyConnection) -> None:
         """Yellow and green together, as far as there are tables of them."""
-        tables = self._tables(db)
-        parts = [
-            f"SELECT '{color}' AS color, trip_month, "
-            + ", ".join(f"{quoted(own)} AS {name}" for own, name in rides_columns(color))
-            + f" FROM {DATASET}.{color}_rides"
-            for color in RIDES
-            if f"{color}_rides" in tables
-        ]
-        if parts:
-            db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {' UNION ALL '.join(parts)}")
+        there = self._tables(db)
+        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES if f"{c}_rides" in there}
+        if tables:
+            db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables)}")
 
 
 def open_place(place: str) -> DuckDBWarehouse:
