@@ -16,7 +16,7 @@ from nyc_taxi.warehouses.bigquery import PATIENT, BigQueryWarehouse
 CHUNK = 500_000
 """Rows that go to BigQuery at a time, as in the course."""
 ZONES = [
-    SchemaField("LocationID", "INT64", "REQUIRED"),
+    SchemaField("LocationID", "INT64"),
     SchemaField("Borough", "STRING"),
     SchemaField("Zone", "STRING"),
     SchemaField("service_zone", "STRING"),
