@@ -18,6 +18,10 @@ PATIENCE = 30
 """Seconds for a server to answer, once it is started; one that is told to end has ten."""
 
 
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""Python complains of a process that it started, forgot and did not see end."""
+
+
 class CannotStart(Exception):
     pass
 
@@ -61,6 +65,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        _children[process.pid] = process
         self._pid.write_text(str(process.pid))
         deadline = time.monotonic() + PATIENCE
         while not self.answers():
@@ -78,6 +83,8 @@ class Server:
             except psutil.TimeoutExpired:
                 process.kill()
                 process.wait(10)
+            if child := _children.pop(process.pid, None):
+                child.wait()
         self._pid.unlink(missing_ok=True)
 
     def process(self) -> psutil.Process | None:

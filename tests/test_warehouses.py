@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 from conftest import start
+from google.cloud import bigquery
 
 from nyc_taxi.conform import conform
 from nyc_taxi.errors import Busy, StoreError
@@ -34,8 +35,8 @@ class Place(NamedTuple):
         return open_warehouse(self.address)
 
 
-def duckdb_place(folder: Path) -> Place:
-    path = folder / "contract.duckdb"
+def duckdb_place(request: pytest.FixtureRequest) -> Place:
+    path = request.getfixturevalue("tmp_path") / "contract.duckdb"
 
     def ask(query: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(path), read_only=True) as db:
@@ -44,12 +45,22 @@ def duckdb_place(folder: Path) -> Place:
     return Place(f"duckdb:{path}", ask)
 
 
-PLACES = {"duckdb": duckdb_place}
+def bigquery_place(request: pytest.FixtureRequest) -> Place:
+    project = request.getfixturevalue("bigquery_block")
+    client = bigquery.Client(project=project)
+
+    def ask(query: str) -> list[tuple[Any, ...]]:
+        return [row.values() for row in client.query_and_wait(query)]
+
+    return Place(f"bigquery:{project}", ask)
+
+
+PLACES = {"duckdb": duckdb_place, "bigquery": bigquery_place}
 
 
 @pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    yield PLACES[request.param](tmp_path)
+def place(request: pytest.FixtureRequest) -> Place:
+    return PLACES[request.param](request)
 
 
 @pytest.fixture(scope="session")
@@ -230,8 +241,8 @@ class TestDuckDB:
     """What only the DuckDB file can go through."""
 
     @pytest.fixture
-    def place(self, tmp_path: Path) -> Place:
-        return duckdb_place(tmp_path)
+    def place(self, request: pytest.FixtureRequest) -> Place:
+        return duckdb_place(request)
 
     def test_types_of_the_table(self, place: Place, clean: Clean) -> None:
         place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)

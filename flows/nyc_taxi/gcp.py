@@ -28,8 +28,18 @@ CONNECT = 10
 """Seconds to wait for a connection."""
 MAKE_BLOCKS = "python blocks/make_gcp_blocks.py"
 
+OUTRUN = ("concurrent update", "Failed to commit DuckLake transaction")
+"""What BigQuery, and its emulator, say of a change that another one was faster than."""
+
+
+def outrun(problem: Exception) -> bool:
+    return any(phrase in str(problem) for phrase in OUTRUN)
+
+
 STORAGE_RETRY: Retry = storage.retry.DEFAULT_RETRY.with_timeout(PATIENCE)
-BIGQUERY_RETRY: Retry = bigquery.DEFAULT_RETRY.with_timeout(PATIENCE)
+BIGQUERY_RETRY: Retry = bigquery.DEFAULT_RETRY.with_timeout(PATIENCE).with_predicate(
+    lambda problem: bigquery.retry._should_retry(problem) or outrun(problem)
+)
 
 B = TypeVar("B", bound=Block)
 

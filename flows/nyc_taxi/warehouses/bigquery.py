@@ -25,7 +25,15 @@ from prefect_gcp import GcpCredentials
 
 from nyc_taxi.colors import RIDES, rides_sql
 from nyc_taxi.errors import Busy, StoreError
-from nyc_taxi.gcp import BIGQUERY_RETRY, CONNECT, STORAGE_RETRY, load_block, one_line, talking_to
+from nyc_taxi.gcp import (
+    BIGQUERY_RETRY,
+    CONNECT,
+    STORAGE_RETRY,
+    load_block,
+    one_line,
+    outrun,
+    talking_to,
+)
 from nyc_taxi.months import TripMonth
 from nyc_taxi.settings import settings
 from nyc_taxi.warehouses import DATASET
@@ -37,6 +45,14 @@ STAGED = timedelta(days=1)
 """How long BigQuery keeps what a killed run has staged."""
 UPLOADS = 4
 """Tries for a part of a file, about 15 seconds."""
+LOADS = [
+    SchemaField("color", "STRING"),
+    SchemaField("trip_month", "DATE"),
+    SchemaField("trips", "INT64"),
+    SchemaField("loaded_at", "TIMESTAMP"),
+]
+"""The table `loads`: a row for each month. Two loads of one month both change its row, so BigQuery
+lets one of them pass and aborts the other, even where there were no trips to delete."""
 
 
 class BigQueryWarehouse:
@@ -66,7 +82,7 @@ class BigQueryWarehouse:
             loaded = self._stage(parquet, staging, f"stage-{trips.stem}-{run}")
             if loaded != rows:
                 raise StoreError(f"{table} took {loaded} of {rows} rows; nothing was changed")
-            self._replace(trips, table, staging, fill, rows, f"replace-{trips.stem}-{run}")
+            self._replace(trips, table, staging, fill, rows, f"{trips.stem}-{run}")
             self.client.delete_table(staging, not_found_ok=True, **PATIENT)
         return rows
 
@@ -116,16 +132,28 @@ class BigQueryWarehouse:
     ) -> None:
         names = [field.name for field in staging.schema]
         values = [f"coalesce(`{n}`, {fill[n]})" if n in fill else f"`{n}`" for n in names]
-        month = f"DATE '{trips.first_day}'"
-        script = f"""
+        loads, month = f"{self.dataset}.loads", f"DATE '{trips.first_day}'"
+        row = f"color = '{trips.color}' AND trip_month = {month}"
+        self.client.create_table(Table(loads, LOADS), exists_ok=True, **PATIENT)
+        self._query(
+            f"INSERT INTO `{loads}` (color, trip_month) SELECT '{trips.color}', {month} "
+            f"FROM (SELECT 1) WHERE NOT EXISTS (SELECT 1 FROM `{loads}` WHERE {row})",
+            name=f"begin-{name}",
+        )
+        self._query(
+            f"""
             BEGIN TRANSACTION;
+            UPDATE `{loads}` SET trips = {rows}, loaded_at = CURRENT_TIMESTAMP() WHERE {row};
             DELETE FROM `{table}` WHERE trip_month = {month};
             INSERT INTO `{table}` (trip_month, {", ".join(f"`{n}`" for n in names)})
             SELECT {month}, {", ".join(values)} FROM `{_name(staging)}`;
             ASSERT {rows} = (SELECT count(*) FROM `{table}` WHERE trip_month = {month})
             AS '{trips} has not {rows} rows, nothing was changed';
-            COMMIT TRANSACTION"""
+            COMMIT TRANSACTION""",
+            name=f"replace-{name}",
+        )
 
+    def _query(self, script: str, name: str) -> None:
         def start(job_id: str) -> Any:
             return self.client.query(script, job_retry=None, **self._job(job_id), **PATIENT)
 
@@ -149,7 +177,7 @@ class BigQueryWarehouse:
                 job.result(retry=BIGQUERY_RETRY)
                 return job
             except GoogleAPICallError as problem:
-                if "concurrent update" not in str(problem):
+                if not outrun(problem):
                     raise
                 if time.monotonic() > deadline:
                     raise Busy(f"{self.dataset}: {one_line(problem)}; run this again") from problem
