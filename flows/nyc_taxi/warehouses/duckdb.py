@@ -14,7 +14,7 @@ import duckdb
 from nyc_taxi.colors import RIDES, rides_sql
 from nyc_taxi.engine import literal, open_duckdb, quoted
 from nyc_taxi.errors import Busy, StoreError
-from nyc_taxi.files import writing
+from nyc_taxi.files import only_writer, writing
 from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import watching
 from nyc_taxi.settings import from_root, settings
@@ -64,7 +64,10 @@ class DuckDBWarehouse:
         return int(row[0]) if row else 0
 
     def check(self) -> str:
-        with self._open() as db, writing(self.path):
+        with only_writer(self.path):
+            if not self.path.exists():
+                return f"{self.path} is not there yet, the first load makes it"
+        with self._open() as db:
             return f"{self.path} holds {len(self._tables(db))} tables of {DATASET}"
 
     @contextmanager
