@@ -19,17 +19,22 @@ COMMANDS = (
     "flows/etl_web_to_bq.py --color green --month 1",
     "flows/etl_zones_to_bq.py",
 )
-QUERIES = {
-    "What landed": """
+QUERIES = (
+    """
 SELECT color, trip_month, count(*) AS trips, round(sum(total_amount), 2) AS dollars
-FROM dezoomcamp.rides GROUP BY color, trip_month ORDER BY color, trip_month""",
-    "Where do trips begin?": """
+FROM dezoomcamp.rides GROUP BY color, trip_month ORDER BY color, trip_month;""",
+    """
 SELECT Borough, Zone, count(*) AS trips
 FROM dezoomcamp.rides JOIN dezoomcamp.zones ON PULocationID = LocationID
-GROUP BY Borough, Zone ORDER BY trips DESC LIMIT 3""",
-}
-ASK = "import sys; from nyc_taxi.dataframes import open_dataframes as d; "
-ASK += "print(d(sys.argv[1]).ask(sys.argv[2]).to_string(index=False))"
+GROUP BY Borough, Zone ORDER BY trips DESC LIMIT 3;""",
+)
+ASK = """
+import sys
+from nyc_taxi.dataframes import open_dataframes
+warehouse = open_dataframes(sys.argv[1])
+for query in sys.argv[2:]:
+    print(query, warehouse.ask(query).to_string(index=False), sep="\\n\\n")
+"""
 
 
 def places(folder: Path) -> dict[str, str]:
@@ -67,7 +72,6 @@ def demo(folder: Path) -> None:
         for command in COMMANDS:
             print(f"\n$ python {command}", flush=True)
             python(*command.split())
-        for title, query in QUERIES.items():
-            print(f"\n{title}{query};\n", flush=True)
-            python("-c", ASK, env["NYC_TAXI_WAREHOUSE"], query)
+        print("\nWhat landed, and where trips begin:", flush=True)
+        python("-c", ASK, env["NYC_TAXI_WAREHOUSE"], *QUERIES)
     print(f"\nThe emulators are stopped; what they hold is in {folder}.")

@@ -277,15 +277,14 @@ def google(
 
 
 class TestFlows:
-    @pytest.mark.parametrize("method", ["load", "dataframe"])
     def test_real_months_of_two_eras(
-        self, method: Any, google: str, real: Path, monkeypatch: pytest.MonkeyPatch
+        self, google: str, real: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         files = real / "trip-data"
         with Site(real) as site:
             monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"{site.url}/trip-data")
             rows = [
-                etl_web_to_bq(months, year, "green", method=method)
+                etl_web_to_bq(months, year, "green")
                 for year, months in ((2021, [1, 2]), (2025, [1]), (2021, [1]))
             ]
             assert etl_zones_to_bq() == 265

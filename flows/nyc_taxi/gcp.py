@@ -37,9 +37,12 @@ def outrun(problem: Exception) -> bool:
 
 
 STORAGE_RETRY: Retry = storage.retry.DEFAULT_RETRY.with_timeout(PATIENCE)
-BIGQUERY_RETRY: Retry = bigquery.DEFAULT_RETRY.with_timeout(PATIENCE).with_predicate(
+BIGQUERY_RETRY: Retry = bigquery.DEFAULT_RETRY.with_timeout(PATIENCE)
+"""For jobs: one that failed stays failed, however often it is asked."""
+CHANGE_RETRY: Retry = BIGQUERY_RETRY.with_predicate(
     lambda problem: bigquery.retry._should_retry(problem) or outrun(problem)
 )
+"""For what is done at once, such as making a table."""
 
 B = TypeVar("B", bound=Block)
 

@@ -27,6 +27,7 @@ from nyc_taxi.colors import RIDES, rides_sql
 from nyc_taxi.errors import Busy, StoreError
 from nyc_taxi.gcp import (
     BIGQUERY_RETRY,
+    CHANGE_RETRY,
     CONNECT,
     STORAGE_RETRY,
     load_block,
@@ -39,8 +40,9 @@ from nyc_taxi.settings import settings
 from nyc_taxi.warehouses import DATASET
 
 ROLES = "roles/bigquery.user on the project and roles/bigquery.dataEditor on the dataset"
-PATIENT: dict[str, Any] = {"retry": BIGQUERY_RETRY, "timeout": 60}
-"""For each call: seconds for one answer, and how often it is asked for."""
+PATIENT: dict[str, Any] = {"retry": CHANGE_RETRY, "timeout": 60}
+"""For each call: how often it is made, and seconds for one answer."""
+JOB: dict[str, Any] = {"retry": BIGQUERY_RETRY, "timeout": 60}
 STAGED = timedelta(days=1)
 """How long BigQuery keeps what a killed run has staged."""
 UPLOADS = 4
@@ -70,19 +72,19 @@ class BigQueryWarehouse:
         return DataFrameWarehouse(self.credentials)
 
     def replace_month(self, trips: TripMonth, parquet: Path | str, fill: Mapping[str, int]) -> int:
-        run = str(task_run.id or uuid4()).replace("-", "")
+        run = f"{trips.stem}-{task_run.id or uuid4()}"
         with self._talking():
             rows, columns = self._footer(parquet)
             self._make_dataset()
-            table = self._make_table(trips, columns)
-            self._rides_view()
-            staging = Table(f"{self.dataset}.staging_{trips.color}_{run}", columns)
+            table = self._make_table(trips, columns, run)
+            self._rides_view(run)
+            staging = Table(f"{self.dataset}.staging_{run.replace('-', '_')}", columns)
             staging.expires = datetime.now(UTC) + STAGED
             self.client.create_table(staging, exists_ok=True, **PATIENT)
-            loaded = self._stage(parquet, staging, f"stage-{trips.stem}-{run}")
+            loaded = self._stage(parquet, staging, f"stage-{run}")
             if loaded != rows:
                 raise StoreError(f"{table} took {loaded} of {rows} rows; nothing was changed")
-            self._replace(trips, table, staging, fill, rows, f"{trips.stem}-{run}")
+            self._replace(trips, table, staging, fill, rows, run)
             self.client.delete_table(staging, not_found_ok=True, **PATIENT)
         return rows
 
@@ -113,7 +115,7 @@ class BigQueryWarehouse:
         def start(job_id: str) -> Any:
             to = {"destination": staging, "job_config": config, **self._job(job_id)}
             if isinstance(parquet, str):
-                return self.client.load_table_from_uri(parquet, **to, **PATIENT)
+                return self.client.load_table_from_uri(parquet, **to, **JOB)
             with parquet.open("rb") as file:
                 return self.client.load_table_from_file(
                     file, **to, size=parquet.stat().st_size, num_retries=UPLOADS, timeout=120
@@ -128,7 +130,7 @@ class BigQueryWarehouse:
         staging: Table,
         fill: Mapping[str, int],
         rows: int,
-        name: str,
+        run: str,
     ) -> None:
         names = [field.name for field in staging.schema]
         values = [f"coalesce(`{n}`, {fill[n]})" if n in fill else f"`{n}`" for n in names]
@@ -138,7 +140,7 @@ class BigQueryWarehouse:
         self._query(
             f"INSERT INTO `{loads}` (color, trip_month) SELECT '{trips.color}', {month} "
             f"FROM (SELECT 1) WHERE NOT EXISTS (SELECT 1 FROM `{loads}` WHERE {row})",
-            name=f"begin-{name}",
+            name=f"begin-{run}",
         )
         self._query(
             f"""
@@ -150,12 +152,12 @@ class BigQueryWarehouse:
             ASSERT {rows} = (SELECT count(*) FROM `{table}` WHERE trip_month = {month})
             AS '{trips} has not {rows} rows, nothing was changed';
             COMMIT TRANSACTION""",
-            name=f"replace-{name}",
+            name=f"replace-{run}",
         )
 
     def _query(self, script: str, name: str) -> None:
         def start(job_id: str) -> Any:
-            return self.client.query(script, job_retry=None, **self._job(job_id), **PATIENT)
+            return self.client.query(script, job_retry=None, **self._job(job_id), **JOB)
 
         self._run(start, name)
 
@@ -213,7 +215,7 @@ class BigQueryWarehouse:
             dataset = self.client.create_dataset(dataset, exists_ok=True, **PATIENT)
         self.location = dataset.location
 
-    def _make_table(self, trips: TripMonth, columns: list[SchemaField]) -> str:
+    def _make_table(self, trips: TripMonth, columns: list[SchemaField], run: str) -> str:
         """The colour's table, with all of these columns."""
         name = self._table(trips.color)
         found = self._find(name)
@@ -230,10 +232,10 @@ class BigQueryWarehouse:
         new = [field for field in columns if field.name.lower() not in have]
         if new:
             added = ", ".join(f"ADD COLUMN IF NOT EXISTS `{f.name}` {f.field_type}" for f in new)
-            self.client.query_and_wait(f"ALTER TABLE `{name}` {added}", retry=BIGQUERY_RETRY)
+            self._query(f"ALTER TABLE `{name}` {added}", f"widen-{run}")
         return name
 
-    def _rides_view(self) -> None:
+    def _rides_view(self, run: str) -> None:
         """Yellow and green together, as far as there are tables of them."""
         name = f"{self.dataset}.rides"
         query = rides_sql({c: f"`{self._table(c)}`" for c in RIDES if self._find(self._table(c))})
@@ -241,8 +243,7 @@ class BigQueryWarehouse:
         if found and found.table_type != "VIEW":
             raise StoreError(f"{name} is a table, where these flows make a view; rename it")
         if query and (not found or found.view_query != query):
-            view = f"CREATE OR REPLACE VIEW `{name}` AS {query}"
-            self.client.query_and_wait(view, retry=BIGQUERY_RETRY)
+            self._query(f"CREATE OR REPLACE VIEW `{name}` AS {query}", f"view-{run}")
 
     def _table(self, color: str) -> str:
         return f"{self.dataset}.{color}_rides"
