@@ -68,11 +68,11 @@ def month_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return make
 
 
-def start(*command: str, **env: str) -> subprocess.Popen[str]:
+def start(*command: str, cwd: Path = ROOT, **env: str) -> subprocess.Popen[str]:
     """A script or a piece of Python in a process of its own, to be killed or waited for."""
     return subprocess.Popen(
         [sys.executable, *command],
-        cwd=ROOT,
+        cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT / "flows"), **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

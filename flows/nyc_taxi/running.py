@@ -15,7 +15,7 @@ from prefect.tasks import exponential_backoff
 from pydantic import Field
 
 from nyc_taxi.errors import MonthsFailed, NycTaxiError
-from nyc_taxi.months import TripMonth, parse_months
+from nyc_taxi.months import TripMonth, parse_months, whole_number
 from nyc_taxi.settings import settings
 
 T = TypeVar("T")
@@ -34,17 +34,22 @@ RETRIES: dict[str, Any] = {
 }
 """For a task that meets the network: try again what can pass, after 1, 2, 4 and 8 s or so."""
 
-Year = Annotated[int, Field(description="The year of the files.")]
-Month = Annotated[int, Field(description="The month of the file, 1 to 12.")]
+
+def _option(read: Callable[[str], Any], *names: str) -> cyclopts.Parameter:
+    """An option of one word, read by a function of ours: cyclopts would round a month 1.5."""
+    return cyclopts.Parameter(
+        name=names, n_tokens=1, negative=(), converter=lambda _, words: read(words[0].value)
+    )
+
+
+Year = Annotated[int, Field(description="The year of the files."), _option(whole_number, "--year")]
+Month = Annotated[
+    int, Field(description="The month of the file, 1 to 12."), _option(whole_number, "--month")
+]
 Months = Annotated[
     list[int],
     Field(description="The months of the files, such as [1, 2]."),
-    cyclopts.Parameter(
-        name=["--months", "--month"],
-        n_tokens=1,
-        negative=(),
-        converter=lambda _, tokens: parse_months(tokens[0].value),
-    ),
+    _option(parse_months, "--months", "--month"),
 ]
 
 
@@ -84,7 +89,7 @@ def command(flow: Flow[..., Any]) -> None:
     app = cyclopts.App(help=flow.description, version_flags=[], result_action="return_value")
     app.default(flow.fn)
     try:
-        main, bound, _ = app.parse_args(exit_on_error=False, print_error=False)
+        main, bound, _ = app.parse_args(sys.argv[1:], exit_on_error=False, print_error=False)
         if main is flow.fn:
             flow(*bound.args, **bound.kwargs)
         else:
