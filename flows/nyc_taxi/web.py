@@ -247,7 +247,7 @@ class _Download:
         version.keep(self.part)
 
     def _receive(self, response: httpx.Response, done: int, total: int | None) -> None:
-        with bar(f"{self.trips} download", total, "bytes") as advance, self.part.open("ab") as file:
+        with bar(f"{self.trips} download", total) as advance, self.part.open("ab") as file:
             advance(done)
             for chunk in response.iter_raw():  # no size: what is gathered is lost when it breaks
                 file.write(chunk)
