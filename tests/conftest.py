@@ -16,6 +16,7 @@ from nyc_taxi.months import TripMonth
 ROOT = Path(__file__).parents[1]
 REAL_FILES = ROOT.parent / "shared" / "tlc"
 """Files of the TLC, beside a checkout where somebody put them."""
+NO_REAL_FILES = "the TLC's real files are not beside this checkout"
 
 
 @pytest.fixture(autouse=True)
@@ -27,10 +28,21 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NYC_TAXI_WAIT", "30")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With NYC_TAXI_TEST_SERVICES=all, a test left out for want of a service is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("NYC_TAXI_TEST_SERVICES") != "all" or reporter is None:
+        return
+    for report in reporter.stats.get("skipped", []):
+        if NO_REAL_FILES not in str(report.longrepr):
+            reporter.write_line(f"left out, but must run: {report.nodeid}", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture
 def real() -> Path:
     if not REAL_FILES.is_dir():
-        pytest.skip("the TLC's real files are not here")
+        pytest.skip(NO_REAL_FILES)
     return REAL_FILES
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import duckdb
 from prefect.logging.handlers import PrefectConsoleHandler
@@ -24,6 +25,7 @@ _shared: Progress | None = None
 _users = 0
 
 
+@cache
 def _console() -> Console:
     """The console that Prefect logs to, so that log lines pass above the bars, not through them."""
     for handler in logging.getLogger().handlers:

@@ -4,12 +4,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextvars import copy_context
 from typing import Annotated, Any, TypeVar
 
 import cyclopts
 from prefect import Flow, State
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import ParameterTypeError
 from prefect.tasks import exponential_backoff
 from pydantic import Field
