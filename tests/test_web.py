@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import resource
 import signal
@@ -451,6 +452,23 @@ def test_stall(site: Site, folder: Path) -> None:
     assert 0.4 < time.monotonic() - began < 3
     assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
     assert asked(site.requests[-1])["Range"] == "bytes=100000-"
+
+
+@pytest.mark.parametrize("size", [len(month()), 100_000], ids=["whole", "stalled"])
+def test_length_not_told(site: Site, folder: Path, size: int) -> None:
+    serve(site, month())
+    body = f"{size:x}\r\n".encode() + month()[:size] + b"\r\n"
+    headers = {"ETag": f'"{hashlib.md5(month()).hexdigest()}"', "Transfer-Encoding": "chunked"}
+    if size == len(month()):
+        site.answer(200, body=body + b"0\r\n\r\n", headers=headers)
+        assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
+    else:
+        site.answer(200, body=body, headers=headers)
+        with failing(Interrupted, f"{site.url}/{NAME}"):
+            fetch_month(JANUARY, site.url, folder, timeout=0.5)
+    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
+    assert statuses(site) == [200, 304 if size == len(month()) else 206]
+    assert names(folder) == WHOLE
 
 
 # --- a server that says no ---

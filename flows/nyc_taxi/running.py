@@ -57,11 +57,14 @@ Months = Annotated[
 def each_month(step: Callable[[TripMonth], T], months: list[TripMonth]) -> list[T]:
     """Call `step` for every month, NYC_TAXI_MONTHS_AT_ONCE at a time.
 
-    A month that fails does not stop the others. Raises MonthsFailed, with every failed month and
-    its reason, once all are through.
+    The Prefect UI shows how many are done. A month that fails does not stop the others: once all
+    are through, MonthsFailed names every failed month and its reason.
     """
+    shown = create_progress_artifact(0, description=f"of {len(months)} months")
     with ThreadPoolExecutor(settings().months_at_once) as pool:
         runs = [(trips, pool.submit(copy_context().run, step, trips)) for trips in months]
+        for done, _ in enumerate(as_completed(run for _, run in runs), 1):
+            update_progress_artifact(shown, 100 * done / len(months))
     failed = [(trips, run.exception()) for trips, run in runs if run.exception()]
     if failed:
         reasons = "; ".join(f"{trips}: {problem}" for trips, problem in failed)
