@@ -188,7 +188,7 @@ def test_the_ui_shows_names_and_what_was_found(publish: Publish) -> None:
     with get_client(sync_client=True) as client:
         names = {run.name for run in client.read_flow_runs()}
         artifacts = [(a.key, str(a.data)) for a in client.read_artifacts()]
-    assert ("None", "100.0") in [(str(key), data) for key, data in artifacts]
+    assert ("None", "100") in [(str(key), data) for key, data in artifacts]
     assert {"yellow 2021-01", "yellow 2021-02", "yellow 2021 [1, 2]"} <= names
     one = next(data for key, data in artifacts if key == "yellow-2021-02")
     assert '"rows": 2000' in one

@@ -64,7 +64,7 @@ def each_month(step: Callable[[TripMonth], T], months: list[TripMonth]) -> list[
     with ThreadPoolExecutor(settings().months_at_once) as pool:
         runs = [(trips, pool.submit(copy_context().run, step, trips)) for trips in months]
         for done, _ in enumerate(as_completed(run for _, run in runs), 1):
-            update_progress_artifact(shown, 100 * done / len(months))
+            update_progress_artifact(shown, 100 * done / len(months))  # type: ignore[arg-type]
     failed = [(trips, run.exception()) for trips, run in runs if run.exception()]
     if failed:
         reasons = "; ".join(f"{trips}: {problem}" for trips, problem in failed)
