@@ -36,7 +36,7 @@ def publish(site: Site, tmp_path: Path, month_file: Callable[..., Path]) -> Publ
 
     def put(trips: TripMonth, rows: int = 2000, seed: int = 0) -> Path:
         made = month_file(trips, rows, seed=seed)
-        target = tmp_path / "site" / "trip-data" / made.name
+        target = tmp_path / "site" / made.name
         target.unlink(missing_ok=True)
         os.link(made, target)
         return target

@@ -25,7 +25,7 @@ from nyc_taxi.files import replacing, writing
 from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import watching
 from nyc_taxi.reports import MonthReport, find_dirt
-from nyc_taxi.web import rows_in_footer
+from nyc_taxi.verify import rows_in_footer
 
 _RAW = "raw"
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
