@@ -17,8 +17,8 @@ from nyc_taxi.errors import NycTaxiError, SourceError
 from nyc_taxi.lakes import open_lake
 from nyc_taxi.months import TripMonth
 from nyc_taxi.settings import Settings, settings
+from nyc_taxi.sources import locate
 from nyc_taxi.warehouses import open_warehouse
-from nyc_taxi.web import locate
 
 FIRST_OF_THE_COURSE = TripMonth("yellow", 2021, 1)
 

@@ -7,7 +7,7 @@ import httpx
 from nyc_taxi.errors import Damaged, Interrupted, NotPublished
 from nyc_taxi.files import replacing
 from nyc_taxi.settings import from_root
-from nyc_taxi.web import FORMATS
+from nyc_taxi.sources import FORMATS
 
 LOOKUP = "misc/taxi_zone_lookup.csv"
 HEADER = b"LocationID"
