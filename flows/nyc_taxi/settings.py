@@ -6,7 +6,7 @@ Read when a flow runs, never at import, so that a deployment's or a test's envir
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nyc_taxi.errors import BadInput
@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """Seconds to wait for a file or a warehouse that another run holds."""
     memory: str = "300MB"
     """What DuckDB may take while it conforms or loads one month; the rest goes to disk."""
+    postgres_url: Annotated[SecretStr | None, Field(validation_alias="POSTGRES_URL")] = None
+    """Of libpq or of SQLAlchemy; counts where there is no block for the database."""
 
 
 def settings() -> Settings:

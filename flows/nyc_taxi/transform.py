@@ -7,6 +7,7 @@ from nyc_taxi.engine import literal, open_duckdb, quoted
 from nyc_taxi.months import TripMonth
 
 PASSENGERS = "passenger_count"
+EVERY_TRIP = "true"
 
 
 def passengers_fill(trips: TripMonth) -> dict[str, int]:
@@ -29,4 +30,19 @@ def missing(trips: TripMonth, parquet: Path, fill: Mapping[str, int]) -> int:
     rows = f"SELECT {filled(fill)} FROM read_parquet({literal(parquet)})"
     with open_duckdb() as db:
         row = db.execute(f"SELECT count(*) - count({PASSENGERS}) FROM ({rows})").fetchone()
+    return int(row[0]) if row else 0
+
+
+def carried(trips: TripMonth) -> str:
+    """SQL that is true of all trips but those with 0 passengers; unknown counts stay."""
+    return f"{PASSENGERS} IS DISTINCT FROM 0" if trips.service.column(PASSENGERS) else EVERY_TRIP
+
+
+def zero_passengers(trips: TripMonth, parquet: Path, only: str) -> int:
+    """Trips with 0 passengers, once all but `only` are left out."""
+    if not trips.service.column(PASSENGERS):
+        return 0
+    rows = f"FROM read_parquet({literal(parquet)}) WHERE {only} AND {PASSENGERS} = 0"
+    with open_duckdb() as db:
+        row = db.execute(f"SELECT count(*) {rows}").fetchone()
     return int(row[0]) if row else 0

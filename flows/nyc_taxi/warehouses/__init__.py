@@ -3,10 +3,11 @@
 An address is `<module>:<place>`, such as `duckdb:data/warehouse.duckdb` (see nyc_taxi.lakes).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from nyc_taxi.colors import RIDES, rides_columns
 from nyc_taxi.months import TripMonth
 from nyc_taxi.places import open_place
 
@@ -28,6 +29,18 @@ class Warehouse(Protocol):
 
     def count(self, trips: TripMonth) -> int:
         """The rows of the month, 0 where there is no table yet."""
+
+
+def rides_query(tables: Collection[str]) -> str:
+    """Yellow and green together, as far as there are tables of them; names need no quotes."""
+    parts = [
+        f"SELECT '{color}' AS color, trip_month, "
+        + ", ".join(f"{own} AS {name}" for own, name in rides_columns(color))
+        + f" FROM {DATASET}.{color}_rides"
+        for color in RIDES
+        if f"{color}_rides" in tables
+    ]
+    return " UNION ALL ".join(parts)
 
 
 def open_warehouse(address: str) -> Warehouse:

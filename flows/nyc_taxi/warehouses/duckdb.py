@@ -11,7 +11,6 @@ from pathlib import Path
 
 import duckdb
 
-from nyc_taxi.colors import RIDES, rides_columns
 from nyc_taxi.engine import literal, open_duckdb, quoted
 from nyc_taxi.errors import Busy, StoreError
 from nyc_taxi.files import writing
@@ -19,7 +18,7 @@ from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import watching
 from nyc_taxi.settings import from_root, settings
 from nyc_taxi.transform import filled
-from nyc_taxi.warehouses import DATASET
+from nyc_taxi.warehouses import DATASET, rides_query
 
 _turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 """DuckDB keeps other processes out of a file; this keeps other threads of this one out."""
@@ -118,17 +117,9 @@ class DuckDBWarehouse:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
 
     def _rides_view(self, db: duckdb.DuckDBPyConnection) -> None:
-        """Yellow and green together, as far as there are tables of them."""
-        tables = self._tables(db)
-        parts = [
-            f"SELECT '{color}' AS color, trip_month, "
-            + ", ".join(f"{quoted(own)} AS {name}" for own, name in rides_columns(color))
-            + f" FROM {DATASET}.{color}_rides"
-            for color in RIDES
-            if f"{color}_rides" in tables
-        ]
-        if parts:
-            db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {' UNION ALL '.join(parts)}")
+        query = rides_query(self._tables(db))
+        if query:
+            db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {query}")
 
 
 def open_place(place: str) -> DuckDBWarehouse:
