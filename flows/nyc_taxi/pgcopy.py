@@ -107,7 +107,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[bytes]:
 class Feed:
     """What COPY reads from: chunks, made by a thread a few ahead of the server's pace."""
 
-    def __init__(self, chunks: Iterator[bytes], ahead: int = 2) -> None:
+    def __init__(self, chunks: Iterator[bytes], ahead: int = 4) -> None:
         self._queue: Queue[bytes | BaseException] = Queue(ahead)
         self._ended = Event()
         self.problem: BaseException | None = None

@@ -30,7 +30,8 @@ from nyc_taxi.settings import settings
 from nyc_taxi.transform import EVERY_TRIP, filled
 from nyc_taxi.warehouses import DATASET, rides_query
 
-BATCH = 16_384
+BATCH = 4096
+"""Rows sent at a time: more of them cost memory and win nothing."""
 AT_ONCE = 0.2
 """Seconds that readers may have to queue behind an exchange that itself waits for others."""
 TYPES: dict[Type, str] = {
