@@ -28,6 +28,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "NYC_TAXI_WAREHOUSE": f"duckdb:{folder / 'warehouse.duckdb'}",
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
         **more,
     }
 
@@ -35,10 +36,10 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 def python(*args: str | Path, env: Mapping[str, str] | None = None) -> str:
     """What `python *args` printed."""
     done = subprocess.run(
-        [sys.executable, *args], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, *args], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        sys.exit(f"error: python {' '.join(map(str, args))} failed; see above")
+        sys.exit(f"{done.stderr}error: python {' '.join(map(str, args))} failed")
     return done.stdout
 
 
@@ -59,13 +60,11 @@ def make_month(folder: Path, color: str, rows: int) -> Path:
 def serving(*args: str | Path, port: int, env: Mapping[str, str] | None = None) -> Iterator[None]:
     """`python *args` in the background, from when it takes connections to the block's end."""
     server = subprocess.Popen([sys.executable, *args], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
     try:
-        while True:
-            if server.poll() is not None:
-                sys.exit(f"error: python {' '.join(map(str, args))} ended; see above")
-            with socket.socket() as knock:
-                if knock.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+        while not _answers(port):
+            if server.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"error: python {' '.join(map(str, args))} does not serve; see above")
             time.sleep(0.1)
         yield
     finally:
@@ -77,3 +76,8 @@ def free_port() -> int:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         return int(held.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as knock:
+        return knock.connect_ex(("127.0.0.1", port)) == 0

@@ -23,6 +23,8 @@ from nyc_taxi.months import TripMonth
 ROOT = Path(__file__).parents[1]
 REAL_FILES = ROOT.parent / "shared" / "tlc"
 """Files of the TLC, beside a checkout where somebody put them."""
+NO_SERVICE = "no service: "
+"""How the reason of a test begins that is left out for want of one."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +36,21 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NYC_TAXI_WAIT", "30")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With NYC_TAXI_TEST_SERVICES=all, a test left out for want of a service is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("NYC_TAXI_TEST_SERVICES") != "all" or reporter is None:
+        return
+    for report in reporter.stats.get("skipped", []):
+        if NO_SERVICE in str(report.longrepr):
+            reporter.write_line(f"left out, but must run: {report.nodeid}", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture
 def real() -> Path:
     if not REAL_FILES.is_dir():
-        pytest.skip("the TLC's real files are not here")
+        pytest.skip("the TLC's real files are not beside this checkout")
     return REAL_FILES
 
 
@@ -87,10 +100,19 @@ def free_port() -> int:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """The TLC's site, empty so far; the months in its folder are the flows' source."""
-    (tmp_path / "site" / "trip-data").mkdir(parents=True)
+    (tmp_path / "site").mkdir()
+    # No certificates to read before every fetch: that took most of the tests' time.
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "site"))
     with Site(tmp_path / "site") as site:
-        monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"{site.url}/trip-data")
+        monkeypatch.setenv("NYC_TAXI_SOURCE_URL", site.url)
         yield site
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where downloads go."""
+    return tmp_path / "raw"
 
 
 @pytest.fixture(scope="session")
@@ -109,11 +131,11 @@ def month_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return make
 
 
-def start(*command: str, **env: str) -> subprocess.Popen[str]:
+def start(*command: str, cwd: Path = ROOT, **env: str) -> subprocess.Popen[str]:
     """A script or a piece of Python in a process of its own, to be killed or waited for."""
     return subprocess.Popen(
         [sys.executable, *command],
-        cwd=ROOT,
+        cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT / "flows"), **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -103,5 +103,5 @@ class TestLocal:
         assert [name for name in left if not name.endswith(".lock")] == [KEY.rpartition("/")[2]]
 
     def test_a_folder_that_cannot_be_made(self, tmp_path: Path, file: Path) -> None:
-        with pytest.raises(CannotWrite, match="month.parquet"):
+        with pytest.raises(CannotWrite, match=r"month\.parquet"):
             open_lake(f"local:{file}/lake").put(file, KEY)

@@ -87,3 +87,10 @@ def parse_months(text: str) -> list[int]:
             raise BadInput(f"the months {piece!r} run backwards; write {last}-{first}")
         months += range(first, last + 1)
     return months
+
+
+def whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise BadInput(f"{text!r} is no whole number; write 2021, or 1") from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import duckdb
+from prefect.logging.handlers import PrefectConsoleHandler
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -15,14 +18,25 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.theme import Theme
 
 _lock = threading.Lock()
 _shared: Progress | None = None
 _users = 0
 
 
+@cache
+def _console() -> Console:
+    """The console that Prefect logs to, so that log lines pass above the bars, not through them."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PrefectConsoleHandler):
+            handler.console.push_theme(Theme())  # Prefect's own has no styles for bars
+            return handler.console
+    return Console(stderr=True)
+
+
 @contextmanager
-def bar(name: str, total: int | None, unit: str = "%") -> Iterator[Callable[[float], None]]:
+def bar(name: str, total: int | None) -> Iterator[Callable[[float], None]]:
     """A bar; call what is yielded with the amount done since the last call.
 
     Months that run side by side share one display.
@@ -30,7 +44,7 @@ def bar(name: str, total: int | None, unit: str = "%") -> Iterator[Callable[[flo
     global _shared, _users
     with _lock:
         if _shared is None:
-            console = Console(stderr=True)
+            console = _console()
             _shared = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),

@@ -4,18 +4,19 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextvars import copy_context
 from typing import Annotated, Any, TypeVar
 
 import cyclopts
 from prefect import Flow, State
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import ParameterTypeError
 from prefect.tasks import exponential_backoff
 from pydantic import Field
 
 from nyc_taxi.errors import MonthsFailed, NycTaxiError
-from nyc_taxi.months import TripMonth, parse_months
+from nyc_taxi.months import TripMonth, parse_months, whole_number
 from nyc_taxi.settings import settings
 
 T = TypeVar("T")
@@ -34,28 +35,36 @@ RETRIES: dict[str, Any] = {
 }
 """For a task that meets the network: try again what can pass, after 1, 2, 4 and 8 s or so."""
 
-Year = Annotated[int, Field(description="The year of the files.")]
-Month = Annotated[int, Field(description="The month of the file, 1 to 12.")]
+
+def _option(read: Callable[[str], Any], *names: str) -> cyclopts.Parameter:
+    """An option of one word, read by a function of ours: cyclopts would round a month 1.5."""
+    return cyclopts.Parameter(
+        name=names, n_tokens=1, negative=(), converter=lambda _, words: read(words[0].value)
+    )
+
+
+Year = Annotated[int, Field(description="The year of the files."), _option(whole_number, "--year")]
+Month = Annotated[
+    int, Field(description="The month of the file, 1 to 12."), _option(whole_number, "--month")
+]
 Months = Annotated[
     list[int],
     Field(description="The months of the files, such as [1, 2]."),
-    cyclopts.Parameter(
-        name=["--months", "--month"],
-        n_tokens=1,
-        negative=(),
-        converter=lambda _, tokens: parse_months(tokens[0].value),
-    ),
+    _option(parse_months, "--months", "--month"),
 ]
 
 
 def each_month(step: Callable[[TripMonth], T], months: list[TripMonth]) -> list[T]:
     """Call `step` for every month, NYC_TAXI_MONTHS_AT_ONCE at a time.
 
-    A month that fails does not stop the others. Raises MonthsFailed, with every failed month and
-    its reason, once all are through.
+    The Prefect UI shows how many are done. A month that fails does not stop the others: once all
+    are through, MonthsFailed names every failed month and its reason.
     """
+    shown = create_progress_artifact(0, description=f"of {len(months)} months")
     with ThreadPoolExecutor(settings().months_at_once) as pool:
         runs = [(trips, pool.submit(copy_context().run, step, trips)) for trips in months]
+        for done, _ in enumerate(as_completed(run for _, run in runs), 1):
+            update_progress_artifact(shown, 100 * done / len(months))  # type: ignore[arg-type]
     failed = [(trips, run.exception()) for trips, run in runs if run.exception()]
     if failed:
         reasons = "; ".join(f"{trips}: {problem}" for trips, problem in failed)
@@ -84,7 +93,7 @@ def command(flow: Flow[..., Any]) -> None:
     app = cyclopts.App(help=flow.description, version_flags=[], result_action="return_value")
     app.default(flow.fn)
     try:
-        main, bound, _ = app.parse_args(exit_on_error=False, print_error=False)
+        main, bound, _ = app.parse_args(sys.argv[1:], exit_on_error=False, print_error=False)
         if main is flow.fn:
             flow(*bound.args, **bound.kwargs)
         else:

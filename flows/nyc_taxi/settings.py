@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     """Seconds without a byte from the network before a try is given up."""
     wait: Annotated[float, Field(ge=0)] = 300
     """Seconds to wait for a file or a warehouse that another run holds."""
-    memory: str = "300MB"
+    memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[KMG]i?B$")] = "300MB"
     """What DuckDB may take while it conforms or loads one month; the rest goes to disk."""
     postgres_url: Annotated[SecretStr | None, Field(validation_alias="POSTGRES_URL")] = None
     """Of libpq or of SQLAlchemy; counts where there is no block for the database."""

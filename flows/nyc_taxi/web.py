@@ -6,25 +6,19 @@ A file counts once its length, its first and last bytes and its footer (Parquet)
 
 import json
 import socket
-import zlib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-import duckdb
 import httpx
 
-from nyc_taxi.errors import BadInput, Damaged, Interrupted, NotPublished, Refused, SourceError
+from nyc_taxi.errors import Interrupted, NotPublished, Refused, SourceError
 from nyc_taxi.files import only_writer, writing
 from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import bar
-from nyc_taxi.settings import from_root
-
-FORMATS = (".parquet", ".csv.gz", ".csv")
-CHUNK = 1 << 20
+from nyc_taxi.sources import FORMATS, locate
+from nyc_taxi.verify import verify
 
 
 def fetch_month(trips: TripMonth, source: str, folder: Path, timeout: float = 30) -> Path:
@@ -40,103 +34,6 @@ def fetch_month(trips: TripMonth, source: str, folder: Path, timeout: float = 30
     target = folder / trips.color / f"{trips.stem}{ending}"
     with only_writer(target):
         return _Download(trips, location, target, timeout).run()
-
-
-def locate(trips: TripMonth, source: str) -> str | Path:
-    """The URL or the path of a month's file in a source (see Settings.source_url)."""
-    try:
-        place = source.format(color=trips.color, year=trips.year, month=trips.month)
-    except (LookupError, ValueError, AttributeError, TypeError) as problem:
-        raise BadInput(
-            f"NYC_TAXI_SOURCE_URL={source!r} is no template: it may hold "
-            "{color}, {year} and {month:02}"
-        ) from problem
-    if "://" not in place:
-        return _in_folder(trips, from_root(place))
-    try:
-        url = urlsplit(place)
-        host = (url.hostname or "").encode("idna")
-    except ValueError:  # http://[::1 or http://a..b
-        url, host = urlsplit(""), b""
-    if url.scheme == "file":
-        return _in_folder(trips, Path(url2pathname(url.path)))
-    if url.scheme not in ("http", "https") or not host:
-        raise BadInput(
-            f"NYC_TAXI_SOURCE_URL={source!r} cannot be fetched: give an http(s) URL or a folder"
-        )
-    if place == source:
-        place = f"{source.rstrip('/')}/{trips.stem}.parquet"
-    if not place.endswith(FORMATS):
-        raise BadInput(
-            f"NYC_TAXI_SOURCE_URL={source!r} ends in no known format: use {', '.join(FORMATS)}"
-        )
-    return place
-
-
-def _in_folder(trips: TripMonth, place: Path) -> Path:
-    candidates = [place / f"{trips.stem}{ending}" for ending in FORMATS]
-    if place.name.endswith(FORMATS):
-        candidates = [place]
-    for path in candidates:
-        if path.is_file():
-            return path
-    raise NotPublished(f"no file of {trips}: looked for {', '.join(map(str, candidates))}")
-
-
-def rows_in_footer(parquet: Path | str) -> int:
-    """The number of rows a Parquet file says it holds."""
-    with duckdb.connect() as db:
-        row = db.execute("SELECT num_rows FROM parquet_file_metadata(?)", [str(parquet)]).fetchone()
-    return int(row[0]) if row else 0
-
-
-def verify(path: Path, name: str | None = None) -> None:
-    """Raise Damaged unless the file is complete and of the format that its name tells."""
-    name = name or path.name
-    with path.open("rb") as file:
-        start = file.read(4)
-        file.seek(max(0, path.stat().st_size - 4))
-        end = file.read()
-    page = f"it begins with {start!r}" + (", as a web page does" if start[:1] == b"<" else "")
-    again = f"nothing was kept of it; look at what the source serves for {name}"
-    if name.endswith(".parquet"):
-        if start != b"PAR1":
-            raise Damaged(f"{name} is no Parquet file: {page}; {again}")
-        if end != b"PAR1":
-            raise Damaged(
-                f"{name} is cut off: a Parquet file ends in b'PAR1', not {end!r}; {again}"
-            )
-        try:
-            rows_in_footer(path)
-        except duckdb.Error as problem:
-            raise Damaged(f"{name} has an unreadable Parquet footer; {again}") from problem
-    elif name.endswith(".gz"):
-        if start[:2] != b"\x1f\x8b":
-            raise Damaged(f"{name} is no gzip file: {page}; {again}")
-        try:
-            _check_gzip(path)
-        except (zlib.error, EOFError) as problem:
-            raise Damaged(f"{name} is cut off or damaged ({problem}); {again}") from problem
-    elif not start or start[:1] == b"<":
-        raise Damaged(f"{name} is no CSV file: {page}; {again}")
-
-
-def _check_gzip(path: Path) -> None:
-    with path.open("rb") as file:
-        members = zlib.decompressobj(wbits=31)
-        for chunk in _chunks(file):
-            while chunk:
-                if members.eof:
-                    members = zlib.decompressobj(wbits=31)
-                members.decompress(chunk)
-                chunk = members.unused_data
-    if not members.eof:
-        raise EOFError("no end-of-stream marker")
-
-
-def _chunks(file) -> Iterator[bytes]:  # type: ignore[no-untyped-def]
-    while chunk := file.read(CHUNK):
-        yield chunk
 
 
 @dataclass(frozen=True)
@@ -247,7 +144,7 @@ class _Download:
         version.keep(self.part)
 
     def _receive(self, response: httpx.Response, done: int, total: int | None) -> None:
-        with bar(f"{self.trips} download", total, "bytes") as advance, self.part.open("ab") as file:
+        with bar(f"{self.trips} download", total) as advance, self.part.open("ab") as file:
             advance(done)
             for chunk in response.iter_raw():  # no size: what is gathered is lost when it breaks
                 file.write(chunk)
