@@ -132,7 +132,7 @@ class TestTheTable:
                 postgres,
                 "SELECT column_name, data_type FROM information_schema.columns "
                 "WHERE table_name = 'yellow_rides'",
-            )  # type: ignore[arg-type]
+            )
         )
         assert kinds["trip_month"] == "date"
         assert kinds["passenger_count"] == kinds["pulocationid"] == "bigint"

@@ -207,7 +207,7 @@ def _load(
     [(expected,)] = file.execute("SELECT count(*) FROM trips").fetchall()
     select = ", ".join(f"CAST({quoted(n)} AS {kind}) AS {quoted(n)}" for n, kind in kinds.items())
     names = ", ".join(quoted(name.lower()) for name in kinds)
-    with bar(f"{trips} load", expected, "rows") as advance:
+    with bar(f"{trips} load", expected) as advance:
 
         def batches() -> Iterator[pa.RecordBatch]:
             for batch in file.sql(f"SELECT {select} FROM trips").to_arrow_reader(BATCH):
