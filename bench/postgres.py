@@ -21,6 +21,7 @@ TO_SQL_ROWS = 200_000
 ROUNDS = 3
 WAYS = {
     "pg_this_project": "this project, with index, ANALYZE and exchange",
+    "pg_binary": "its COPY alone",
     "pg_to_sql": f"the course: `to_sql`, {TO_SQL_ROWS:,} rows of them",
     "pg_csv": "psycopg2 COPY of CSV written by Arrow",
     "pg_adbc": "ADBC ingest",

@@ -30,7 +30,7 @@ def counts(url: str, table: str) -> list[tuple[int, int, int]]:
 @pytest.fixture
 def months(site: Site) -> None:
     for month in (1, 2):
-        write_month(site.folder / "trip-data", "yellow", 2021, month, 20_000)
+        write_month(site.folder, "yellow", 2021, month, 20_000)
 
 
 def test_twice_is_once(postgres: str, months: None) -> None:
