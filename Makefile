@@ -3,6 +3,7 @@ PYTHON ?= python3
 COLOR ?= yellow
 YEAR ?= 2021
 MONTHS ?= 1
+POSTGRES_PORT ?= 5433
 
 BIN := .venv/bin
 UV := $(BIN)/uv
@@ -12,7 +13,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-gcp emulators emulators-stop doctor run test check fix pins bench clean
+.PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run test check fix pins bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,6 +45,14 @@ doctor: install  ## check what the settings name: source, lake, warehouse
 
 run: install  ## months from the TLC's own site: make run COLOR=green YEAR=2021 MONTHS=1,2
 	$(BIN)/python flows/etl_web_to_bq.py --color $(COLOR) --year $(YEAR) --months $(MONTHS)
+
+postgres: install  ## a PostgreSQL on 127.0.0.1:5433, its data in data/postgres, and its block
+	@$(BIN)/python -m embedded.postgres up --port $(POSTGRES_PORT)
+	@POSTGRES_URL=$$($(BIN)/python -m embedded.postgres url --port $(POSTGRES_PORT)) \
+	  $(BIN)/python blocks/make_postgres_block.py
+
+postgres-stop: install  ## stop it; its data stays
+	@$(BIN)/python -m embedded.postgres down
 
 test: install  ## everything is tested
 	$(BIN)/python -m pytest

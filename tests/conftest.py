@@ -1,12 +1,18 @@
 """What the tests share: real files, a real site, a real Prefect server, and places of their own."""
 
 import os
+import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+from uuid import uuid4
 
+import psycopg2
 import pytest
 from google.cloud import storage
 from prefect.settings import PREFECT_API_URL
@@ -59,6 +65,40 @@ def prefect_server() -> Iterator[None]:
         os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
         yield
         del os.environ["PREFECT_API_URL"]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL: POSTGRES_URL's, or one of the tests' own."""
+    if url := os.environ.get("POSTGRES_URL"):
+        yield url
+        return
+    with TemporaryDirectory(prefix="pg-") as folder:  # short, for the Unix socket in it
+        server = PostgresServer(Path(folder) / "data", free_port())
+        server.up()
+        yield server.url
+        server.down()
+
+
+@pytest.fixture
+def postgres(
+    postgres_server: str, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The URL of an empty database, which is POSTGRES_URL while the test runs."""
+    name = f"test_{uuid4().hex}"
+    url = urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
+    with closing(psycopg2.connect(postgres_server)) as db, db.cursor() as cursor:
+        db.autocommit = True
+        cursor.execute(f"CREATE DATABASE {name}")
+        monkeypatch.setenv("POSTGRES_URL", url)
+        yield url
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
 
 
 @pytest.fixture

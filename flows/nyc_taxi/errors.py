@@ -11,7 +11,8 @@
     ├── BadValue            a value does not fit the type its column is declared with
     ├── CannotWrite         a file or a folder on this machine
     ├── StoreError          the lake or the warehouse
-    │   └── Busy                somebody else holds it: can pass
+    │   ├── Busy                somebody else holds it: can pass
+    │   └── ConnectionLost      its server went away: can pass
     └── MonthsFailed        some months of a run failed; the others are done
 
 A message is one line: what was wrong, what is allowed, and what to run.
@@ -63,6 +64,10 @@ class StoreError(NycTaxiError):
 
 
 class Busy(StoreError):
+    can_pass = True
+
+
+class ConnectionLost(StoreError):
     can_pass = True
 
 

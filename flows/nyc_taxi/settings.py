@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """Seconds to wait for a file or a warehouse that another run holds."""
     memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[KMG]i?B$")] = "300MB"
     """What DuckDB may take while it conforms or loads one month; the rest goes to disk."""
+    postgres_url: Annotated[SecretStr | None, Field(validation_alias="POSTGRES_URL")] = None
+    """Of libpq or of SQLAlchemy; counts where there is no block for the database."""
 
     gcp_credentials: SecretStr = SecretStr("")
     """A service account's key, as a path or as JSON; the machine's own credentials if empty."""

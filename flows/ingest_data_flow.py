@@ -1,0 +1,80 @@
+"""web -> PostgreSQL: months of trips into one table, each month exactly once."""
+
+from functools import partial
+from pathlib import Path
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from etl_web_to_local import clean, fetch, write_local
+from nyc_taxi.colors import Color
+from nyc_taxi.months import TripMonth, trip_months
+from nyc_taxi.postgres import find_database
+from nyc_taxi.running import RETRIES, Months, Year, command, each_month
+from nyc_taxi.transform import EVERY_TRIP, carried, zero_passengers
+from nyc_taxi.warehouses.postgres import PostgresWarehouse, Table
+
+
+@flow(name="Subflow")
+def log_subflow(table_name: str) -> None:
+    """Say which table is loaded."""
+    get_run_logger().info("Logging Subflow for: %s", table_name)
+
+
+@task(cache_policy=NO_CACHE)
+def extract_data(trips: TripMonth) -> Path:
+    """The month as clean Parquet on this machine."""
+    return write_local(clean(trips, fetch(trips))).path
+
+
+@task(cache_policy=NO_CACHE)
+def transform_data(trips: TripMonth, parquet: Path, keep_zero: bool) -> str:
+    """Say which trips are loaded, as SQL: none with 0 passengers, unless they are to be kept."""
+    only = EVERY_TRIP if keep_zero else carried(trips)
+    log = get_run_logger()
+    log.info("pre: missing passenger count: %s", zero_passengers(trips, parquet, EVERY_TRIP))
+    log.info("post: missing passenger count: %s", zero_passengers(trips, parquet, only))
+    return only
+
+
+@task(cache_policy=NO_CACHE, **RETRIES)
+def load_data(trips: TripMonth, parquet: Path, only: str, table_name: str) -> int:
+    """Replace the month in the table."""
+    warehouse = PostgresWarehouse(find_database(), Table.named(table_name))
+    rows = warehouse.replace_month(trips, parquet, {}, only)
+    get_run_logger().info("%s is in %s: %s rows", trips, table_name, f"{rows:,}")
+    return rows
+
+
+def ingest_month(trips: TripMonth, table_name: str, keep_zero: bool) -> int:
+    parquet = extract_data(trips)
+    only = transform_data(trips, parquet, keep_zero)
+    return load_data(trips, parquet, only, table_name)
+
+
+@flow(name="Ingest Data", flow_run_name="{table_name} {color} {year} {months}")
+def ingest_data(
+    table_name: str = "yellow_taxi_trips",
+    months: Months = [1],
+    year: Year = 2021,
+    color: Color = "yellow",
+    keep_zero: bool = False,
+) -> int:
+    """Load months of trips from the TLC's site into a table of PostgreSQL.
+
+    Args:
+        table_name: The table, with or without its schema; it holds trips of one color.
+        keep_zero: Load trips with a passenger count of 0 as well.
+    """
+    find_database(), Table.named(table_name)  # before anything is fetched
+    log_subflow(table_name)
+    rows = each_month(
+        partial(ingest_month, table_name=table_name, keep_zero=keep_zero),
+        trip_months(color, year, months),
+    )
+    print(f"total rows: {sum(rows)}")
+    return sum(rows)
+
+
+if __name__ == "__main__":
+    command(ingest_data)
