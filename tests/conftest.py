@@ -20,6 +20,7 @@ from prefect.testing.utilities import prefect_test_harness
 from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_storage import GcsBucket
 
+from embedded.postgres import Server as PostgresServer
 from emulators import NoPython313, Server, bigquery, client_environment, gcs, running
 from mirror import Site, write_month
 from nyc_taxi.months import TripMonth
