@@ -276,6 +276,10 @@ def google(
     return bigquery_block
 
 
+def put_on(site: Site, raw: Path) -> None:
+    (site.folder / raw.name).write_bytes(raw.read_bytes())
+
+
 class TestFlows:
     def test_real_months_of_two_eras(
         self, google: str, real: Path, monkeypatch: pytest.MonkeyPatch
@@ -321,8 +325,7 @@ class TestFlows:
         self, google: str, site: Site, month_file: Callable[..., Path], tmp_path: Path
     ) -> None:
         raw = month_file(YELLOW, 5000)
-        raw_in_site = site.folder / "trip-data" / raw.name
-        raw_in_site.write_bytes(raw.read_bytes())
+        put_on(site, raw)
         assert etl_web_to_bq([1], 2021, "yellow") == 5000
         assert not (tmp_path / "data" / "gcs").exists()
         assert etl_web_to_bq([1], 2021, "yellow", method="dataframe") == 5000
@@ -342,7 +345,7 @@ class TestDoctor:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         raw = month_file(YELLOW, 5000)
-        (site.folder / "trip-data" / raw.name).write_bytes(raw.read_bytes())
+        put_on(site, raw)
         code, lines = self.lines(capsys)
         assert code == 0
         assert [line.split()[:2] for line in lines] == [
