@@ -13,7 +13,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run postgres postgres-stop test check fix pins bench clean
+.PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run test check fix pins bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,6 +30,18 @@ install: .venv/installed  ## make the environment in .venv
 
 demo: install  ## months from a mirror of the TLC's site into a lake and a warehouse
 	@$(BIN)/python -m mirror demo data/demo
+
+demo-gcp: install  ## the same through emulators of GCS and BigQuery, with no account
+	@$(BIN)/python -m emulators demo data/demo-gcp
+
+emulators: install  ## start the emulators of GCS and BigQuery
+	@$(BIN)/python -m emulators up
+
+emulators-stop: install  ## stop them
+	@$(BIN)/python -m emulators down
+
+doctor: install  ## check what the settings name: source, lake, warehouse
+	@$(BIN)/python -m nyc_taxi.doctor
 
 run: install  ## months from the TLC's own site: make run COLOR=green YEAR=2021 MONTHS=1,2
 	$(BIN)/python flows/etl_web_to_bq.py --color $(COLOR) --year $(YEAR) --months $(MONTHS)
@@ -62,5 +74,5 @@ bench: install  ## the figures of the README
 	$(BIN)/python -m bench
 
 clean:  ## remove the environment, caches and the demo's files; downloads and data stay
-	rm -rf .venv data/demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bigquery data/demo data/demo-gcp .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,26 +10,31 @@ from nyc_taxi.colors import Color
 from nyc_taxi.months import TripMonth, trip_months
 from nyc_taxi.reports import MonthReport, publish
 from nyc_taxi.running import Months, Year, command, each_month
+from nyc_taxi.warehouses import Method
 
 
-def web_to_bq(trips: TripMonth, keep_missing: bool) -> MonthReport:
+def web_to_bq(trips: TripMonth, keep_missing: bool, method: Method) -> MonthReport:
     report = etl_web_to_gcs(trips.color, trips.year, trips.month)
-    load_month(trips, keep_missing)
+    load_month(trips, keep_missing, method)
     return report
 
 
 @flow(name="etl-web-to-bq", flow_run_name="{color} {year} {months}")
 def etl_web_to_bq(
-    months: Months = [1], year: Year = 2021, color: Color = "yellow", keep_missing: bool = False
+    months: Months = [1],
+    year: Year = 2021,
+    color: Color = "yellow",
+    keep_missing: bool = False,
+    method: Method = "load",
 ) -> int:
     """Take months of trips from the TLC's site through the lake into the warehouse.
 
     Args:
         keep_missing: Keep unknown passenger counts null instead of making them 0.
+        method: How the trips get into BigQuery: as the file they are, or by way of pandas.
     """
-    reports = each_month(
-        partial(web_to_bq, keep_missing=keep_missing), trip_months(color, year, months)
-    )
+    load = partial(web_to_bq, keep_missing=keep_missing, method=method)
+    reports = each_month(load, trip_months(color, year, months))
     publish(reports, key=f"{color}-{year}")
     rows = sum(report.rows for report in reports)
     print(f"total rows: {rows}")

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,10 +14,14 @@ from uuid import uuid4
 
 import psycopg2
 import pytest
+from google.cloud import storage
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
+from prefect_gcp import GcpCredentials
+from prefect_gcp.cloud_storage import GcsBucket
 
-from embedded.postgres import Server
+from embedded.postgres import Server as PostgresServer
+from emulators import NoPython313, Server, bigquery, client_environment, gcs, running
 from mirror import Site, write_month
 from nyc_taxi.months import TripMonth
 
@@ -70,7 +75,7 @@ def postgres_server() -> Iterator[str]:
         yield url
         return
     with TemporaryDirectory(prefix="pg-") as folder:  # short, for the Unix socket in it
-        server = Server(Path(folder) / "data", free_port())
+        server = PostgresServer(Path(folder) / "data", free_port())
         server.up()
         yield server.url
         server.down()
@@ -129,6 +134,50 @@ def month_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(gcs(tmp_path_factory.mktemp("google"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def bigquery_server(gcs_server: Server) -> Iterator[Server]:
+    try:
+        server = bigquery(gcs_server.folder)
+    except NoPython313 as problem:
+        pytest.skip(f"{NO_SERVICE}{problem}")
+    with running(server):
+        yield server
+
+
+@pytest.fixture
+def gcs_block(
+    gcs_server: Server, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], str]:
+    """GcsBucket blocks, and their bucket in the emulator: gcs_block() is the name of both."""
+    for name, value in client_environment(gcs_server.folder, gcs_server, None).items():
+        monkeypatch.setenv(name, value)
+
+    def make() -> str:
+        name = f"bucket-{uuid.uuid4().hex[:8]}"
+        storage.Client().create_bucket(name)
+        GcsBucket(bucket=name).save(name)
+        return name
+
+    return make
+
+
+@pytest.fixture
+def bigquery_block(
+    gcs_block: Callable[[], str], bigquery_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The name of a GcpCredentials block, and of its project in the emulator, which is empty."""
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_server.url)
+    name = f"project-{uuid.uuid4().hex[:8]}"
+    GcpCredentials(project=name).save(name)
+    return name
 
 
 def start(*command: str, cwd: Path = ROOT, **env: str) -> subprocess.Popen[str]:

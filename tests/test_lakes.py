@@ -1,7 +1,7 @@
 """One contract for every lake: a file is there whole, under its key, or not at all."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,16 +15,20 @@ from nyc_taxi.months import TripMonth
 KEY = TripMonth("yellow", 2021, 1).key
 
 
-def local_lake(folder: Path) -> str:
-    return f"local:{folder / 'contract'}"
+def local_lake(request: pytest.FixtureRequest) -> str:
+    return f"local:{request.getfixturevalue('tmp_path') / 'contract'}"
 
 
-LAKES: dict[str, Callable[[Path], str]] = {"local": local_lake}
+def gcs_lake(request: pytest.FixtureRequest) -> str:
+    return f"gcs:{request.getfixturevalue('gcs_block')()}"
+
+
+LAKES: dict[str, Callable[[pytest.FixtureRequest], str]] = {"local": local_lake, "gcs": gcs_lake}
 
 
 @pytest.fixture(params=LAKES)
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield LAKES[request.param](tmp_path)
+def address(request: pytest.FixtureRequest) -> str:
+    return LAKES[request.param](request)
 
 
 @pytest.fixture
@@ -58,6 +62,25 @@ def test_putting_again_and_replacing(lake: Lake, file: Path, tmp_path: Path) -> 
 def test_what_is_not_there(lake: Lake) -> None:
     with pytest.raises(StoreError, match=rf"no {KEY}; run"):
         lake.get(KEY)
+
+
+def test_parts_of_a_file_are_read_where_it_lies(lake: Lake, file: Path) -> None:
+    where = lake.put(file, KEY)
+    assert lake.uri(KEY) == where
+    with lake.open(KEY) as parts:
+        parts.seek(-4, 2)
+        assert parts.read() == bytes((252, 253, 254, 255))
+        parts.seek(1000)
+        assert parts.read(3) == bytes((232, 233, 234))
+    for ask in (lake.uri, lake.open):
+        with pytest.raises(StoreError, match=r"no data/other; run"):
+            ask("data/other")
+
+
+def test_a_check_leaves_nothing(lake: Lake, file: Path) -> None:
+    assert lake.check().endswith("can be written")
+    with pytest.raises(StoreError):
+        lake.get("check")
 
 
 def test_two_at_once(lake: Lake, file: Path) -> None:

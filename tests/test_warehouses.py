@@ -13,6 +13,7 @@ import psycopg2
 import pyarrow.parquet as pq
 import pytest
 from conftest import start
+from google.cloud import bigquery
 
 from nyc_taxi.conform import conform
 from nyc_taxi.errors import Busy, StoreError
@@ -36,8 +37,8 @@ class Place(NamedTuple):
         return open_warehouse(self.address)
 
 
-def duckdb_place(folder: Path) -> Place:
-    path = folder / "contract.duckdb"
+def duckdb_place(request: pytest.FixtureRequest) -> Place:
+    path = request.getfixturevalue("tmp_path") / "contract.duckdb"
 
     def ask(query: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(path), read_only=True) as db:
@@ -46,7 +47,19 @@ def duckdb_place(folder: Path) -> Place:
     return Place(f"duckdb:{path}", ask)
 
 
-def postgres_place(url: str) -> Place:
+def bigquery_place(request: pytest.FixtureRequest) -> Place:
+    project = request.getfixturevalue("bigquery_block")
+    client = bigquery.Client(project=project)
+
+    def ask(query: str) -> list[tuple[Any, ...]]:
+        return [row.values() for row in client.query_and_wait(query)]
+
+    return Place(f"bigquery:{project}", ask)
+
+
+def postgres_place(request: pytest.FixtureRequest) -> Place:
+    url = request.getfixturevalue("postgres")
+
     def ask(query: str) -> list[tuple[Any, ...]]:
         with closing(psycopg2.connect(url)) as db, db.cursor() as cursor:
             cursor.execute(query)
@@ -55,10 +68,7 @@ def postgres_place(url: str) -> Place:
     return Place("postgres:no-such-block", ask)
 
 
-PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
-    "duckdb": lambda request: duckdb_place(request.getfixturevalue("tmp_path")),
-    "postgres": lambda request: postgres_place(request.getfixturevalue("postgres")),
-}
+PLACES = {"duckdb": duckdb_place, "bigquery": bigquery_place, "postgres": postgres_place}
 
 
 @pytest.fixture(params=PLACES)
@@ -251,8 +261,8 @@ class TestDuckDB:
     """What only the DuckDB file can go through."""
 
     @pytest.fixture
-    def place(self, tmp_path: Path) -> Place:
-        return duckdb_place(tmp_path)
+    def place(self, request: pytest.FixtureRequest) -> Place:
+        return duckdb_place(request)
 
     def test_types_of_the_table(self, place: Place, clean: Clean) -> None:
         place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)

@@ -222,3 +222,14 @@ def rides_columns(color: Color) -> list[tuple[str, str]]:
     ]
     times = [(here.pickup, "pickup_datetime"), (here.dropoff, "dropoff_datetime")]
     return [*shared[:1], *times, *shared[1:]]
+
+
+def rides_sql(tables: Mapping[Color, str]) -> str:
+    """The query of the view `rides` over these tables; the same unquoted SQL for every store."""
+    parts = (
+        f"SELECT '{color}' AS color, trip_month, "
+        + ", ".join(f"{own} AS {name}" for own, name in rides_columns(color))
+        + f" FROM {table}"
+        for color, table in tables.items()
+    )
+    return " UNION ALL ".join(parts)

@@ -40,6 +40,16 @@ class Settings(BaseSettings):
     postgres_url: Annotated[SecretStr | None, Field(validation_alias="POSTGRES_URL")] = None
     """Of libpq or of SQLAlchemy; counts where there is no block for the database."""
 
+    gcp_credentials: SecretStr = SecretStr("")
+    """A service account's key, as a path or as JSON; the machine's own credentials if empty."""
+    gcp_project: str = ""
+    """The project to work in, where it is not the one that the credentials name."""
+    gcs_bucket: str = ""
+    gcs_folder: str = ""
+    """A folder of the bucket that all keys go under."""
+    bq_location: str = "US"
+    """Where the dataset is made when it is not there yet; the bucket's location, or near it."""
+
 
 def settings() -> Settings:
     try:

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow.parquet as pq
 
 from nyc_taxi.engine import literal, open_duckdb, quoted
 from nyc_taxi.months import TripMonth
@@ -23,14 +26,15 @@ def filled(fill: Mapping[str, int]) -> str:
     return f"* REPLACE ({', '.join(values)})" if fill else "*"
 
 
-def missing(trips: TripMonth, parquet: Path, fill: Mapping[str, int]) -> int:
-    """Trips without a passenger count, once `fill` is applied."""
-    if not passengers_fill(trips):
+def missing(parquet: BinaryIO) -> int:
+    """Trips without a passenger count, from the file's footer: the trips themselves stay there."""
+    footer = pq.read_metadata(parquet)
+    names = [footer.schema.column(i).name for i in range(footer.num_columns)]
+    if PASSENGERS not in names:
         return 0
-    rows = f"SELECT {filled(fill)} FROM read_parquet({literal(parquet)})"
-    with open_duckdb() as db:
-        row = db.execute(f"SELECT count(*) - count({PASSENGERS}) FROM ({rows})").fetchone()
-    return int(row[0]) if row else 0
+    column = names.index(PASSENGERS)
+    groups = (footer.row_group(i).column(column) for i in range(footer.num_row_groups))
+    return sum(group.statistics.null_count for group in groups)
 
 
 def carried(trips: TripMonth) -> str:

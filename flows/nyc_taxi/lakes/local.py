@@ -2,9 +2,10 @@
 
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 from nyc_taxi.errors import StoreError
-from nyc_taxi.files import replacing
+from nyc_taxi.files import replacing, writing
 from nyc_taxi.settings import from_root
 
 
@@ -23,6 +24,20 @@ class LocalLake:
         if not path.is_file():
             raise StoreError(f"the lake {self.folder} has no {key}; run etl_web_to_gcs.py for it")
         return path
+
+    def uri(self, key: str) -> str:
+        return str(self.get(key))
+
+    def open(self, key: str) -> BinaryIO:
+        return self.get(key).open("rb")
+
+    def check(self) -> str:
+        probe = self.folder / "check"
+        with replacing(probe) as part:
+            part.touch()
+        with writing(probe):
+            probe.unlink()
+        return f"{self.folder} can be written"
 
 
 def open_place(place: str) -> LocalLake:

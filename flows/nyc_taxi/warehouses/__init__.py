@@ -3,15 +3,17 @@
 An address is `<module>:<place>`, such as `duckdb:data/warehouse.duckdb` (see nyc_taxi.lakes).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from nyc_taxi.colors import RIDES, rides_columns
+from nyc_taxi.errors import BadInput
 from nyc_taxi.months import TripMonth
 from nyc_taxi.places import open_place
 
 DATASET = "dezoomcamp"
+Method = Literal["load", "dataframe"]
+"""How the rows travel: the file as it is, or by way of pandas as in the course."""
 
 
 class Warehouse(Protocol):
@@ -21,7 +23,10 @@ class Warehouse(Protocol):
     leaves the table as one clean run would have.
     """
 
-    def replace_month(self, trips: TripMonth, parquet: Path, fill: Mapping[str, int]) -> int:
+    reads: tuple[str, ...]
+    """The schemes of URLs that it reads by itself, such as `gs`; a file need not come by here."""
+
+    def replace_month(self, trips: TripMonth, parquet: Path | str, fill: Mapping[str, int]) -> int:
         """Load a conformed file as the month, nulls of the columns in `fill` replaced.
 
         Columns that the table has not are added to it. Returns the number of rows loaded.
@@ -30,19 +35,19 @@ class Warehouse(Protocol):
     def count(self, trips: TripMonth) -> int:
         """The rows of the month, 0 where there is no table yet."""
 
-
-def rides_query(tables: Collection[str]) -> str:
-    """Yellow and green together, as far as there are tables of them; names need no quotes."""
-    parts = [
-        f"SELECT '{color}' AS color, trip_month, "
-        + ", ".join(f"{own} AS {name}" for own, name in rides_columns(color))
-        + f" FROM {DATASET}.{color}_rides"
-        for color in RIDES
-        if f"{color}_rides" in tables
-    ]
-    return " UNION ALL ".join(parts)
+    def check(self) -> str:
+        """Say what is there; raises what a user has to mend before months can be loaded."""
 
 
-def open_warehouse(address: str) -> Warehouse:
+def open_warehouse(address: str, method: Method = "load") -> Warehouse:
     warehouse: Warehouse = open_place(__name__, address, setting="NYC_TAXI_WAREHOUSE")
-    return warehouse
+    if method == "load":
+        return warehouse
+    by_dataframe = getattr(warehouse, "by_dataframe", None)
+    if by_dataframe is None:
+        raise BadInput(
+            f"only BigQuery takes DataFrames, not NYC_TAXI_WAREHOUSE={address!r}; "
+            "leave --method out, or set NYC_TAXI_WAREHOUSE=bigquery:zoom-gcp-creds"
+        )
+    other: Warehouse = by_dataframe()
+    return other

@@ -11,24 +11,27 @@ from pathlib import Path
 
 import duckdb
 
+from nyc_taxi.colors import RIDES, rides_sql
 from nyc_taxi.engine import literal, open_duckdb, quoted
 from nyc_taxi.errors import Busy, StoreError
-from nyc_taxi.files import writing
+from nyc_taxi.files import only_writer, writing
 from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import watching
 from nyc_taxi.settings import from_root, settings
 from nyc_taxi.transform import filled
-from nyc_taxi.warehouses import DATASET, rides_query
+from nyc_taxi.warehouses import DATASET
 
 _turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 """DuckDB keeps other processes out of a file; this keeps other threads of this one out."""
 
 
 class DuckDBWarehouse:
+    reads = ()
+
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def replace_month(self, trips: TripMonth, parquet: Path, fill: Mapping[str, int]) -> int:
+    def replace_month(self, trips: TripMonth, parquet: Path | str, fill: Mapping[str, int]) -> int:
         month = f"DATE '{trips.first_day}'"
         table = f"{DATASET}.{trips.color}_rides"
         trip_rows = f"SELECT {month} AS trip_month, {filled(fill)}"
@@ -59,6 +62,13 @@ class DuckDBWarehouse:
                 [trips.first_day],
             ).fetchone()
         return int(row[0]) if row else 0
+
+    def check(self) -> str:
+        with only_writer(self.path):
+            if not self.path.exists():
+                return f"{self.path} is not there yet, the first load makes it"
+        with self._open() as db:
+            return f"{self.path} holds {len(self._tables(db))} tables of {DATASET}"
 
     @contextmanager
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -117,9 +127,11 @@ class DuckDBWarehouse:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
 
     def _rides_view(self, db: duckdb.DuckDBPyConnection) -> None:
-        query = rides_query(self._tables(db))
-        if query:
-            db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {query}")
+        """Yellow and green together, as far as there are tables of them."""
+        there = self._tables(db)
+        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES if f"{c}_rides" in there}
+        if tables:
+            db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables)}")
 
 
 def open_place(place: str) -> DuckDBWarehouse:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import cursor
 
-from nyc_taxi.colors import SERVICES, Color, Type
+from nyc_taxi.colors import RIDES, SERVICES, Color, Type, rides_sql
 from nyc_taxi.engine import literal, open_duckdb, quoted
 from nyc_taxi.errors import BadInput, Busy, StoreError
 from nyc_taxi.months import TripMonth
@@ -28,7 +28,7 @@ from nyc_taxi.postgres import Database, find_database, wait_for_locks
 from nyc_taxi.progress import bar
 from nyc_taxi.settings import settings
 from nyc_taxi.transform import EVERY_TRIP, filled
-from nyc_taxi.warehouses import DATASET, rides_query
+from nyc_taxi.warehouses import DATASET
 
 BATCH = 4096
 """Rows sent at a time: more of them cost memory and win nothing."""
@@ -75,13 +75,19 @@ class Table:
 
 
 class PostgresWarehouse:
+    reads: tuple[str, ...] = ()
+
     def __init__(self, database: Database, table: Table | None = None) -> None:
         self.database = database
         self.table = table
         """Takes the months instead of `dezoomcamp.<color>_rides`."""
 
     def replace_month(
-        self, trips: TripMonth, parquet: Path, fill: Mapping[str, int], only: str = EVERY_TRIP
+        self,
+        trips: TripMonth,
+        parquet: Path | str,
+        fill: Mapping[str, int],
+        only: str = EVERY_TRIP,
     ) -> int:
         """`only`: the SQL that is true of the trips to load."""
         table = self._table(trips.color)
@@ -107,6 +113,11 @@ class PostgresWarehouse:
                 return 0
             db.execute(f"SELECT count(*) FROM {table} WHERE trip_month = %s", [trips.first_day])
             return int(_one(db))
+
+    def check(self) -> str:
+        with self.database.session() as db:
+            db.execute("SELECT version()")
+            return f"{_one(db).partition(' on ')[0]} answers"
 
     def _table(self, color: Color) -> Table:
         return self.table or Table(DATASET, f"{color}_rides")
@@ -288,9 +299,10 @@ def _replace(db: cursor, trips: TripMonth, table: Table, new: Table, columns: Co
 
 def _rides_view(db: cursor) -> None:
     db.execute("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)", [DATASET])
-    query = rides_query([row[0] for row in db.fetchall()])
-    if query:
-        db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {query}")
+    there = {row[0] for row in db.fetchall()}
+    tables = {c: f"{DATASET}.{c}_rides" for c in RIDES if f"{c}_rides" in there}
+    if tables:
+        db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables)}")
 
 
 def open_place(place: str) -> PostgresWarehouse:

@@ -1,0 +1,125 @@
+"""A lake in a bucket of Google Cloud Storage, named by a GcsBucket block: `gcs:zoom-gcs`."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import google_crc32c
+from google.api_core.exceptions import NotFound
+from google.cloud.storage import Blob
+from prefect_gcp.cloud_storage import GcsBucket
+
+from nyc_taxi.errors import StoreError
+from nyc_taxi.files import replacing
+from nyc_taxi.gcp import CONNECT, STORAGE_RETRY, load_block, talking_to
+from nyc_taxi.settings import settings
+
+CHUNK = 8 << 20
+"""Bytes that one request carries; a larger file goes in several, resumed where one breaks."""
+SLOWEST = 64 << 10
+"""Bytes a second that are still waited for: the time allowed grows with what is sent."""
+FOOTER = 1 << 20
+"""Bytes that are read at a time of a file that is not read whole."""
+ROLES = "roles/storage.objectUser on the bucket"
+
+
+class GcsLake:
+    def __init__(self, block: GcsBucket) -> None:
+        client = block.gcp_credentials.get_cloud_storage_client()
+        self.bucket = client.bucket(block.bucket)
+        self.folder = block.bucket_folder
+
+    def put(self, file: Path, key: str) -> str:
+        """Nothing is sent when the object is there and has the file's size and checksum."""
+        size, checksum = file.stat().st_size, _crc32c(file)
+        patience = settings().timeout + min(size, CHUNK) / SLOWEST
+        with self._talking():
+            there = self._find(key)
+            if there is None or (there.size, there.crc32c) != (size, checksum):
+                self.bucket.blob(self._name(key), chunk_size=CHUNK).upload_from_filename(
+                    str(file),
+                    checksum="crc32c",
+                    timeout=(CONNECT, patience),
+                    retry=STORAGE_RETRY,
+                )
+        return self._uri(key)
+
+    def get(self, key: str) -> Path:
+        """The copy lies in the data folder, and is made again when the object is another."""
+        copy = settings().data_dir / "gcs" / str(self.bucket.name) / self._name(key)
+        with self._talking():
+            blob = self._blob(key)
+            if not copy.is_file() or _crc32c(copy) != blob.crc32c:
+                with replacing(copy) as part:
+                    blob.download_to_filename(
+                        str(part), checksum="crc32c", timeout=self._timeout, retry=STORAGE_RETRY
+                    )
+        return copy
+
+    def uri(self, key: str) -> str:
+        with self._talking():
+            self._blob(key)
+        return self._uri(key)
+
+    def open(self, key: str) -> BinaryIO:
+        with self._talking():
+            file = self._blob(key).open("rb", FOOTER, timeout=self._timeout, retry=STORAGE_RETRY)
+        return cast(BinaryIO, file)
+
+    def check(self) -> str:
+        with self._talking():
+            probe = self.bucket.blob(self._name("check"))
+            probe.upload_from_string(b"", timeout=self._timeout, retry=STORAGE_RETRY)
+            probe.delete(timeout=self._timeout, retry=STORAGE_RETRY)
+        return f"{self._uri('')} can be written"
+
+    def _name(self, key: str) -> str:
+        """The block's folder counts once, as in the block's own methods."""
+        return key if key.startswith(self.folder) else self.folder + key
+
+    def _uri(self, key: str) -> str:
+        return f"gs://{self.bucket.name}/{self._name(key)}"
+
+    @property
+    def _timeout(self) -> tuple[float, float]:
+        return CONNECT, settings().timeout
+
+    def _find(self, key: str) -> Blob | None:
+        return self.bucket.get_blob(self._name(key), timeout=self._timeout, retry=STORAGE_RETRY)
+
+    def _blob(self, key: str) -> Blob:
+        if blob := self._find(key):
+            return blob
+        # Asking for an object does not tell whether its bucket is there; listing does.
+        list(self.bucket.list_blobs(max_results=1, timeout=self._timeout, retry=STORAGE_RETRY))
+        raise StoreError(f"the lake {self._uri('')} has no {key}; run etl_web_to_gcs.py for it")
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        bucket = f"gs://{self.bucket.name}"
+        try:
+            with talking_to(bucket, ROLES):
+                yield
+        except StoreError as problem:
+            if not isinstance(problem.__cause__, NotFound):
+                raise
+            raise StoreError(
+                f"there is no bucket {bucket}; make it (gcloud storage buckets create {bucket}), "
+                "or set NYC_TAXI_GCS_BUCKET and run: python blocks/make_gcp_blocks.py"
+            ) from problem
+
+
+def _crc32c(file: Path) -> str:
+    checksum = google_crc32c.Checksum()
+    with file.open("rb") as content:
+        while chunk := content.read(CHUNK):
+            checksum.update(chunk)
+    return base64.b64encode(checksum.digest()).decode()
+
+
+def open_place(place: str) -> GcsLake:
+    return GcsLake(load_block(GcsBucket, place))

@@ -1,0 +1,284 @@
+"""A warehouse in BigQuery, with the rights of a GcpCredentials block: `bigquery:zoom-gcp-creds`.
+
+A month goes into a staging table of its own by a load job, from `gs://` without passing through
+this machine. One transaction then puts it in the place of the month that was there.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
+from google.cloud import bigquery, storage
+from google.cloud.bigquery import LoadJobConfig, SchemaField, Table
+from prefect.runtime import task_run
+from prefect_gcp import GcpCredentials
+
+from nyc_taxi.colors import RIDES, rides_sql
+from nyc_taxi.errors import Busy, StoreError
+from nyc_taxi.gcp import (
+    BIGQUERY_RETRY,
+    CHANGE_RETRY,
+    CONNECT,
+    STORAGE_RETRY,
+    load_block,
+    one_line,
+    outrun,
+    talking_to,
+)
+from nyc_taxi.months import TripMonth
+from nyc_taxi.settings import settings
+from nyc_taxi.warehouses import DATASET
+
+ROLES = "roles/bigquery.user on the project and roles/bigquery.dataEditor on the dataset"
+PATIENT: dict[str, Any] = {"retry": CHANGE_RETRY, "timeout": 60}
+"""For each call: how often it is made, and seconds for one answer."""
+JOB: dict[str, Any] = {"retry": BIGQUERY_RETRY, "timeout": 60}
+STAGED = timedelta(days=1)
+"""How long BigQuery keeps what a killed run has staged."""
+UPLOADS = 4
+"""Tries for a part of a file, about 15 seconds."""
+LOADS = [
+    SchemaField("color", "STRING"),
+    SchemaField("trip_month", "DATE"),
+    SchemaField("trips", "INT64"),
+    SchemaField("loaded_at", "TIMESTAMP"),
+]
+"""The table `loads`: a row for each month. Two loads of one month both change its row, so BigQuery
+lets one of them pass and aborts the other, even where there were no trips to delete."""
+
+
+class BigQueryWarehouse:
+    reads: tuple[str, ...] = ("gs",)
+
+    def __init__(self, credentials: GcpCredentials) -> None:
+        self.credentials = credentials
+        self.client: bigquery.Client = credentials.get_bigquery_client()
+        self.dataset = f"{self.client.project}.{DATASET}"
+        self.location: str | None = None
+
+    def by_dataframe(self) -> BigQueryWarehouse:
+        from nyc_taxi.dataframes import DataFrameWarehouse  # takes pandas, which takes its time
+
+        return DataFrameWarehouse(self.credentials)
+
+    def replace_month(self, trips: TripMonth, parquet: Path | str, fill: Mapping[str, int]) -> int:
+        run = f"{trips.stem}-{task_run.id or uuid4()}"
+        with self._talking():
+            rows, columns = self._footer(parquet)
+            self._make_dataset()
+            table = self._make_table(trips, columns, run)
+            self._rides_view(run)
+            staging = Table(f"{self.dataset}.staging_{run.replace('-', '_')}", columns)
+            staging.expires = datetime.now(UTC) + STAGED
+            self.client.create_table(staging, exists_ok=True, **PATIENT)
+            loaded = self._stage(parquet, staging, f"stage-{run}")
+            if loaded != rows:
+                raise StoreError(f"{table} took {loaded} of {rows} rows; nothing was changed")
+            self._replace(trips, table, staging, fill, rows, run)
+            self.client.delete_table(staging, not_found_ok=True, **PATIENT)
+        return rows
+
+    def count(self, trips: TripMonth) -> int:
+        month = f"trip_month = DATE '{trips.first_day}'"
+        query = f"SELECT count(*) FROM `{self._table(trips.color)}` WHERE {month}"
+        with self._talking():
+            if not self._find(self._table(trips.color)):
+                return 0
+            (row,) = self.client.query_and_wait(query, retry=BIGQUERY_RETRY)
+        return int(row[0])
+
+    def check(self) -> str:
+        with self._talking():
+            self.client.query_and_wait("SELECT 1", retry=BIGQUERY_RETRY)
+            try:
+                location = self.client.get_dataset(self.dataset, **PATIENT).location
+            except NotFound:
+                return f"{self.dataset} is not there yet, the first load makes it"
+        return f"{self.dataset} is there, in {location}"
+
+    def _stage(self, parquet: Path | str, staging: Table, name: str) -> int:
+        """Load the file into the staging table; returns the number of rows."""
+        config = LoadJobConfig(
+            source_format="PARQUET", schema=staging.schema, write_disposition="WRITE_TRUNCATE"
+        )
+
+        def start(job_id: str) -> Any:
+            to = {"destination": staging, "job_config": config, **self._job(job_id)}
+            if isinstance(parquet, str):
+                return self.client.load_table_from_uri(parquet, **to, **JOB)
+            with parquet.open("rb") as file:
+                return self.client.load_table_from_file(
+                    file, **to, size=parquet.stat().st_size, num_retries=UPLOADS, timeout=120
+                )
+
+        return int(self._run(start, name).output_rows)
+
+    def _replace(
+        self,
+        trips: TripMonth,
+        table: str,
+        staging: Table,
+        fill: Mapping[str, int],
+        rows: int,
+        run: str,
+    ) -> None:
+        names = [field.name for field in staging.schema]
+        values = [f"coalesce(`{n}`, {fill[n]})" if n in fill else f"`{n}`" for n in names]
+        loads, month = f"{self.dataset}.loads", f"DATE '{trips.first_day}'"
+        row = f"color = '{trips.color}' AND trip_month = {month}"
+        self.client.create_table(Table(loads, LOADS), exists_ok=True, **PATIENT)
+        self._query(
+            f"INSERT INTO `{loads}` (color, trip_month) SELECT '{trips.color}', {month} "
+            f"FROM (SELECT 1) WHERE NOT EXISTS (SELECT 1 FROM `{loads}` WHERE {row})",
+            name=f"begin-{run}",
+        )
+        self._query(
+            f"""
+            BEGIN TRANSACTION;
+            UPDATE `{loads}` SET trips = {rows}, loaded_at = CURRENT_TIMESTAMP() WHERE {row};
+            DELETE FROM `{table}` WHERE trip_month = {month};
+            INSERT INTO `{table}` (trip_month, {", ".join(f"`{n}`" for n in names)})
+            SELECT {month}, {", ".join(values)} FROM `{_name(staging)}`;
+            ASSERT {rows} = (SELECT count(*) FROM `{table}` WHERE trip_month = {month})
+            AS '{trips} has not {rows} rows, nothing was changed';
+            COMMIT TRANSACTION""",
+            name=f"replace-{run}",
+        )
+
+    def _query(self, script: str, name: str) -> None:
+        def start(job_id: str) -> Any:
+            return self.client.query(script, job_retry=None, **self._job(job_id), **JOB)
+
+        self._run(start, name)
+
+    def _run(self, start: Callable[[str], Any], name: str) -> Any:
+        """Run a job to its end, once: a name that is taken is this run's own job, tried before.
+
+        Of two transactions on one table BigQuery may abort one, to be tried again:
+        https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
+        """
+        deadline = time.monotonic() + settings().wait
+        attempt = 0
+        while True:
+            job_id = f"{name}-{attempt}"
+            try:
+                job = start(job_id)
+            except Conflict:
+                job = self.client.get_job(job_id, location=self.location, **PATIENT)
+            try:
+                job.result(retry=BIGQUERY_RETRY)
+                return job
+            except GoogleAPICallError as problem:
+                if not outrun(problem):
+                    raise
+                if time.monotonic() > deadline:
+                    raise Busy(f"{self.dataset}: {one_line(problem)}; run this again") from problem
+            attempt += 1
+            time.sleep(min(attempt, 10) * random.uniform(0.5, 1))
+
+    def _job(self, job_id: str) -> dict[str, Any]:
+        return {"job_id": job_id, "location": self.location}
+
+    def _footer(self, parquet: Path | str) -> tuple[int, list[SchemaField]]:
+        """What the file says of itself: the number of its rows, and its columns."""
+        try:
+            with self._open(parquet) as file, pq.ParquetFile(file) as opened:
+                rows, schema = opened.metadata.num_rows, opened.schema_arrow
+        except pa.ArrowInvalid as problem:
+            raise StoreError(f"{parquet} is no Parquet file: {one_line(problem)}") from problem
+        return rows, [SchemaField(field.name, _type(field, parquet)) for field in schema]
+
+    def _open(self, parquet: Path | str) -> BinaryIO:
+        if isinstance(parquet, Path):
+            return parquet.open("rb")
+        client = self.credentials.get_cloud_storage_client()
+        blob = storage.Blob.from_uri(parquet, client)
+        file: BinaryIO = blob.open("rb", 1 << 20, timeout=(CONNECT, 60), retry=STORAGE_RETRY)
+        return file
+
+    def _make_dataset(self) -> None:
+        try:
+            dataset = self.client.get_dataset(self.dataset, **PATIENT)
+        except NotFound:
+            dataset = bigquery.Dataset(self.dataset)
+            dataset.location = settings().bq_location
+            dataset = self.client.create_dataset(dataset, exists_ok=True, **PATIENT)
+        self.location = dataset.location
+
+    def _make_table(self, trips: TripMonth, columns: list[SchemaField], run: str) -> str:
+        """The colour's table, with all of these columns."""
+        name = self._table(trips.color)
+        found = self._find(name)
+        if not found:
+            table = Table(name, [SchemaField("trip_month", "DATE"), *columns])
+            table.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="trip_month")
+            table.clustering_fields = [trips.service.pickup_zone, trips.service.pickup]
+            found = self.client.create_table(table, exists_ok=True, **PATIENT)
+        have = {field.name.lower() for field in found.schema}
+        if "trip_month" not in have:
+            raise StoreError(
+                f"{name} has no column trip_month, so these flows did not make it; rename it"
+            )
+        new = [field for field in columns if field.name.lower() not in have]
+        if new:
+            added = ", ".join(f"ADD COLUMN IF NOT EXISTS `{f.name}` {f.field_type}" for f in new)
+            self._query(f"ALTER TABLE `{name}` {added}", f"widen-{run}")
+        return name
+
+    def _rides_view(self, run: str) -> None:
+        """Yellow and green together, as far as there are tables of them."""
+        name = f"{self.dataset}.rides"
+        query = rides_sql({c: f"`{self._table(c)}`" for c in RIDES if self._find(self._table(c))})
+        found = self._find(name)
+        if found and found.table_type != "VIEW":
+            raise StoreError(f"{name} is a table, where these flows make a view; rename it")
+        if query and (not found or found.view_query != query):
+            self._query(f"CREATE OR REPLACE VIEW `{name}` AS {query}", f"view-{run}")
+
+    def _table(self, color: str) -> str:
+        return f"{self.dataset}.{color}_rides"
+
+    def _find(self, name: str) -> Table | None:
+        try:
+            return self.client.get_table(name, **PATIENT)
+        except NotFound:
+            return None
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        with talking_to(f"BigQuery, {self.dataset}", ROLES):
+            yield
+
+
+def _name(table: Table) -> str:
+    return f"{table.project}.{table.dataset_id}.{table.table_id}"
+
+
+def _type(field: pa.Field, parquet: Path | str) -> str:
+    kinds: dict[str, Callable[[pa.DataType], bool]] = {
+        "INT64": pa.types.is_integer,
+        "FLOAT64": pa.types.is_floating,
+        "DATETIME": lambda kind: pa.types.is_timestamp(kind) and kind.tz is None,
+        "TIMESTAMP": pa.types.is_timestamp,
+        "DATE": pa.types.is_date32,
+        "BOOL": pa.types.is_boolean,
+        "STRING": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+    }
+    for name, is_kind in kinds.items():
+        if is_kind(field.type):
+            return name
+    raise StoreError(f"{parquet} holds {field.name} as {field.type}, which has no BigQuery type")
+
+
+def open_place(place: str) -> BigQueryWarehouse:
+    return BigQueryWarehouse(load_block(GcpCredentials, place))
