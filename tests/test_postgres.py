@@ -271,8 +271,7 @@ class TestAddresses:
     """One clear line each."""
 
     def connect(self) -> None:
-        with find_database().session():
-            pass
+        find_database().reach()
 
     def test_a_password_of_signs(self, on_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         password = "p@ss:w/rd%?#[]"

@@ -47,6 +47,11 @@ class Database:
             with suppress(psycopg2.Error):
                 link.close()
 
+    def reach(self) -> None:
+        """Raise what would be raised later, before there is work to lose."""
+        with self.session():
+            pass
+
     def _connect(self) -> connection:
         url = _url(self.connector)
         # psycopg2 itself: SQLAlchemy's pool would hold connections that nobody uses again.
