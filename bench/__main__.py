@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import cached, conform, memory
+from bench import cached, conform, gcp, memory, postgres
 
 
 def main() -> None:
@@ -19,6 +19,8 @@ def main() -> None:
     remembering = commands.add_parser("memory", help=memory.__doc__)
     remembering.add_argument("--rows", type=int, default=memory.ROWS)
     commands.add_parser("cached", help=cached.__doc__)
+    commands.add_parser("gcp", help=gcp.__doc__)
+    commands.add_parser("postgres", help=postgres.__doc__)
     args = parser.parse_args()
 
     if args.what in (None, "conform"):
@@ -27,7 +29,11 @@ def main() -> None:
     if args.what in (None, "memory"):
         print(memory.memory(args.rows if args.what else memory.ROWS), end="\n\n", flush=True)
     if args.what in (None, "cached"):
-        print(cached.cached(), flush=True)
+        print(cached.cached(), end="\n\n", flush=True)
+    if args.what in (None, "gcp"):
+        print(gcp.gcp(), end="\n\n", flush=True)
+    if args.what in (None, "postgres"):
+        print(postgres.postgres(), flush=True)
 
 
 if __name__ == "__main__":

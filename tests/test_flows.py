@@ -312,3 +312,19 @@ def test_scripts_run_from_inside_flows_without_a_server(
     assert "Traceback" not in output
     assert "leaked" not in output
     assert (tmp_path / "lake" / YELLOW.key).is_file()
+
+
+def test_a_failure_says_one_line_and_nothing_of_its_inside(
+    site: Site, tmp_path: Path, prefect_server: None
+) -> None:
+    (site.folder / "yellow_tripdata_2021-01.csv").write_text(
+        "VendorID,tpep_pickup_datetime,tpep_dropoff_datetime,passenger_count,trip_distance,"
+        "payment_type,fare_amount,tip_amount,tolls_amount,total_amount\n"
+        "1,2021-01-01 00:00:00,2021-01-01 00:10:00,many,1,1,1,1,1,1\n"
+    )
+    with start("flows/etl_web_to_local.py", NYC_TAXI_SOURCE_URL=str(site.folder)) as run:
+        output = run.communicate()[0]
+    assert run.returncode == 1
+    assert "error: yellow_tripdata_2021-01.csv: passenger_count holds many" in output
+    assert "Traceback" not in output
+    assert "leaked" not in output

@@ -226,7 +226,7 @@ def test_two_processes_at_once(place: Place, clean: Clean) -> None:
 
 
 def test_killed_half_way_and_run_again(place: Place, clean: Clean) -> None:
-    """Killed at five moments of the load: the old month or the new one, and then one clean copy."""
+    """Killed at three moments of the load: the old month or the new one, and then one clean copy."""
     old, new = clean(YELLOW, 5000), clean(YELLOW, 600_000)
     place.open().replace_month(YELLOW, old, FILL)
     began = time.monotonic()
@@ -234,7 +234,7 @@ def test_killed_half_way_and_run_again(place: Place, clean: Clean) -> None:
     whole = time.monotonic() - began
     expected = sums(place)
     moments = random.Random(1)
-    for share in (0.1, 0.3, 0.5, 0.7, 0.9):
+    for share in (0.2, 0.5, 0.8):
         place.open().replace_month(YELLOW, old, FILL)
         with start("-c", load_code(place, YELLOW, new)) as run:
             assert run.stdout
