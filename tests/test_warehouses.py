@@ -226,7 +226,7 @@ def test_two_processes_at_once(place: Place, clean: Clean) -> None:
 
 
 def test_killed_half_way_and_run_again(place: Place, clean: Clean) -> None:
-    """Killed at three moments of the load: the old month or the new one, and then one clean copy."""
+    """Killed at three moments of the load: the old month or the new one, then one clean copy."""
     old, new = clean(YELLOW, 5000), clean(YELLOW, 600_000)
     place.open().replace_month(YELLOW, old, FILL)
     began = time.monotonic()
