@@ -363,6 +363,17 @@ def test_killed_half_way_and_run_again(month_file: Callable[..., Path], tmp_path
     assert not part.exists()
 
 
+def test_memory_does_not_grow_with_the_file(
+    month_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is one row group: read whole, it would not fit."""
+    trips = TripMonth("fhvhv", 2021, 1)
+    raw = month_file(trips, 3_000_000)
+    monkeypatch.setenv("NYC_TAXI_MEMORY", "64MB")
+    assert raw.stat().st_size > 64_000_000
+    assert conform(trips, raw).write(tmp_path / "clean.parquet").rows == 3_000_000
+
+
 @pytest.mark.parametrize("color", SERVICES)
 def test_no_name_stands_for_two_columns(color: Color) -> None:
     columns = SERVICES[color].columns

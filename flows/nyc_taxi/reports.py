@@ -1,14 +1,12 @@
 """What was found in a month, for the log, the terminal and the Prefect UI."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
 from prefect.artifacts import create_table_artifact
 
+from nyc_taxi.engine import literal, open_duckdb
 from nyc_taxi.months import TripMonth
 
 
@@ -40,7 +38,7 @@ class MonthReport:
         }
 
 
-def find_dirt(db: duckdb.DuckDBPyConnection, trips: TripMonth, parquet: Path) -> dict[str, int]:
+def find_dirt(trips: TripMonth, parquet: Path) -> dict[str, int]:
     """Count what the TLC's files are known to hold; all of it is kept in the data."""
     service = trips.service
     month = f"DATE '{trips.first_day}' AND {service.pickup} < DATE '{trips.next_first_day}'"
@@ -58,7 +56,8 @@ def find_dirt(db: duckdb.DuckDBPyConnection, trips: TripMonth, parquet: Path) ->
     if not service.total:
         del tests["negative totals"]
     counts = ", ".join(f"count(*) FILTER ({test})" for test in tests.values())
-    row = db.execute(f"SELECT {counts} FROM read_parquet('{parquet}')").fetchone() or ()
+    with open_duckdb() as db:
+        row = db.execute(f"SELECT {counts} FROM read_parquet({literal(parquet)})").fetchone() or ()
     return dict(zip(tests, row, strict=True))
 
 
