@@ -12,7 +12,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check fix pins bench clean
+.PHONY: help install demo run deploy up-local down-local test check fix pins bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,6 +32,16 @@ demo: install  ## months from a mirror of the TLC's site into a lake and a wareh
 
 run: install  ## months from the TLC's own site: make run COLOR=green YEAR=2021 MONTHS=1,2
 	$(BIN)/python flows/etl_web_to_bq.py --color $(COLOR) --year $(YEAR) --months $(MONTHS)
+
+deploy: install  ## every deployment of prefect.yaml, to the server at PREFECT_API_URL
+	$(BIN)/python blocks/make_process_pool.py
+	$(BIN)/prefect --no-prompt deploy --all
+
+up-local: install  ## server, UI, worker and deployments without Docker, in the background
+	@./local.sh up
+
+down-local:  ## stop them
+	@./local.sh down
 
 test: install  ## everything is tested
 	$(BIN)/python -m pytest
