@@ -5,6 +5,7 @@ YEAR ?= 2021
 MONTHS ?= 1
 
 BIN := .venv/bin
+COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 UV := $(BIN)/uv
 export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE := copy
@@ -12,7 +13,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run deploy up-local down-local test check fix pins bench clean
+.PHONY: help install demo run deploy up-local down-local image up down test test-docker check fix pins bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -43,8 +44,22 @@ up-local: install  ## server, UI, worker and deployments without Docker, in the 
 down-local:  ## stop them
 	@./local.sh down
 
+image:  ## build the image nyc-taxi:latest
+	docker build --tag nyc-taxi:latest .
+
+up: image  ## the whole system in Docker: Postgres, server, UI, workers, deployments
+	@grep -qs ^POSTGRES_PASSWORD= .env || (umask 077; printf 'POSTGRES_PASSWORD=%s\n' \
+	  "$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >> .env)
+	$(COMPOSE) up --detach
+
+down:  ## stop it; its volumes stay
+	$(COMPOSE) down
+
 test: install  ## everything is tested
 	$(BIN)/python -m pytest
+
+test-docker: install  ## what needs a Docker engine
+	$(BIN)/python -m pytest tests/e2e
 
 check: install  ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -57,10 +57,10 @@ class System:
                 client.create_flow_run_from_deployment(found.id, parameters=parameters).id
             )
 
-    def ended(self, run: UUID) -> FlowRun:
+    def ended(self, run: UUID | str) -> FlowRun:
         with self.client as client:
             for _ in range(240):
-                found = client.read_flow_run(run)
+                found = client.read_flow_run(UUID(str(run)))
                 if found.state and found.state.is_final():
                     return found
                 time.sleep(0.25)
