@@ -65,6 +65,9 @@ class Compose(System):
         found: dict[str, Any] = inspect("container", self.container(service))["State"]
         return found
 
+    def restarts(self, service: str) -> int:
+        return int(inspect("container", self.container(service))["RestartCount"])
+
     def until(self, what: Callable[[], bool], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not what():
@@ -187,6 +190,25 @@ def test_killing_a_service_loses_no_scheduled_run(up: Compose, service: str) -> 
             parameters={"months": [1]},
             state=Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=3)),
         )
+    before = up.restarts(service)
     os.kill(up.state(service)["Pid"], signal.SIGKILL)
-    up.until(lambda: up.healthy(service) and up.healthy("server"))
+    up.until(lambda: up.restarts(service) > before and up.healthy(service))
     assert up.ended(run.id).state_name == "Completed"
+
+
+def test_a_killed_container_is_a_crashed_run_and_the_next_one_runs(
+    up: Compose, month_file: Callable[..., Path]
+) -> None:
+    march = month_file(TripMonth("yellow", 2021, 3), 2000)
+    shutil.copy(march, up.folder / "site")
+    up.site.slow(1000)
+    with up.client as client:
+        deployment = client.read_deployment_by_name(DOCKER_FLOW)
+        run = client.create_flow_run_from_deployment(deployment.id, parameters={"months": [3]})
+        up.until(lambda: client.read_flow_run(run.id).state_name == "Running")
+        container = client.read_flow_run(run.id).infrastructure_pid
+    assert container
+    docker("kill", container.rsplit(":", 1)[-1])
+    assert up.ended(run.id).state_name == "Crashed"
+    up.site.heal()
+    assert up.run(DOCKER_FLOW, months=[3]).state_name == "Completed"
