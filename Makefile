@@ -6,6 +6,7 @@ MONTHS ?= 1
 POSTGRES_PORT ?= 5433
 
 BIN := .venv/bin
+COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 UV := $(BIN)/uv
 export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE := copy
@@ -13,7 +14,8 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run test check fix pins bench clean
+.PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run \
+        deploy up-local down-local image up down test test-docker check fix pins bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -54,8 +56,32 @@ postgres: install  ## a PostgreSQL on 127.0.0.1:5433, its data in data/postgres,
 postgres-stop: install  ## stop it; its data stays
 	@$(BIN)/python -m embedded.postgres down
 
+deploy: install  ## every deployment of prefect.yaml, to the server at PREFECT_API_URL
+	$(BIN)/python blocks/make_process_pool.py
+	$(BIN)/prefect --no-prompt deploy --all
+
+up-local: install  ## server, UI, worker and deployments without Docker, in the background
+	@./local.sh up
+
+down-local:  ## stop them
+	@./local.sh down
+
+image:  ## build the image nyc-taxi:latest
+	docker build --tag nyc-taxi:latest .
+
+up: image  ## the whole system in Docker: Postgres, server, UI, workers, deployments
+	@grep -qs ^POSTGRES_PASSWORD= .env || (umask 077; printf 'POSTGRES_PASSWORD=%s\n' \
+	  "$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >> .env)
+	$(COMPOSE) up --detach
+
+down:  ## stop it; its volumes stay
+	$(COMPOSE) down
+
 test: install  ## everything is tested
 	$(BIN)/python -m pytest
+
+test-docker: install  ## what needs a Docker engine
+	$(BIN)/python -m pytest tests/e2e
 
 check: install  ## lint, formatting and types
 	$(BIN)/ruff check .

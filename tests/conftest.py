@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 from google.cloud import storage
+from local_system import system  # noqa: F401
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 from prefect_gcp import GcpCredentials

@@ -7,9 +7,14 @@ Times are New York wall-clock times without a zone, money is US dollars, distanc
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-Color = Literal["yellow", "green", "fhv", "fhvhv"]
+from nyc_taxi.forms import described
+
+Color = Annotated[
+    Literal["yellow", "green", "fhv", "fhvhv"],
+    described("Yellow and green taxis, for-hire vehicles, or Uber and Lyft (fhvhv)."),
+]
 Type = Literal["BIGINT", "DOUBLE", "TIMESTAMP", "VARCHAR"]
 
 

@@ -18,6 +18,7 @@ from prefect.tasks import exponential_backoff
 from pydantic import Field
 
 from nyc_taxi.errors import MonthsFailed, NycTaxiError
+from nyc_taxi.forms import described
 from nyc_taxi.months import TripMonth, parse_months, whole_number
 from nyc_taxi.settings import settings
 
@@ -45,13 +46,18 @@ def _option(read: Callable[[str], Any], *names: str) -> cyclopts.Parameter:
     )
 
 
-Year = Annotated[int, Field(description="The year of the files."), _option(whole_number, "--year")]
+_ONE_TO_TWELVE: dict[str, Any] = {"minimum": 1, "maximum": 12}
+Year = Annotated[
+    int, described("The year of the files.", minimum=2009), _option(whole_number, "--year")
+]
 Month = Annotated[
-    int, Field(description="The month of the file, 1 to 12."), _option(whole_number, "--month")
+    int,
+    described("The month of the file, 1 to 12.", **_ONE_TO_TWELVE),
+    _option(whole_number, "--month"),
 ]
 Months = Annotated[
-    list[int],
-    Field(description="The months of the files, such as [1, 2]."),
+    list[Annotated[int, Field(json_schema_extra=_ONE_TO_TWELVE)]],
+    described("The months of the files, such as [1, 2].", minItems=1, uniqueItems=True),
     _option(parse_months, "--months", "--month"),
 ]
 

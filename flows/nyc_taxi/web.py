@@ -6,6 +6,8 @@ A file counts once its length, its first and last bytes and its footer (Parquet)
 
 import json
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,6 +21,8 @@ from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import bar
 from nyc_taxi.sources import FORMATS, locate
 from nyc_taxi.verify import verify
+
+_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "nyc-taxi (Prefect flows)"}
 
 
 def fetch_month(trips: TripMonth, source: str, folder: Path, timeout: float = 30) -> Path:
@@ -34,6 +38,15 @@ def fetch_month(trips: TripMonth, source: str, folder: Path, timeout: float = 30
     target = folder / trips.color / f"{trips.stem}{ending}"
     with only_writer(target):
         return _Download(trips, location, target, timeout).run()
+
+
+def is_published(trips: TripMonth, source: str, timeout: float = 30) -> bool:
+    """Whether the source has the month; nothing of it is taken."""
+    try:
+        location = locate(trips, source)
+        return isinstance(location, Path) or _Download(trips, location, Path(), timeout).is_there()
+    except NotPublished:
+        return False
 
 
 @dataclass(frozen=True)
@@ -74,21 +87,31 @@ class _Download:
 
     def run(self) -> Path:
         self.part = self.target.with_name(f"{self.target.name}.part")
+        with self._get(self._conditions()) as response, writing(self.target):
+            return self._take(response)
+
+    @contextmanager
+    def _get(self, headers: dict[str, str]) -> Iterator[httpx.Response]:
         try:
             with (
                 httpx.Client(timeout=self.timeout, follow_redirects=True) as client,
-                client.stream("GET", self.url, headers=self._conditions()) as response,
-                writing(self.target),
+                client.stream("GET", self.url, headers=headers) as response,
             ):
-                return self._take(response)
+                yield response
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as problem:
             raise Refused(f"cannot fetch {self.url}: {problem}") from problem
         except httpx.TransportError as problem:
             raise _unreachable(self.url, problem) from problem
 
+    def is_there(self) -> bool:
+        with self._get({**_HEADERS, "Range": "bytes=0-0"}) as response:
+            if response.status_code in (200, 206):
+                return True
+            raise self._no(response.status_code, response)
+
     def _conditions(self) -> dict[str, str]:
         """Ask only for what is not here yet: nothing, or the rest of a broken-off download."""
-        headers = {"Accept-Encoding": "identity", "User-Agent": "nyc-taxi (Prefect flows)"}
+        headers = dict(_HEADERS)
         have = _Version.of(self.target)
         if have and have.url == self.url and self._size(self.target) == have.size:
             if have.etag:

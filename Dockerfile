@@ -1,0 +1,30 @@
+# One image for the Prefect server, the workers and the flow runs.
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONPATH=/opt/prefect/flows \
+    PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1
+
+WORKDIR /opt/prefect
+
+# The layer that changes seldom. The list is complete, so nothing is left to resolve, and the
+# libraries' own tests stay out.
+COPY docker-requirements.txt .
+RUN pip install --no-cache-dir --no-deps --requirement docker-requirements.txt \
+ && python -c "import numpy, pandas, pyarrow; print(*(m.__path__[0] for m in (numpy, pandas, pyarrow)))" \
+    | xargs -n 1 sh -c 'find "$0" -name tests -type d -prune -exec rm -rf {} +'
+
+# What the flows keep. Not below /opt/prefect: each run in a container begins with a copy of that.
+ENV NYC_TAXI_DATA_DIR=/data NYC_TAXI_LAKE=local:/data/lake \
+    NYC_TAXI_WAREHOUSE=duckdb:/data/warehouse.duckdb
+RUN useradd --create-home --uid 1000 prefect && mkdir /data && chown prefect /data
+VOLUME /data
+USER prefect
+
+COPY prefect.yaml .
+COPY blocks blocks
+COPY flows flows
+
+# Healthy is who reaches the API: the server itself, a worker, a flow run.
+ENV PREFECT_API_URL=http://127.0.0.1:4200/api
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", \
+ "import os, urllib.request as u; u.urlopen(os.environ['PREFECT_API_URL'] + '/health', timeout=4)"]

@@ -1,0 +1,68 @@
+"""Save the work pool `docker-pool`: each flow run is a container of the project's image.
+
+What the course's DockerContainer block was. The defaults fit docker-compose.yml; the environment
+may say otherwise:
+
+    NYC_TAXI_IMAGE          nyc-taxi:latest
+    NYC_TAXI_NETWORK        nyc-taxi, the network on which the server is `server`
+    NYC_TAXI_VOLUME         nyc-taxi-data, mounted where the flows keep their data
+    DOCKER_PREFECT_API_URL  http://server:4200/api, as a container on that network sees it
+    REGISTRY_URL, REGISTRY_USERNAME, REGISTRY_PASSWORD, to pull a private image
+"""
+
+import os
+from typing import Any
+
+from prefect_docker import DockerRegistryCredentials
+from pydantic import SecretStr
+
+from nyc_taxi.pools import docker_flow_runs_in, save_pool
+from nyc_taxi.settings import settings
+
+POOL = "docker-pool"
+DATA = "/data"
+
+
+def flow_settings() -> dict[str, str]:
+    """The NYC_TAXI_ settings given here, but for folders and files of this machine."""
+    config = settings()
+    given = {name: str(getattr(config, name)) for name in sorted(config.model_fields_set)}
+    return {
+        f"NYC_TAXI_{name.upper()}": value
+        for name, value in given.items()
+        if name != "data_dir" and not value.startswith(("local:", "duckdb:"))
+    }
+
+
+def registry() -> dict[str, Any]:
+    """Credentials, when given: kept in a block, to which the pool only refers."""
+    if not os.environ.get("REGISTRY_PASSWORD"):
+        return {}
+    block = DockerRegistryCredentials(
+        username=os.environ["REGISTRY_USERNAME"],
+        password=SecretStr(os.environ["REGISTRY_PASSWORD"]),
+        registry_url=os.environ["REGISTRY_URL"],
+    )
+    saved = block.save("registry", overwrite=True)
+    return {"registry_credentials": {"$ref": {"block_document_id": str(saved)}}}
+
+
+if __name__ == "__main__":
+    image = os.environ.get("NYC_TAXI_IMAGE", "nyc-taxi:latest")
+    network = os.environ.get("NYC_TAXI_NETWORK", "nyc-taxi")
+    volume = os.environ.get("NYC_TAXI_VOLUME", "nyc-taxi-data")
+    api = os.environ.get("DOCKER_PREFECT_API_URL", "http://server:4200/api")
+    private = registry()
+    save_pool(
+        POOL,
+        "docker",
+        image=image,
+        image_pull_policy="IfNotPresent",
+        auto_remove=True,
+        networks=[network],
+        volumes=[f"{volume}:{DATA}"],
+        env={"PREFECT_API_URL": api, **flow_settings()},
+        **private,
+    )
+    docker_flow_runs_in(POOL, overwrite=True)
+    print(f"work pool {POOL}: containers of {image} on the network {network}")

@@ -1,0 +1,101 @@
+"""Send a message when a flow run fails, crashes or is late.
+
+    NOTIFICATION_URL=https://hooks.slack.com/... python blocks/make_notification.py [--test]
+
+Saves the block `flow-run-notification` and the automation of that name. Slack's webhooks and any
+other that takes JSON are understood; `--test` sends a small message at once.
+"""
+
+import os
+import sys
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import httpx
+from dotenv import load_dotenv
+from prefect.blocks.fields import SecretDict
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.orchestration import get_client
+from prefect.events.actions import SendNotification
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+
+from nyc_taxi.errors import BadInput
+from nyc_taxi.settings import ROOT
+
+NAME = "flow-run-notification"
+BODY = """\
+{{ flow.name }}: the run {{ flow_run.name }} is {{ flow_run.state.name }}.
+{{ flow_run.state.message }}
+{{ flow_run|ui_url }}"""
+
+
+def webhook() -> CustomWebhookNotificationBlock:
+    """Slack reads `text`, others what they like; the URL is the secret, so it is kept as one."""
+    load_dotenv(ROOT / ".env")
+    url = os.environ.get("NOTIFICATION_URL", "")
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise BadInput(
+            "NOTIFICATION_URL holds no http(s) address; set it to the webhook's, "
+            "such as https://hooks.slack.com/services/..."
+        )
+    return CustomWebhookNotificationBlock(
+        name=NAME,
+        url="{{url}}",
+        json_data={"text": "{{subject}}\n{{body}}"},
+        headers=None,
+        cookies=None,
+        secrets=SecretDict({"url": url}),
+    )
+
+
+def automation(block: CustomWebhookNotificationBlock) -> AutomationCore:
+    states = ("Failed", "Crashed", "Late")
+    assert block._block_document_id is not None
+    return AutomationCore(
+        name=NAME,
+        description=f"A message to the webhook for a run that is {', '.join(states)}.",
+        trigger=EventTrigger(
+            expect={f"prefect.flow-run.{state}" for state in states},
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+            posture=Posture.Reactive,
+            threshold=1,
+            within=timedelta(0),
+        ),
+        actions=[
+            SendNotification(
+                block_document_id=block._block_document_id,
+                subject="Prefect: {{ flow.name }} {{ flow_run.state.name }}",
+                body=BODY,
+            )
+        ],
+    )
+
+
+def send_test(block: CustomWebhookNotificationBlock) -> None:
+    try:
+        block.notify("This is how a message looks.", subject="Prefect: a test")
+    except httpx.HTTPError as problem:
+        raise BadInput(
+            f"the webhook did not take the message ({type(problem).__name__})"
+        ) from problem
+    print("a test message is sent")
+
+
+def main() -> None:
+    block = webhook()
+    block.save(NAME, overwrite=True)
+    with get_client(sync_client=True) as client:
+        for old in client.read_automations_by_name(NAME):
+            client.delete_automation(old.id)
+        client.create_automation(automation(block))
+    print(f"automation {NAME}: flow runs that fail, crash or are late")
+    if "--test" in sys.argv[1:]:
+        send_test(block)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BadInput as problem:
+        sys.exit(f"error: {problem}")

@@ -1,0 +1,14 @@
+"""Save the work pool `process-pool`: its flow runs are processes of the worker, in this checkout.
+
+Without a docker pool (blocks/make_docker_block.py) docker-flow runs here too.
+"""
+
+from nyc_taxi.pools import docker_flow_runs_in, save_pool
+from nyc_taxi.settings import ROOT
+
+POOL = "process-pool"
+
+if __name__ == "__main__":
+    save_pool(POOL, "process", working_dir=str(ROOT))
+    docker_flow_runs_in(POOL, overwrite=False)
+    print(f"work pool {POOL}: processes in {ROOT}")

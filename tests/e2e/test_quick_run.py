@@ -1,0 +1,53 @@
+"""The UI's quick run, clicked in Chromium; with NYC_TAXI_SCREENSHOT=<png> it makes the picture."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import NO_SERVICE
+from local_system import System
+from playwright.sync_api import Page, sync_playwright
+
+from nyc_taxi.months import TripMonth
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        pytest.skip(f"{NO_SERVICE}no Chromium; apt-get install chromium")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield browser.new_page(viewport={"width": 1280, "height": 800})
+        browser.close()
+
+
+def test_quick_run_is_clicked_and_completes(
+    system: System, page: Page, month_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    for month in (1, 2):
+        shutil.copy(month_file(TripMonth("yellow", 2021, month), 2000), system.folder / "site")
+    with system.client as client:
+        deployment = client.read_deployment_by_name("etl-parent-flow/docker-flow")
+
+        before = {run.id for run in client.read_flow_runs()}
+        ui = system.env["PREFECT_API_URL"].removesuffix("/api")
+        page.goto(f"{ui}/deployments/deployment/{deployment.id}")
+        page.get_by_role("button", name="Run", exact=True).click()
+        page.get_by_text("Quick run").click()
+        page.get_by_text("scheduled to start").first.wait_for()
+        runs = [run for run in client.read_flow_runs() if run.deployment_id == deployment.id]
+        (clicked,) = [run for run in runs if run.id not in before]
+
+    assert system.ended(clicked.id).state_name == "Completed"
+    page.goto(f"{ui}/runs/flow-run/{clicked.id}")
+    page.get_by_text("Completed").first.wait_for()
+    picture = Path(os.environ.get("NYC_TAXI_SCREENSHOT", tmp_path / "quick-run.png"))
+    page.wait_for_timeout(4000)  # the timeline draws itself in
+    page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": 1280, "height": 505})
+    assert picture.stat().st_size > 20_000

@@ -1,0 +1,108 @@
+"""The system of `make up-local`, with a home, a site, a lake and a warehouse of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+
+from mirror import Site
+
+ROOT = Path(__file__).parents[1]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class System:
+    """A running server, process pool and worker; `env` is what a terminal beside it would have."""
+
+    env: dict[str, str]
+    folder: Path
+    site: Site
+
+    @property
+    def client(self) -> SyncPrefectClient:
+        return SyncPrefectClient(api=self.env["PREFECT_API_URL"])
+
+    def shell(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=ROOT, env={**self.env, **env}, capture_output=True, text=True, timeout=120
+        )
+
+    def prefect(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.shell(sys.executable, "-m", "prefect", "--no-prompt", *arguments)
+
+    def run(self, deployment: str, **parameters: Any) -> FlowRun:
+        """Run a deployment, as the UI does, to its end."""
+        with self.client as client:
+            found = client.read_deployment_by_name(deployment)
+            return self.ended(
+                client.create_flow_run_from_deployment(found.id, parameters=parameters).id
+            )
+
+    def ended(self, run: UUID | str) -> FlowRun:
+        with self.client as client:
+            for _ in range(240):
+                found = client.read_flow_run(UUID(str(run)))
+                if found.state and found.state.is_final():
+                    return found
+                time.sleep(0.25)
+        raise AssertionError(f"{found.name} is still {found.state}")
+
+    def lake(self) -> list[str]:
+        return sorted(path.name for path in (self.folder / "lake").rglob("*.parquet"))
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as db:
+            return db.execute(query).fetchall()
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    folder = tmp_path_factory.mktemp("system")
+    port = free_port()
+    (folder / "site").mkdir()
+    (folder / "home").mkdir()
+    with Site(folder / "site") as site:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("NYC_TAXI_", "PREFECT_"))
+        }
+        env = kept | {
+            "PREFECT_HOME": str(folder / "home"),
+            "PREFECT_SERVER_API_PORT": str(port),
+            "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "NYC_TAXI_LOCAL": str(folder / "local"),
+            "NYC_TAXI_SOURCE_URL": site.url,
+            "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
+            "NYC_TAXI_WAREHOUSE": f"duckdb:{folder / 'warehouse.duckdb'}",
+            "NYC_TAXI_DATA_DIR": str(folder / "data"),
+        }
+        system = System(env, folder, site)
+        try:
+            up = system.shell("./local.sh", "up")
+            assert up.returncode == 0, up.stdout + up.stderr
+            yield system
+        finally:
+            down = system.shell("./local.sh", "down")
+            logs = (folder / "local").glob("*.log")
+            assert down.stdout == "stopped\n", down.stderr + "".join(p.read_text() for p in logs)

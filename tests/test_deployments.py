@@ -1,0 +1,150 @@
+"""The deployments of prefect.yaml, run by a process worker as a user runs them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_system import System
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import PrefectHTTPStatusError
+
+from nyc_taxi.months import TripMonth
+from nyc_taxi.newest import months_back
+
+DOCKER_FLOW = "etl-parent-flow/docker-flow"
+DEPLOYMENTS = {
+    "etl-parent-flow/Parameterized ETL",
+    "etl-parent-flow/etl2",
+    DOCKER_FLOW,
+    "etl-gcs-to-bq/etl-gcs-to-bq",
+    "load-new-months/load-new-months",
+}
+MakeMonth = Callable[..., Path]
+
+
+def publish(system: System, month_file: MakeMonth, *months: TripMonth) -> None:
+    for trips in months:
+        (system.folder / "site" / f"{trips.stem}.parquet").write_bytes(
+            month_file(trips, 2000).read_bytes()
+        )
+
+
+def deployed(system: System) -> dict[str, Any]:
+    """What the server holds of every deployment, but for ids and times."""
+    with system.client as client:
+        flows = {flow.id: flow.name for flow in client.read_flows()}
+        found = {}
+        for deployment in client.read_deployments():
+            facts = deployment.model_dump(
+                mode="json",
+                include={"parameters", "tags", "entrypoint", "work_pool_name", "description"}
+                | {"parameter_openapi_schema", "pull_steps", "paused", "job_variables"},
+            )
+            facts["schedules"] = [
+                (s.schedule.model_dump(mode="json"), s.active) for s in deployment.schedules
+            ]
+            found[f"{flows[deployment.flow_id]}/{deployment.name}"] = facts
+    return found
+
+
+def test_docker_flow_runs_to_completed(system: System, month_file: MakeMonth) -> None:
+    publish(system, month_file, TripMonth("yellow", 2021, 1), TripMonth("yellow", 2021, 2))
+    run = system.prefect("deployment", "run", DOCKER_FLOW, "-p", "months=[1,2]", "--watch")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Completed" in run.stdout
+    assert system.lake()[:2] == [
+        "yellow_tripdata_2021-01.parquet",
+        "yellow_tripdata_2021-02.parquet",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"months": "1,2"}, "'1,2' is not of type 'array'"),
+        ({"months": [13]}, "13 is greater than the maximum of 12"),
+        ({"months": []}, "should be non-empty"),
+        ({"color": "purple"}, "'purple' is not one of ['yellow', 'green', 'fhv', 'fhvhv']"),
+        ({"year": "abc"}, "'abc' is not of type 'integer'"),
+    ],
+)
+def test_a_wrong_parameter_makes_no_run(
+    system: System, parameters: dict[str, Any], says: str
+) -> None:
+    with system.client as client:
+        deployment = client.read_deployment_by_name(DOCKER_FLOW)
+        before = client.count_flow_runs()
+        with pytest.raises(PrefectHTTPStatusError) as refused:
+            client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+        assert client.count_flow_runs() == before
+    assert refused.value.response.status_code == 409
+    assert says in refused.value.response.text
+
+
+@pytest.mark.parametrize("wrong", ["color=purple", "moths=[1]"])
+def test_the_command_line_refuses_it_too(system: System, wrong: str) -> None:
+    run = system.prefect("deployment", "run", DOCKER_FLOW, "-p", wrong)
+    assert run.returncode == 1
+    assert wrong.split("=")[wrong.startswith("color")] in run.stdout + run.stderr
+
+
+def test_the_form_says_and_offers_what_there_is(system: System) -> None:
+    for name, facts in deployed(system).items():
+        fields = facts["parameter_openapi_schema"]["properties"]
+        assert all(field["description"] for field in fields.values()), name
+        assert fields["color"]["enum"] == ["yellow", "green", "fhv", "fhvhv"]
+
+
+def test_deploying_again_changes_nothing(system: System) -> None:
+    before = deployed(system)
+    assert set(before) == DEPLOYMENTS
+    again = system.shell("./local.sh", "up")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert deployed(system) == before
+
+
+def test_scheduled_deployments_have_runs_to_come(system: System) -> None:
+    crons = {
+        name: [(s["cron"], s["timezone"]) for s, active in facts["schedules"] if active]
+        for name, facts in deployed(system).items()
+        if facts["schedules"]
+    }
+    assert crons == {
+        "etl-parent-flow/etl2": [("0 0 * * *", "America/New_York")],
+        "load-new-months/load-new-months": [("0 6 15 * *", "America/New_York")],
+    }
+    with system.client as client:
+        etl2 = client.read_deployment_by_name("etl-parent-flow/etl2")
+        coming: list[FlowRun] = []
+        while not coming:  # deploying again put them away; the server makes them every 5 s
+            time.sleep(0.5)
+            coming = [run for run in client.read_flow_runs() if run.deployment_id == etl2.id]
+    assert {run.state_name for run in coming} == {"Scheduled"}
+
+
+def test_new_months_are_loaded_once(system: System, month_file: MakeMonth) -> None:
+    today = date.today()
+    *_, newest, older, oldest = islice(months_back("green", today.year, today.month), 5)
+    counts = "SELECT trip_month, count(*) FROM dezoomcamp.green_rides GROUP BY 1 ORDER BY 1"
+
+    publish(system, month_file, oldest, older)
+    first = system.run("load-new-months/load-new-months", color="green", back=2)
+    assert first.state_name == "Completed"
+    two = [(oldest.first_day, 2000), (older.first_day, 2000)]
+    assert system.ask(counts) == two
+
+    fetched = len(system.site.requests)
+    again = system.run("load-new-months/load-new-months", color="green", back=2)
+    assert again.state_name == "Completed"
+    assert system.ask(counts) == two
+    assert not [r for r in system.site.requests[fetched:] if r.bytes_sent > 1000]
+
+    publish(system, month_file, newest)
+    system.run("load-new-months/load-new-months", color="green", back=2)
+    assert system.ask(counts) == [*two, (newest.first_day, 2000)]
