@@ -51,7 +51,7 @@ def load_new_months(color: Color = "yellow", back: Back = 3, keep_missing: bool 
     """
     newest = find_newest(color)
     missing = find_missing(newest, back)
-    reports = each_month(partial(web_to_bq, keep_missing=keep_missing), missing)
+    reports = each_month(partial(web_to_bq, keep_missing=keep_missing, method="load"), missing)
     publish(reports, key=f"{color}-new")
     rows = sum(report.rows for report in reports)
     print(f"total rows: {rows}")

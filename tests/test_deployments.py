@@ -23,6 +23,7 @@ DEPLOYMENTS = {
     "etl-parent-flow/etl2",
     DOCKER_FLOW,
     "etl-gcs-to-bq/etl-gcs-to-bq",
+    "Ingest Data/Ingest Data",
     "load-new-months/load-new-months",
 }
 MakeMonth = Callable[..., Path]
