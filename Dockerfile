@@ -17,7 +17,6 @@ RUN pip install --no-cache-dir --no-deps --requirement docker-requirements.txt \
 ENV NYC_TAXI_DATA_DIR=/data NYC_TAXI_LAKE=local:/data/lake \
     NYC_TAXI_WAREHOUSE=duckdb:/data/warehouse.duckdb
 RUN useradd --create-home --uid 1000 prefect && mkdir /data && chown prefect /data
-VOLUME /data
 USER prefect
 
 COPY prefect.yaml .

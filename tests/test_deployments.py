@@ -59,10 +59,8 @@ def test_docker_flow_runs_to_completed(system: System, month_file: MakeMonth) ->
     run = system.prefect("deployment", "run", DOCKER_FLOW, "-p", "months=[1,2]", "--watch")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Completed" in run.stdout
-    assert system.lake()[:2] == [
-        "yellow_tripdata_2021-01.parquet",
-        "yellow_tripdata_2021-02.parquet",
-    ]
+    two = {"yellow_tripdata_2021-01.parquet", "yellow_tripdata_2021-02.parquet"}
+    assert two <= set(system.lake())
 
 
 @pytest.mark.parametrize(
