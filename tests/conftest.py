@@ -121,6 +121,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "raw"
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MiB."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(mounted)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        yield mounted
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)
+
+
 @pytest.fixture(scope="session")
 def month_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Made files of a month, each made once: month_file(trips, rows, format="parquet")."""
