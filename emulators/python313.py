@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock
+
 from emulators.server import CannotStart
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,15 +30,16 @@ class NoPython313(CannotStart):
 
 def environment() -> Path:
     """The folder of its programs; made the first time, and when the list of versions changes."""
-    installed = ENVIRONMENT / "installed"
-    wanted = REQUIREMENTS.read_text()
-    if not installed.is_file() or installed.read_text() != wanted:
-        python = str(ENVIRONMENT / "bin" / "python")
-        uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
-        _run(uv, "venv", "--quiet", "--clear", "--python", find_python(), str(ENVIRONMENT))
-        _run(uv, "pip", "install", "--quiet", "--python", python, "-r", str(REQUIREMENTS))
-        _run(python, "-c", EXTEND.format(EXTENSIONS), **home())
-        installed.write_text(wanted)
+    with FileLock(f"{ENVIRONMENT}.lock"):  # tests may run side by side
+        installed = ENVIRONMENT / "installed"
+        wanted = REQUIREMENTS.read_text()
+        if not installed.is_file() or installed.read_text() != wanted:
+            python = str(ENVIRONMENT / "bin" / "python")
+            uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
+            _run(uv, "venv", "--quiet", "--clear", "--python", find_python(), str(ENVIRONMENT))
+            _run(uv, "pip", "install", "--quiet", "--python", python, "-r", str(REQUIREMENTS))
+            _run(python, "-c", EXTEND.format(EXTENSIONS), **home())
+            installed.write_text(wanted)
     return ENVIRONMENT / "bin"
 
 
