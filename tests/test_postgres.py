@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -205,6 +206,26 @@ class TestTheTable:
         warehouse("hired").replace_month(fhvhv, clean(fhvhv, 2000), {})
         with pytest.raises(StoreError, match="does not hold fhv trips"):
             warehouse("hired").replace_month(fhv, clean(fhv, 2000), {})
+
+    def test_is_made_once_by_months_that_come_together(self, postgres: str, clean: Clean) -> None:
+        """Both have looked for the table, and wait for their turn, before one of them makes it."""
+        months = [TripMonth("yellow", 2021, month) for month in (1, 2)]
+        files = [clean(trips, 400_000) for trips in months]
+        turn = "hashtext('nyc_taxi'), hashtext('public')"
+        copying = "SELECT count(*) FROM pg_stat_progress_copy"
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        with ThreadPoolExecutor(2) as pool, closing(psycopg2.connect(postgres)) as db:
+            db.autocommit = True
+            loads = [
+                pool.submit(warehouse("together").replace_month, trips, file, {})
+                for trips, file in zip(months, files, strict=True)
+            ]
+            with db.cursor() as gate:
+                for query, held in ((copying, "pg_advisory_lock"), (waiting, "pg_advisory_unlock")):
+                    while ask(postgres, query) != [(2,)]:
+                        assert not any(load.done() for load in loads)
+                    gate.execute(f"SELECT {held}({turn})")
+        assert [load.result() for load in loads] == [400_000, 400_000]
 
     @pytest.mark.parametrize("name", ["Trips", "a b", "a.b.c", "x" * 41, "", "t; DROP TABLE t"])
     def test_that_cannot_be_called_so(self, name: str) -> None:

@@ -135,14 +135,19 @@ def _hold(db: cursor, what: str) -> None:
 
 def _make_schema(db: cursor, schema: str) -> None:
     _hold(db, schema)
-    db.execute("SELECT to_regnamespace(%s)", [schema])
+    db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema])
     if _one(db) is None:
         db.execute(f"CREATE SCHEMA {schema}")
 
 
 def _columns(db: cursor, table: Table) -> Columns | None:
     """The columns of the table, None where there is none. Refuses a table of another shape."""
-    db.execute("SELECT to_regclass(%s)::oid", [str(table)])
+    # Not to_regclass: it may go by what this session has looked up before another made the table.
+    db.execute(
+        "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+        " WHERE nspname = %s AND relname = %s",
+        [table.schema, table.name],
+    )
     oid = _one(db)
     if oid is None:
         return None
