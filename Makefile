@@ -77,8 +77,8 @@ up: image  ## the whole system in Docker: Postgres, server, UI, workers, deploym
 down:  ## stop it; its volumes stay
 	$(COMPOSE) down
 
-test: install  ## everything is tested, two files of tests at a time
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: install  ## everything is tested, three files of tests at a time
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 test-docker: install  ## what needs a Docker engine
 	$(BIN)/python -m pytest tests/e2e
