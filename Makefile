@@ -83,10 +83,11 @@ test: install  ## everything is tested, three files of tests at a time
 test-docker: install  ## what needs a Docker engine
 	$(BIN)/python -m pytest tests/e2e
 
-check: install  ## lint, formatting and types
+check: install  ## lint, formatting, types, and that every flow runs where only its code is
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/prefect_build/build.py --verify
 
 fix: install  ## mend what lint and formatting can mend
 	$(BIN)/ruff check --fix .

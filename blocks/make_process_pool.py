@@ -9,6 +9,6 @@ from nyc_taxi.settings import ROOT
 POOL = "process-pool"
 
 if __name__ == "__main__":
-    save_pool(POOL, "process", working_dir=str(ROOT))
+    save_pool(POOL, "process", working_dir=str(ROOT), env={"NYC_TAXI_ROOT": str(ROOT)})
     docker_flow_runs_in(POOL, overwrite=False)
     print(f"work pool {POOL}: processes in {ROOT}")

@@ -3,6 +3,7 @@
 Read when a flow runs, never at import, so that a deployment's or a test's environment counts.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,17 +13,19 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from nyc_taxi.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The folder that holds `flows/`; relative paths start here, wherever a script was started."""
+"""The folder that holds `flows/`."""
 
 
 def from_root(path: str | Path) -> Path:
-    return ROOT / Path(path).expanduser()
+    """Relative paths start at ROOT, wherever a script was started.
+
+    A run that fetched its code has it in a folder that goes away: its worker says NYC_TAXI_ROOT.
+    """
+    return Path(os.environ.get("NYC_TAXI_ROOT") or ROOT) / Path(path).expanduser()
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="NYC_TAXI_", env_file=ROOT / ".env", env_ignore_empty=True, extra="ignore"
-    )
+    model_config = SettingsConfigDict(env_prefix="NYC_TAXI_", env_ignore_empty=True, extra="ignore")
 
     source_url: str = "https://d37ci6vzurychx.cloudfront.net/trip-data"
     """A folder (URL or path) of months, or a template with {color}, {year} and {month:02}."""
@@ -53,7 +56,7 @@ class Settings(BaseSettings):
 
 def settings() -> Settings:
     try:
-        return Settings()
+        return Settings(_env_file=from_root(".env"))  # type: ignore[call-arg]
     except ValidationError as problem:
         first = problem.errors()[0]
         name = f"NYC_TAXI_{str(first['loc'][0]).upper()}"

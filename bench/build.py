@@ -1,0 +1,67 @@
+"""How long build.py takes to register flows, and how that grows with their number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.markdown import table
+from bench.processes import environment, free_port, python, seconds, serving
+
+FLOWS = (1, 50, 100, 200)
+BUILD = "scripts/prefect_build/build.py"
+FLOW = '''from prefect import flow
+
+
+@flow
+def flow_{number}(month: int = 1) -> int:
+    """An invented flow."""
+    return month
+'''
+
+
+def build() -> str:
+    lines = []
+    with TemporaryDirectory(prefix="bench-") as name:
+        port = free_port()
+        env = environment(Path(name), PREFECT_API_URL=f"http://127.0.0.1:{port}/api")
+        with serving("-m", "prefect", "server", "start", "--port", str(port), port=port, env=env):
+            python("blocks/make_process_pool.py", env=env)
+            for flows in FLOWS:
+                root = write_flows(Path(name, str(flows)), flows)
+                first = seconds(BUILD, "--root", root, env=env)
+                again = seconds(BUILD, "--root", root, env=env)
+                lines.append((flows, first, again))
+                python("-c", FORGET, env=env)
+    (_, first_alone, again_alone), *_ = lines
+    header = ("flows", "first run, s", "again, s", "each further flow: first, ms", "again, ms")
+    rows = [
+        (
+            str(flows),
+            f"{first:.1f}",
+            f"{again:.1f}",
+            f"{(first - first_alone) / (flows - 1) * 1000:.0f}" if flows > 1 else "",
+            f"{(again - again_alone) / (flows - 1) * 1000:.0f}" if flows > 1 else "",
+        )
+        for flows, first, again in lines
+    ]
+    return f"build.py: invented flows, ten to a project\n\n{table(header, rows)}"
+
+
+FORGET = """
+from prefect.client.orchestration import get_client
+with get_client(sync_client=True) as client:
+    while found := client.read_deployments():
+        for deployment in found:
+            client.delete_deployment(deployment.id)
+"""
+
+
+def write_flows(root: Path, flows: int) -> Path:
+    for number in range(flows):
+        folder = root / "flows" / f"project_{number // 10}" / f"flow_{number}"
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+        (folder.parent / "__init__.py").touch()
+        (folder / "flow.py").write_text(FLOW.format(number=number))
+    return root

@@ -1,0 +1,58 @@
+"""What can be seen of a flow's code without running it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from bundles import Bundle
+from deployments import read_yaml
+from nyc_taxi.errors import BadInput
+from nyc_taxi.rules import read_rules
+from projects import FLOWS, FlowFile
+
+DATED = re.compile(r".*_\d{4}_\d{2}_\d{2}\.py$")
+
+
+def check_folders(flow: FlowFile, files: Bundle) -> Iterator[str]:
+    """Findings in a checkout: one line each, what is wrong and what mends it."""
+    packages = {path.parent for path in files.files.values() if path.suffix == ".py"}
+    if flow.project:
+        packages |= {flow.folder, flow.folder.parent}
+    for package in sorted(packages - {flow.root / FLOWS}):
+        if not (package / "__init__.py").is_file():
+            place = package.relative_to(flow.root).as_posix()
+            yield f"the package {place} has no __init__.py; run: touch {place}/__init__.py"
+    yield from check_files(files.files)
+
+
+def check_bundle(files: Mapping[PurePosixPath, Path]) -> Iterator[str]:
+    """Findings in a bundle, where the flow's own folder is the top."""
+    packages = {name.parent for name in files if name.suffix == ".py"} - {PurePosixPath(".")}
+    for package in sorted(packages):
+        if package / "__init__.py" not in files:
+            yield (
+                f"the package {package} has no __init__.py; make one in its folder under flows/ "
+                "and run build.py again"
+            )
+    yield from check_files(files)
+
+
+def check_files(files: Mapping[PurePosixPath, Path]) -> Iterator[str]:
+    for name, path in sorted(files.items()):
+        if len(name.parts) == 1 and DATED.match(name.name):
+            yield f"{name} is an old copy of a flow; delete it: git keeps what it was"
+        if name.suffix in (".yaml", ".yml"):
+            try:
+                read_yaml(path)
+            except BadInput as problem:
+                yield str(problem)
+    config = files.get(PurePosixPath("config/column_types.yaml")) or files.get(
+        PurePosixPath("config/sensitive_fields.yaml")
+    )
+    if config:
+        try:
+            read_rules(config.parent)
+        except BadInput as problem:
+            yield str(problem)

@@ -1,0 +1,119 @@
+"""How a flow's deployments shall be: its `deployment.yaml`, prefect.yaml, the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from nyc_taxi.errors import BadInput
+from projects import FlowFile
+
+FILE = "deployment.yaml"
+DEFAULT_POOL = "process-pool"
+
+Schedule = CronSchedule | IntervalSchedule | RRuleSchedule
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DeploymentFile(_Strict):
+    """One deployment of a flow, as its `deployment.yaml` says; every key may be left out."""
+
+    flow: str | None = None
+    """The function, where flow.py holds several flows."""
+    name: str = "default"
+    description: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    schedule: Annotated[Schedule | None, Field(union_mode="left_to_right")] = None
+    work_pool: str | None = None
+    labels: list[str] = Field(default_factory=list)
+    """Tags; the first is the work queue as well."""
+    image: str | None = None
+    storage: Literal["bucket", "checkout"] = "bucket"
+    """`checkout`: the code is where the worker runs, even when a bucket is given."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What the command line says for all flows."""
+
+    labels: list[str] = field(default_factory=list)
+    work_pool: str | None = None
+    image: str | None = None
+
+
+def wanted_deployments(flow: FlowFile, defaults: Defaults) -> list[DeploymentFile]:
+    """The deployments of a flow; one with default settings where nothing else is written down.
+
+    `{{ prefect.variables.<name> }}` stays as it is written: only the server knows.
+    """
+    written = _beside(flow) if flow.project else _in_prefect_yaml(flow)
+    return [
+        found.model_copy(
+            update={
+                "work_pool": defaults.work_pool or found.work_pool or DEFAULT_POOL,
+                "image": defaults.image or found.image,
+                "labels": list(dict.fromkeys([*defaults.labels, *found.labels])),
+            }
+        )
+        for found in written or [DeploymentFile()]
+    ]
+
+
+def _beside(flow: FlowFile) -> list[DeploymentFile]:
+    path = flow.folder / FILE
+    content = read_yaml(path) if path.is_file() else None
+    deployments = content if isinstance(content, list) else [content] if content else []
+    return _checked(deployments, path, flow.root)
+
+
+def _in_prefect_yaml(flow: FlowFile) -> list[DeploymentFile]:
+    path = flow.root / "prefect.yaml"
+    content = read_yaml(path) if path.is_file() else {}
+    found = []
+    for entry in content.get("deployments") or []:
+        file, _, function = entry["entrypoint"].partition(":")
+        if flow.root / file == flow.path:
+            found.append(
+                {
+                    "flow": function,
+                    "name": entry["name"],
+                    "description": entry.get("description"),
+                    "parameters": entry.get("parameters", {}),
+                    "schedule": next(iter(entry.get("schedules", [])), None),
+                    "work_pool": entry.get("work_pool", {}).get("name"),
+                    "labels": entry.get("tags", []),
+                }
+            )
+    return _checked(found, path, flow.root)
+
+
+def _checked(entries: list[Any], path: Path, root: Path) -> list[DeploymentFile]:
+    place = path.relative_to(root)
+    try:
+        deployments = TypeAdapter(list[DeploymentFile]).validate_python(entries)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        key = ".".join(str(part) for part in first["loc"][1:2]) or "it"
+        raise BadInput(
+            f"{place}: {key}: {first['msg']}; it may hold {', '.join(DeploymentFile.model_fields)}"
+        ) from problem
+    names = [deployment.name for deployment in deployments]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise BadInput(f"{place}: two deployments are named {', '.join(twice)}; rename one")
+    return deployments
+
+
+def read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        said = " ".join(str(problem).split())
+        raise BadInput(f"{path.name} is no YAML: {said}; mend it") from problem

@@ -1,0 +1,355 @@
+"""Flow code in S3 and GCS: real servers of both, a real Prefect server, and a worker that has no
+checkout but fetches the code and runs it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from checkouts import BUILD, Checkout, rows
+from google.cloud import storage
+from local_system import System
+from moto.server import ThreadedMotoServer
+from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.responses import DeploymentResponse
+
+from emulators import client_environment, gcs, running
+
+POOL = "code-pool"
+FLOW = """
+from pathlib import Path
+from prefect import flow
+from shared.words import WORD
+from .tasks import read
+
+@flow(name="greeting")
+def greeting(target: str = "", name: str = "you") -> None:
+    from shared.late import MARK
+    Path(target).write_text(f"{WORD} {name}{MARK} {read()}")
+"""
+TASKS = """
+from pathlib import Path
+def read():
+    return (Path(__file__).parent / "config" / "place.yaml").read_text()
+"""
+
+
+class S3:
+    """A bucket of moto's S3 server."""
+
+    def __init__(self, name: str, make: bool = True) -> None:
+        self.url = f"s3://{name}"
+        self.options = ("--s3-bucket", name)
+        self.bucket = boto3.resource("s3").Bucket(name)
+        if make:
+            self.bucket.create()
+
+    def objects(self) -> dict[str, Any]:
+        """Key -> when it was written."""
+        return {item.key: item.last_modified for item in self.bucket.objects.all()}
+
+    def read(self, key: str) -> bytes:
+        return bytes(self.bucket.Object(key).get()["Body"].read())
+
+    def write(self, key: str, text: str) -> None:
+        self.bucket.put_object(Key=key, Body=text.encode())
+
+    def delete(self, key: str) -> None:
+        self.bucket.Object(key).delete()
+
+
+class Gcs:
+    """A bucket of the GCS emulator."""
+
+    def __init__(self, name: str, make: bool = True) -> None:
+        self.url = f"gs://{name}"
+        self.options = ("--gcs-bucket", name)
+        self.bucket = storage.Client().bucket(name)
+        if make:
+            self.bucket.create()
+
+    def objects(self) -> dict[str, Any]:
+        return {blob.name: blob.updated for blob in self.bucket.list_blobs()}
+
+    def read(self, key: str) -> bytes:
+        return bytes(self.bucket.blob(key).download_as_bytes())
+
+    def write(self, key: str, text: str) -> None:
+        self.bucket.blob(key).upload_from_string(text)
+
+    def delete(self, key: str) -> None:
+        self.bucket.blob(key).delete()
+
+
+Place = S3 | Gcs
+
+
+@pytest.fixture(scope="module")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """S3 and GCS on this machine; the environment in which their own clients find them."""
+    folder = tmp_path_factory.mktemp("clouds")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    amazon = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    amazon.start()
+    host, port = amazon.get_host_and_port()
+    with running(gcs(folder)) as google, pytest.MonkeyPatch.context() as patch:
+        env = client_environment(folder, google, None) | {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        for name, value in env.items():
+            patch.setenv(name, value)
+        yield env
+    amazon.stop()
+
+
+@pytest.fixture(scope="module")
+def worker(
+    system: System, clouds: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """The system, with one more worker: its runs know the clouds, and start in an empty folder."""
+    script = f"from nyc_taxi.pools import save_pool; save_pool('{POOL}', 'process')"
+    assert system.shell(sys.executable, "-c", script).returncode == 0
+    folder = tmp_path_factory.mktemp("worker")
+    start = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "worker",
+        "start",
+        "--pool",
+        POOL,
+        "--type",
+        "process",
+    ]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            start, cwd=folder, env=system.env | clouds, stdout=log, stderr=subprocess.STDOUT
+        )
+        yield system
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+@pytest.fixture(params=[S3, Gcs])
+def place(request: pytest.FixtureRequest, clouds: dict[str, str], tmp_path: Path) -> Place:
+    kind: Callable[[str], Place] = request.param
+    return kind(f"code-{tmp_path.name.strip('_').replace('_', '-').lower()[-40:]}")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    checkout = Checkout(tmp_path / "checkout")
+    checkout.flow("hello", "greeting", FLOW)
+    checkout.write("flows/hello/greeting/tasks.py", TASKS)
+    checkout.write("flows/hello/greeting/config/place.yaml", "world")
+    checkout.write("flows/hello/greeting/.env", "SECRET=1")
+    checkout.write("flows/shared/words.py", "WORD = 'hello'")
+    checkout.write("flows/shared/late.py", "MARK = ','")
+    return checkout
+
+
+class Builder:
+    """build.py with a checkout, a bucket and the server."""
+
+    def __init__(self, system: System, checkout: Checkout, place: Place) -> None:
+        self.system, self.checkout, self.place = system, checkout, place
+        self.options = (*place.options, "--work-pool", POOL)
+        self.api = {"PREFECT_API_URL": system.env["PREFECT_API_URL"]}
+
+    def __call__(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.checkout.build(*self.options, *options, **self.api)
+
+    def verify(self) -> str:
+        return self.checkout.build(*self.place.options, "--verify", **self.api).stdout
+
+    @property
+    def deployment(self) -> DeploymentResponse:
+        with self.system.client as client:
+            return client.read_deployment_by_name("greeting/default")
+
+    @property
+    def folder(self) -> str:
+        return f"greeting/flow/{self.deployment.version}"
+
+
+@pytest.fixture
+def builder(worker: System, checkout: Checkout, place: Place) -> Iterator[Builder]:
+    builder = Builder(worker, checkout, place)
+    yield builder
+    with worker.client as client:
+        for found in client.read_deployments():
+            if found.work_pool_name == POOL:
+                client.delete_deployment(found.id)
+
+
+def test_a_worker_fetches_the_code_and_runs_it(builder: Builder, tmp_path: Path) -> None:
+    built = builder()
+    assert built.returncode == 0, built.stdout + built.stderr
+    found = builder.deployment
+    assert found.path == "greeting/flow"
+    assert found.entrypoint == "flow.py:greeting"
+    entrypoint, code, pool, _, status = rows(built.stdout)["greeting/default"]
+    assert (entrypoint, pool, status) == ("flow.py:greeting", POOL, "created")
+    assert code == f"{builder.place.url}/greeting/flow/{found.version}"
+    assert {key.removeprefix(f"{builder.folder}/") for key in builder.place.objects()} == {
+        "__init__.py",
+        "config/place.yaml",
+        "flow.py",
+        "manifest.json",
+        "shared/__init__.py",
+        "shared/late.py",
+        "shared/words.py",
+        "tasks.py",
+    }
+    assert "left out, as it looks like a secret: " in built.stdout
+    target = tmp_path / "said"
+    run = builder.system.run("greeting/default", target=str(target), name="you")
+    assert run.state_name == "Completed"
+    assert target.read_text() == "hello you, world"
+
+
+def test_again_changes_nothing_and_a_change_is_a_new_version(
+    builder: Builder, tmp_path: Path
+) -> None:
+    builder()
+    first, before = builder.place.objects(), builder.deployment
+    again = builder()
+    assert rows(again.stdout)["greeting/default"][-1] == "unchanged"
+    assert builder.place.objects() == first
+    assert builder.deployment.updated == before.updated
+
+    builder.checkout.write("flows/shared/words.py", "WORD = 'goodbye'")
+    plan = builder("--dry-run")
+    assert rows(plan.stdout)["greeting/default"][-1] == "updated (version, pull_steps)"
+    assert builder.place.objects() == first
+    assert builder.deployment.updated == before.updated
+
+    builder()
+    both = builder.place.objects()
+    assert len(both) == 2 * len(first)
+    assert both.items() > first.items()
+    target = tmp_path / "said"
+    assert builder.system.run("greeting/default", target=str(target)).state_name == "Completed"
+    assert target.read_text() == "goodbye you, world"
+
+    builder("--prune-after", "0")
+    assert builder.place.objects().keys() == both.keys() - first.keys()
+
+
+def test_killed_in_the_upload(builder: Builder, tmp_path: Path) -> None:
+    """The deployment names a whole version at all times; the next build makes up for it."""
+    builder()
+    before = builder.deployment
+    for number in range(400):
+        builder.checkout.write(f"flows/shared/part_{number}.py", f"x = {number}")
+    start = [sys.executable, str(BUILD), "--root", str(builder.checkout.root), *builder.options]
+    building = subprocess.Popen(start, env=os.environ | builder.api, stdout=subprocess.DEVNULL)
+    while len(builder.place.objects()) < 60:
+        assert building.poll() is None
+        time.sleep(0.01)
+    building.kill()
+    building.wait()
+    half = len(builder.place.objects())
+    assert half < 400
+    assert builder.deployment.updated == before.updated
+    target = tmp_path / "said"
+    assert builder.system.run("greeting/default", target=str(target)).state_name == "Completed"
+    assert "half an upload, without its manifest; run build.py again" in builder.verify()
+
+    assert rows(builder().stdout)["greeting/default"][-1] == "updated (version, pull_steps)"
+    assert len(builder.place.objects()) > 400
+    assert builder.verify() == "1 checked, none broken\n"
+
+
+def test_verify_finds_what_a_run_would_find(builder: Builder) -> None:
+    builder()
+    place, folder = builder.place, builder.folder
+    assert builder.verify() == "1 checked, none broken\n"
+
+    place.write("my_flow_2025_12_23.py", "x = 1")
+    assert (
+        f"{place.url}/my_flow_2025_12_23.py: it is of no version, so nothing runs it; delete it"
+        in builder.verify()
+    )
+    place.delete("my_flow_2025_12_23.py")
+
+    init = place.read(f"{folder}/shared/__init__.py")
+    place.delete(f"{folder}/shared/__init__.py")
+    said = builder.verify()
+    assert "half an upload: shared/__init__.py is not there; run build.py again" in said
+    assert "the package shared has no __init__.py" in said
+    place.write(f"{folder}/shared/__init__.py", init.decode())
+
+    words = place.read(f"{folder}/config/place.yaml")
+    place.write(f"{folder}/config/place.yaml", "a: [")
+    said = builder.verify()
+    assert "config/place.yaml was changed in the bucket; delete it there and run build.py" in said
+    assert "place.yaml is no YAML" in said
+    place.write(f"{folder}/config/place.yaml", words.decode())
+
+    tasks = place.read(f"{folder}/tasks.py")
+    place.delete(f"{folder}/tasks.py")
+    assert "ModuleNotFoundError: No module named 'flow.tasks'" in builder.verify()
+    place.write(f"{folder}/tasks.py", tasks.decode())
+    assert builder.verify() == "1 checked, none broken\n"
+
+    with builder.system.client as client:
+        wrong = DeploymentUpdate(entrypoint="flows.py:greeting", path="greeting")
+        client.update_deployment(builder.deployment.id, wrong)
+    said = builder.verify()
+    assert "has the entrypoint flows.py:greeting: no such file; run build.py again" in said
+    assert "the deployment greeting/default has the path greeting" in said
+    assert rows(builder().stdout)["greeting/default"][-1] == "updated (path, entrypoint)"
+    assert builder.verify() == "1 checked, none broken\n"
+
+
+def test_what_verify_finds_is_mended_as_it_says(builder: Builder) -> None:
+    builder()
+    builder.place.delete(f"{builder.folder}/tasks.py")
+    assert rows(builder().stdout)["greeting/default"][-1] == "unchanged"
+    assert builder.verify() == "1 checked, none broken\n"
+
+
+def test_without_a_server_all_whole_versions_are_verified(builder: Builder) -> None:
+    builder()
+    builder.checkout.write("flows/shared/words.py", "WORD = 'goodbye'")
+    builder()
+    checked = builder.checkout.build(*builder.place.options, "--verify", PREFECT_API_URL="")
+    assert (checked.returncode, checked.stdout) == (0, "2 checked, none broken\n")
+
+
+@pytest.mark.parametrize("kind", [S3, Gcs])
+def test_a_bucket_that_is_not_there(
+    kind: Callable[..., Place], worker: System, checkout: Checkout
+) -> None:
+    builder = Builder(worker, checkout, kind("no-such-bucket", make=False))
+    for options in ((), ("--verify",)):
+        built = builder(*options)
+        assert built.returncode == 1
+        assert built.stderr.startswith(f"error: there is no bucket {builder.place.url}; make it: ")
+        assert built.stderr.count("\n") == 1
+
+
+def test_two_buckets_are_one_too_many(checkout: Checkout) -> None:
+    built = checkout.build("--s3-bucket", "a", "--gcs-bucket", "b")
+    assert built.stderr == (
+        "error: code is kept in one place: give --s3-bucket or --gcs-bucket, not both\n"
+    )
+
+
+def test_no_rights(clouds: dict[str, str], checkout: Checkout) -> None:
+    without = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": ""}
+    built = checkout.build("--s3-bucket", "a", "--verify", "--aws-profile", "nobody", **without)
+    assert "error: s3://a: The config profile (nobody) could not be found" in built.stderr
