@@ -16,6 +16,7 @@ from moto.server import ThreadedMotoServer
 from prefect import flow
 from prefect.blocks.fields import SecretDict
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.objects import WorkPool
 from prefect_aws import AwsCredentials
 from prefect_gcp import GcpCredentials
@@ -287,7 +288,12 @@ def in_a_task() -> None:
 def test_the_worker_makes_a_task_of_the_image(aws: dict[str, str]) -> None:
     secret = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/DataFlows/prod/PREFECT_API_KEY"
     make("ecs", **ECS, NYC_TAXI_ECS_API_KEY_SECRET=secret, PREFECT_API_KEY="pnu_in_clear")
+    # moto asks for the memory of each container; AWS, on Fargate, only for the task's.
+    template = pool("ecs-pool").base_job_template
+    definition = template["job_configuration"]["task_definition"]
+    definition["containerDefinitions"][0]["memoryReservation"] = "{{ memory }}"
     with get_client(sync_client=True) as client:
+        client.update_work_pool("ecs-pool", WorkPoolUpdate(base_job_template=template))
         deployment = client.create_deployment(
             client.create_flow(in_a_task),
             f"in-a-task-{uuid4().hex[:8]}",
@@ -313,8 +319,10 @@ def test_the_worker_makes_a_task_of_the_image(aws: dict[str, str]) -> None:
     tasks = ecs.list_tasks(cluster="taxis")["taskArns"]
     assert len(tasks) == 1, said
     (task,) = ecs.describe_tasks(cluster="taxis", tasks=tasks)["tasks"]
-    definition = ecs.describe_task_definition(taskDefinition=task["taskDefinitionArn"])
-    (container,) = definition["taskDefinition"]["containerDefinitions"]
+    name = task["taskDefinitionArn"]
+    definition = ecs.describe_task_definition(taskDefinition=name)["taskDefinition"]
+    assert definition["requiresCompatibilities"] == ["FARGATE"]
+    (container,) = definition["containerDefinitions"]
     assert container["image"] == IMAGE
     assert container["secrets"] == [{"name": "PREFECT_API_KEY", "valueFrom": secret}]
     (override,) = task["overrides"]["containerOverrides"]
