@@ -12,7 +12,7 @@ The values come from the environment, `.env.<name>` with NYC_TAXI_ENV=<name>, or
 
 import os
 import sys
-from typing import Any
+from typing import Any, cast
 
 from prefect_aws import AwsCredentials
 
@@ -49,7 +49,7 @@ def network() -> dict[str, Any] | None:
 def credentials(region: str) -> dict[str, Any]:
     """The block, in this region; what else it holds stays."""
     try:
-        block = AwsCredentials.load(CREDENTIALS)
+        block = cast(AwsCredentials, AwsCredentials.load(CREDENTIALS))
     except ValueError:
         block = AwsCredentials()
     block.region_name = region

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import boto3
@@ -71,7 +71,7 @@ def google(request: pytest.FixtureRequest, gcs_block: object) -> Iterator[dict[s
 
 
 def make(kind: str, **env: str) -> str:
-    with start(f"blocks/make_{kind}_pool.py", **env) as run:
+    with start(f"blocks/make_{kind}_pool.py", **env) as run:  # type: ignore[arg-type]
         said, _ = run.communicate(timeout=60)
     assert run.returncode == said.startswith("error: "), said
     assert said.count("\n") == 1
@@ -93,7 +93,7 @@ class TestEcs:
         assert make("ecs", **ECS) == (
             f"work pool ecs-pool: tasks of {IMAGE} in the cluster taxis, eu-west-1\n"
         )
-        block = AwsCredentials.load("aws")
+        block = cast(AwsCredentials, AwsCredentials.load("aws"))
         assert block.region_name == "eu-west-1"
         found = defaults("ecs-pool")
         assert pool("ecs-pool").type == "ecs"
@@ -166,7 +166,7 @@ class TestEcs:
             "aws", overwrite=True
         )
         make("ecs", **ECS)
-        block = AwsCredentials.load("aws")
+        block = cast(AwsCredentials, AwsCredentials.load("aws"))
         assert (block.aws_access_key_id, block.region_name) == ("mine", "eu-west-1")
         AwsCredentials.delete("aws")
 
