@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -302,3 +303,16 @@ def test_no_environment_gets_into_the_image(tmp_path: Path) -> None:
     patterns = (ROOT / ".dockerignore").read_text().splitlines()
     kept = exclude_paths(str(tmp_path), [p for p in patterns if p and not p.startswith("#")])
     assert kept == {"flows", ".env.example"}
+
+
+def test_each_value_that_a_script_reads_is_explained() -> None:
+    scripts = [path for folder in ("blocks", "scripts") for path in (ROOT / folder).rglob("*.py")]
+    read = set()
+    for path in [*scripts, ROOT / "flows" / "nyc_taxi" / "pools.py"]:
+        names = (
+            r'"((?:NYC_TAXI|PREFECT_API|(?:CLOUD|DOCKER)_PREFECT|REGISTRY|AWS)_[A-Z0-9_]+[A-Z0-9])"'
+        )
+        read |= set(re.findall(names, path.read_text()))
+    explained = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert {"NYC_TAXI_IMAGE", "NYC_TAXI_ECS_CLUSTER", "DOCKER_PREFECT_API_URL"} <= read
+    assert read - explained == set()
