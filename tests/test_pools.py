@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -18,8 +19,13 @@ from prefect.blocks.fields import SecretDict
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.objects import WorkPool
+from prefect.settings import PREFECT_API_KEY, temporary_settings
 from prefect_aws import AwsCredentials
 from prefect_gcp import GcpCredentials
+
+from blocks.make_cloud_run_pool import main as cloud_run
+from blocks.make_ecs_pool import main as ecs
+from nyc_taxi.errors import BadInput
 
 API = "https://prefect.example.com/api"
 IMAGE = "ghcr.io/you/nyc-taxi@sha256:" + "0" * 64
@@ -39,6 +45,7 @@ CLOUD_RUN = {
     "CLOUD_PREFECT_API_URL": API,
     "NYC_TAXI_LAKE": "gcs:zoom-gcs",
 }
+Make = Callable[..., str]
 IN_JOBS = {"PREFECT_API_URL": API, "NYC_TAXI_LAKE": "gcs:zoom-gcs", "NYC_TAXI_WAIT": "30.0"}
 KEY = {
     "type": "service_account",
@@ -50,12 +57,31 @@ KEY = {
 
 
 @pytest.fixture(autouse=True)
-def only_what_a_test_gives(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def only_what_a_test_gives(
+    prefect_server: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("nyc_taxi.environment.ROOT", tmp_path)  # no .env
     for name in os.environ:
         if name.startswith(("AWS_", "NYC_TAXI_ECS_", "NYC_TAXI_CLOUD_RUN_")):
             monkeypatch.delenv(name)
     for name in ("PREFECT_API_KEY", "NYC_TAXI_IMAGE", "NYC_TAXI_ENV", "CLOUD_PREFECT_API_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Make:
+    """What a script of blocks/ does in such an environment, and prints."""
+
+    def run(main: Callable[[], None], **env: str) -> str:
+        with monkeypatch.context() as given:
+            for name, value in env.items():
+                given.setenv(name, value)
+            key = {PREFECT_API_KEY: env["PREFECT_API_KEY"]} if "PREFECT_API_KEY" in env else {}
+            with temporary_settings(key):
+                main()
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture(params=["its own key", "no key"])
@@ -70,14 +96,6 @@ def google(request: pytest.FixtureRequest, gcs_block: object) -> Iterator[dict[s
     GcpCredentials.delete("zoom-gcp-creds")
 
 
-def make(kind: str, **env: str) -> str:
-    with start(f"blocks/make_{kind}_pool.py", **env) as run:  # type: ignore[arg-type]
-        said, _ = run.communicate(timeout=60)
-    assert run.returncode == said.startswith("error: "), said
-    assert said.count("\n") == 1
-    return said
-
-
 def pool(name: str) -> WorkPool:
     with get_client(sync_client=True) as client:
         return client.read_work_pool(name)
@@ -89,8 +107,8 @@ def defaults(name: str) -> dict[str, Any]:
 
 
 class TestEcs:
-    def test_the_smallest(self) -> None:
-        assert make("ecs", **ECS) == (
+    def test_the_smallest(self, make: Make) -> None:
+        assert make(ecs, **ECS) == (
             f"work pool ecs-pool: tasks of {IMAGE} in the cluster taxis, eu-west-1\n"
         )
         block = cast(AwsCredentials, AwsCredentials.load("aws"))
@@ -119,9 +137,9 @@ class TestEcs:
         }
         assert {setting: found[setting] for setting in given} == given
 
-    def test_all_of_it_and_no_key_in_clear(self) -> None:
+    def test_all_of_it_and_no_key_in_clear(self, make: Make) -> None:
         make(
-            "ecs",
+            ecs,
             **ECS,
             NYC_TAXI_ECS_TASK_ROLE="arn:aws:iam::1:role/task",
             NYC_TAXI_ECS_VPC="vpc-1",
@@ -151,21 +169,21 @@ class TestEcs:
         assert "in_clear" not in saved
         assert "****" not in saved
 
-    def test_twice_is_once_and_a_value_taken_away_is_gone(self) -> None:
-        make("ecs", **ECS, NYC_TAXI_ECS_CPU="512")
+    def test_twice_is_once_and_a_value_taken_away_is_gone(self, make: Make) -> None:
+        make(ecs, **ECS, NYC_TAXI_ECS_CPU="512")
         first = pool("ecs-pool")
-        make("ecs", **ECS, NYC_TAXI_ECS_CPU="512")
+        make(ecs, **ECS, NYC_TAXI_ECS_CPU="512")
         again = pool("ecs-pool")
         assert again.id == first.id
         assert again.base_job_template == first.base_job_template
-        make("ecs", **ECS)
+        make(ecs, **ECS)
         assert defaults("ecs-pool")["cpu"] == 1024
 
-    def test_keys_put_into_the_block_stay_there(self) -> None:
+    def test_keys_put_into_the_block_stay_there(self, make: Make) -> None:
         AwsCredentials(aws_access_key_id="mine", region_name="us-east-1").save(
             "aws", overwrite=True
         )
-        make("ecs", **ECS)
+        make(ecs, **ECS)
         block = cast(AwsCredentials, AwsCredentials.load("aws"))
         assert (block.aws_access_key_id, block.region_name) == ("mine", "eu-west-1")
         AwsCredentials.delete("aws")
@@ -179,9 +197,9 @@ class TestEcs:
             "NYC_TAXI_ECS_EXECUTION_ROLE",
         ],
     )
-    def test_a_missing_value_is_named(self, name: str) -> None:
-        said = make("ecs", **{**ECS, name: ""})
-        assert said.startswith(f"error: {name} is not set; write it into .env (.env.example says")
+    def test_a_missing_value_is_named(self, make: Make, name: str) -> None:
+        with pytest.raises(BadInput, match=rf"^{name} is not set; write it into \.env \(\.env\.ex"):
+            make(ecs, **{**ECS, name: ""})
 
     @pytest.mark.parametrize(
         ("env", "says"),
@@ -195,13 +213,16 @@ class TestEcs:
             ({"NYC_TAXI_ENV": "nowhere", "PREFECT_API_URL": ""}, "no file .env.nowhere; copy"),
         ],
     )
-    def test_what_cannot_be_is_one_line(self, env: dict[str, str], says: str) -> None:
-        assert says in make("ecs", **{**ECS, **env})
+    def test_what_cannot_be_is_one_line(self, make: Make, env: dict[str, str], says: str) -> None:
+        with pytest.raises(BadInput) as refused:
+            make(ecs, **{**ECS, **env})
+        assert says in str(refused.value)
+        assert "\n" not in str(refused.value)
 
 
 class TestCloudRun:
-    def test_the_smallest(self, google: dict[str, Any]) -> None:
-        assert make("cloud_run", **CLOUD_RUN) == (
+    def test_the_smallest(self, make: Make, google: dict[str, Any]) -> None:
+        assert make(cloud_run, **CLOUD_RUN) == (
             f"work pool cloud-run-pool: jobs of {IMAGE} in the project nyc-taxi, europe-west1\n"
         )
         found = defaults("cloud-run-pool")
@@ -223,15 +244,15 @@ class TestCloudRun:
         }
         assert {setting: found[setting] for setting in given} == given
 
-    def test_twice_is_once_and_no_key_in_clear(self, google: dict[str, Any]) -> None:
+    def test_twice_is_once_and_no_key_in_clear(self, make: Make, google: dict[str, Any]) -> None:
         env = {
             **CLOUD_RUN,
             "NYC_TAXI_CLOUD_RUN_API_KEY_SECRET": "prefect-api-key",
             "PREFECT_API_KEY": "pnu_in_clear",
         }
-        make("cloud_run", **env)
+        make(cloud_run, **env)
         first = pool("cloud-run-pool")
-        make("cloud_run", **env)
+        make(cloud_run, **env)
         again = pool("cloud-run-pool")
         assert again.id == first.id
         assert again.base_job_template == first.base_job_template
@@ -241,6 +262,7 @@ class TestCloudRun:
         }
         assert "in_clear" not in again.model_dump_json()
 
+    @pytest.mark.parametrize("google", ["no key"], indirect=True)
     @pytest.mark.parametrize(
         ("env", "says"),
         [
@@ -252,13 +274,16 @@ class TestCloudRun:
         ],
     )
     def test_what_cannot_be_is_one_line(
-        self, google: dict[str, Any], env: dict[str, str], says: str
+        self, make: Make, google: object, env: dict[str, str], says: str
     ) -> None:
-        assert says in make("cloud_run", **{**CLOUD_RUN, **env})
+        with pytest.raises(BadInput) as refused:
+            make(cloud_run, **{**CLOUD_RUN, **env})
+        assert says in str(refused.value)
+        assert "\n" not in str(refused.value)
 
-    def test_without_the_credentials_block(self) -> None:
-        said = make("cloud_run", **CLOUD_RUN)
-        assert "gcp-credentials/zoom-gcp-creds is not there; run: python blocks/make_gcp" in said
+    def test_without_the_credentials_block(self, make: Make) -> None:
+        with pytest.raises(BadInput, match="/zoom-gcp-creds is not there; run: python blocks/"):
+            make(cloud_run, **CLOUD_RUN)
 
 
 @pytest.fixture
@@ -280,14 +305,24 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     server.stop()
 
 
+@pytest.mark.parametrize("script", ["make_ecs_pool", "make_cloud_run_pool", "make_docker_block"])
+def test_a_script_says_in_one_line_what_is_wrong(script: str) -> None:
+    with start(f"blocks/{script}.py", NYC_TAXI_ENV="No Name") as run:
+        said, _ = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert (
+        said == "error: 'No Name' is no environment; names have a-z, 0-9, - and _, such as prod\n"
+    )
+
+
 @flow
 def in_a_task() -> None:
     pass
 
 
-def test_the_worker_makes_a_task_of_the_image(aws: dict[str, str]) -> None:
+def test_the_worker_makes_a_task_of_the_image(make: Make, aws: dict[str, str]) -> None:
     secret = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/DataFlows/prod/PREFECT_API_KEY"
-    make("ecs", **ECS, NYC_TAXI_ECS_API_KEY_SECRET=secret, PREFECT_API_KEY="pnu_in_clear")
+    make(ecs, **ECS, NYC_TAXI_ECS_API_KEY_SECRET=secret, PREFECT_API_KEY="pnu_in_clear")
     # moto asks for the memory of each container; AWS, on Fargate, only for the task's.
     template = pool("ecs-pool").base_job_template
     definition = template["job_configuration"]["task_definition"]
@@ -315,12 +350,12 @@ def test_the_worker_makes_a_task_of_the_image(aws: dict[str, str]) -> None:
         timeout=120,
     )
     said = worker.stdout + worker.stderr
-    ecs = boto3.Session().client("ecs")
-    tasks = ecs.list_tasks(cluster="taxis")["taskArns"]
+    cloud = boto3.Session().client("ecs")
+    tasks = cloud.list_tasks(cluster="taxis")["taskArns"]
     assert len(tasks) == 1, said
-    (task,) = ecs.describe_tasks(cluster="taxis", tasks=tasks)["tasks"]
+    (task,) = cloud.describe_tasks(cluster="taxis", tasks=tasks)["tasks"]
     name = task["taskDefinitionArn"]
-    definition = ecs.describe_task_definition(taskDefinition=name)["taskDefinition"]
+    definition = cloud.describe_task_definition(taskDefinition=name)["taskDefinition"]
     assert definition["requiresCompatibilities"] == ["FARGATE"]
     (container,) = definition["containerDefinitions"]
     assert container["image"] == IMAGE
