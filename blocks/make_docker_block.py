@@ -1,7 +1,7 @@
 """Save the work pool `docker-pool`: each flow run is a container of the project's image.
 
-What the course's DockerContainer block was. The defaults fit docker-compose.yml; the environment
-may say otherwise:
+What the course's DockerContainer block was. The defaults fit docker-compose.yml; the environment,
+or `.env`, may say otherwise:
 
     NYC_TAXI_IMAGE          nyc-taxi:latest
     NYC_TAXI_NETWORK        nyc-taxi, the network on which the server is `server`
@@ -11,27 +11,18 @@ may say otherwise:
 """
 
 import os
+import sys
 from typing import Any
 
 from prefect_docker import DockerRegistryCredentials
 from pydantic import SecretStr
 
-from nyc_taxi.pools import docker_flow_runs_in, save_pool
-from nyc_taxi.settings import settings
+from nyc_taxi.environment import load_environment
+from nyc_taxi.errors import NycTaxiError
+from nyc_taxi.pools import block_reference, docker_flow_runs_in, flow_settings, needed, save_pool
 
 POOL = "docker-pool"
 DATA = "/data"
-
-
-def flow_settings() -> dict[str, str]:
-    """The NYC_TAXI_ settings given here, but for folders and files of this machine."""
-    config = settings()
-    given = {name: str(getattr(config, name)) for name in sorted(config.model_fields_set)}
-    return {
-        f"NYC_TAXI_{name.upper()}": value
-        for name, value in given.items()
-        if name != "data_dir" and not value.startswith(("local:", "duckdb:"))
-    }
 
 
 def registry() -> dict[str, Any]:
@@ -39,15 +30,16 @@ def registry() -> dict[str, Any]:
     if not os.environ.get("REGISTRY_PASSWORD"):
         return {}
     block = DockerRegistryCredentials(
-        username=os.environ["REGISTRY_USERNAME"],
-        password=SecretStr(os.environ["REGISTRY_PASSWORD"]),
-        registry_url=os.environ["REGISTRY_URL"],
+        username=needed("REGISTRY_USERNAME"),
+        password=SecretStr(needed("REGISTRY_PASSWORD")),
+        registry_url=needed("REGISTRY_URL"),
     )
     saved = block.save("registry", overwrite=True)
-    return {"registry_credentials": {"$ref": {"block_document_id": str(saved)}}}
+    return {"registry_credentials": block_reference(saved)}
 
 
-if __name__ == "__main__":
+def main() -> None:
+    load_environment()
     image = os.environ.get("NYC_TAXI_IMAGE", "nyc-taxi:latest")
     network = os.environ.get("NYC_TAXI_NETWORK", "nyc-taxi")
     volume = os.environ.get("NYC_TAXI_VOLUME", "nyc-taxi-data")
@@ -66,3 +58,10 @@ if __name__ == "__main__":
     )
     docker_flow_runs_in(POOL, overwrite=True)
     print(f"work pool {POOL}: containers of {image} on the network {network}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except NycTaxiError as problem:
+        sys.exit(f"error: {problem}")

@@ -21,6 +21,7 @@ from prefect.blocks.core import Block
 from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_storage import GcsBucket
 
+from nyc_taxi.environment import load_environment
 from nyc_taxi.errors import BadInput, NycTaxiError
 from nyc_taxi.settings import from_root, settings
 
@@ -116,6 +117,7 @@ if __name__ == "__main__":
     ).parse_args()
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
+        load_environment()
         make_gcp_blocks()
     except NycTaxiError as problem:
         sys.exit(f"error: {problem}")

@@ -12,7 +12,6 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import httpx
-from dotenv import load_dotenv
 from prefect.blocks.fields import SecretDict
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
@@ -20,8 +19,8 @@ from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
-from nyc_taxi.errors import BadInput
-from nyc_taxi.settings import ROOT
+from nyc_taxi.environment import load_environment
+from nyc_taxi.errors import BadInput, NycTaxiError
 
 NAME = "flow-run-notification"
 BODY = """\
@@ -32,7 +31,6 @@ BODY = """\
 
 def webhook() -> CustomWebhookNotificationBlock:
     """Slack reads `text`, others what they like; the URL is the secret, so it is kept as one."""
-    load_dotenv(ROOT / ".env")
     url = os.environ.get("NOTIFICATION_URL", "")
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise BadInput(
@@ -83,6 +81,7 @@ def send_test(block: CustomWebhookNotificationBlock) -> None:
 
 
 def main() -> None:
+    load_environment()
     block = webhook()
     block.save(NAME, overwrite=True)
     with get_client(sync_client=True) as client:
@@ -97,5 +96,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except BadInput as problem:
+    except NycTaxiError as problem:
         sys.exit(f"error: {problem}")

@@ -4,11 +4,13 @@ import sys
 
 from prefect_sqlalchemy import SqlAlchemyConnector
 
+from nyc_taxi.environment import load_environment
 from nyc_taxi.errors import NycTaxiError
 from nyc_taxi.postgres import BLOCK, components, find_database, postgres_url
 
 
 def main() -> None:
+    load_environment()
     parts = components(postgres_url())
     SqlAlchemyConnector(connection_info=parts).save(BLOCK, overwrite=True)
     database = find_database()

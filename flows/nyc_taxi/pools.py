@@ -1,28 +1,116 @@
 """Work pools: where a deployment's runs are carried out. Saving one again changes it in place."""
 
 import asyncio
+import os
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL
+from prefect.utilities.schema_tools import ValidationError, validate
 from prefect.variables import Variable
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
+from pydantic import SecretStr
+
+from nyc_taxi.errors import BadInput
+from nyc_taxi.settings import settings
 
 DOCKER_FLOW_POOL = "docker_flow_pool"
 """The Prefect variable that says which pool runs docker-flow; prefect.yaml reads it."""
 
 
 def save_pool(name: str, kind: str, **defaults: Any) -> None:
-    """A pool of this kind (process, docker), with our defaults for its jobs' settings."""
+    """A pool of this kind (process, docker, ecs, cloud-run-v2), with our defaults for its jobs.
+
+    A default of None is the kind's own.
+    """
     template = asyncio.run(get_default_base_job_template_for_infrastructure_type(kind))
     assert template is not None, f"the package of {kind} workers is not installed"
-    for setting, value in defaults.items():
+    given = {setting: value for setting, value in defaults.items() if value is not None}
+    for setting, value in given.items():
         template["variables"]["properties"][setting]["default"] = value
+    try:
+        plain = {s: value for s, value in given.items() if not _is_block(value)}
+        validate(plain, template["variables"], raise_on_error=True, ignore_required=True)
+    except ValidationError as problem:
+        said = " ".join(str(problem).split())
+        raise BadInput(f"the work pool {name} cannot be saved: {said}; see .env.example") from None
     pool = WorkPoolCreate(name=name, type=kind, base_job_template=template)
     with get_client(sync_client=True) as client:
         client.create_work_pool(pool, overwrite=True)
 
 
+def block_reference(document: object) -> dict[str, Any]:
+    """Where a job's setting is a block: its id, by which the worker reads it."""
+    return {"$ref": {"block_document_id": str(document)}}
+
+
+def _is_block(value: object) -> bool:
+    return isinstance(value, dict) and "$ref" in value
+
+
 def docker_flow_runs_in(pool: str, overwrite: bool) -> None:
     if overwrite or Variable.get(DOCKER_FLOW_POOL) is None:
         Variable.set(DOCKER_FLOW_POOL, pool, overwrite=True)
+
+
+def flow_settings() -> dict[str, str]:
+    """The NYC_TAXI_ settings given here, but for secrets and for places on this machine."""
+    config = settings()
+    given = {name: getattr(config, name) for name in sorted(config.model_fields_set)}
+    return {
+        f"NYC_TAXI_{name.upper()}": str(value)
+        for name, value in given.items()
+        if name != "data_dir"
+        and not isinstance(value, SecretStr)
+        and not str(value).startswith(("local:", "duckdb:"))
+    }
+
+
+def needed(name: str) -> str:
+    """A value that has no default."""
+    if value := os.environ.get(name):
+        return value
+    raise BadInput(
+        f"{name} is not set; write it into .env (.env.example says what it is), "
+        "or into .env.prod and set NYC_TAXI_ENV=prod"
+    )
+
+
+def number(name: str, default: int) -> int | str:
+    """What is no number stays a text, which save_pool refuses."""
+    given = os.environ.get(name) or str(default)
+    return int(given) if given.isdecimal() else given
+
+
+def api_for_jobs() -> str:
+    """Prefect's API as jobs in a cloud reach it: CLOUD_PREFECT_API_URL, or PREFECT_API_URL."""
+    name = "CLOUD_PREFECT_API_URL"
+    url = os.environ.get(name) or PREFECT_API_URL.value() or needed("PREFECT_API_URL")
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or (_is_address(host) and ip_address(host).is_loopback):
+        raise BadInput(
+            f"{url} is this machine, which no job in a cloud reaches; "
+            f"set {name} to the server's address out there"
+        )
+    return url
+
+
+def key_by_reference(name: str, example: str) -> str | None:
+    """Where jobs find the key of Prefect's API: the name of a secret, never the key itself."""
+    secret = os.environ.get(name) or None
+    if PREFECT_API_KEY.value() and not secret:
+        raise BadInput(
+            f"with a PREFECT_API_KEY {name} is needed too: the secret that jobs read it from, "
+            f"such as {example}; otherwise each job would carry the key in clear"
+        )
+    return secret
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False

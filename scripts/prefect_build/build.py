@@ -19,7 +19,7 @@ from rich.table import Table
 from nyc_taxi.environment import load_environment
 from nyc_taxi.errors import NycTaxiError
 
-if TYPE_CHECKING:  # what imports Prefect waits until the environment is loaded
+if TYPE_CHECKING:  # light: each process that imports a flow imports this file first
     from buckets import Bucket
     from deployments import Defaults
     from plan import Row

@@ -1,0 +1,79 @@
+"""Save the work pool `cloud-run-pool`: each flow run is a job of Google's Cloud Run.
+
+The values come from the environment, `.env.<name>` with NYC_TAXI_ENV=<name>, or `.env`:
+
+    NYC_TAXI_IMAGE, NYC_TAXI_CLOUD_RUN_REGION, NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT
+    NYC_TAXI_CLOUD_RUN_CPU, NYC_TAXI_CLOUD_RUN_MEMORY, NYC_TAXI_CLOUD_RUN_TIMEOUT
+    NYC_TAXI_CLOUD_RUN_API_KEY_SECRET, CLOUD_PREFECT_API_URL
+
+.env.example explains each. Project and credentials are those of the block
+`gcp-credentials/zoom-gcp-creds`, which blocks/make_gcp_blocks.py makes.
+"""
+
+import os
+import sys
+from typing import Any
+
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+
+from nyc_taxi.environment import load_environment
+from nyc_taxi.errors import BadInput, NycTaxiError
+from nyc_taxi.pools import (
+    api_for_jobs,
+    block_reference,
+    flow_settings,
+    key_by_reference,
+    needed,
+    number,
+    save_pool,
+)
+
+POOL = "cloud-run-pool"
+CREDENTIALS = "zoom-gcp-creds"
+
+
+def credentials() -> tuple[str, dict[str, Any]]:
+    """The project, and whose credentials; of a block with a key no more than where it is."""
+    mend = "run: python blocks/make_gcp_blocks.py"
+    try:
+        with get_client(sync_client=True) as client:
+            block = client.read_block_document_by_name(CREDENTIALS, "gcp-credentials")
+    except ObjectNotFound:
+        raise BadInput(f"the block gcp-credentials/{CREDENTIALS} is not there; {mend}") from None
+    held = {name: value for name, value in block.data.items() if value is not None}
+    if "project" not in held:
+        raise BadInput(
+            f"the block gcp-credentials/{CREDENTIALS} names no project; "
+            f"set NYC_TAXI_GCP_PROJECT and {mend}"
+        )
+    # Prefect's server refuses a pool that refers to a block of these without a key.
+    has_key = "service_account_info" in held
+    return held["project"], block_reference(block.id) if has_key else held
+
+
+def main() -> None:
+    load_environment()
+    image = needed("NYC_TAXI_IMAGE")
+    region = needed("NYC_TAXI_CLOUD_RUN_REGION")
+    secret = key_by_reference("NYC_TAXI_CLOUD_RUN_API_KEY_SECRET", "prefect-api-key")
+    jobs: dict[str, Any] = {
+        "image": image,
+        "region": region,
+        "service_account_name": needed("NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT"),
+        "cpu": os.environ.get("NYC_TAXI_CLOUD_RUN_CPU") or "1000m",
+        "memory": os.environ.get("NYC_TAXI_CLOUD_RUN_MEMORY") or "4Gi",
+        "timeout": number("NYC_TAXI_CLOUD_RUN_TIMEOUT", 3600),
+        "prefect_api_key_secret": {"secret": secret, "version": "latest"} if secret else None,
+        "env": {"PREFECT_API_URL": api_for_jobs(), **flow_settings()},
+    }
+    project, block = credentials()
+    save_pool(POOL, "cloud-run-v2", **jobs, credentials=block)
+    print(f"work pool {POOL}: jobs of {image} in the project {project}, {region}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except NycTaxiError as problem:
+        sys.exit(f"error: {problem}")

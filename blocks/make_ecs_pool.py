@@ -1,0 +1,89 @@
+"""Save the work pool `ecs-pool`: each flow run is a task of AWS's ECS, on Fargate.
+
+The values come from the environment, `.env.<name>` with NYC_TAXI_ENV=<name>, or `.env`:
+
+    NYC_TAXI_IMAGE, AWS_DEFAULT_REGION, NYC_TAXI_ECS_CLUSTER, NYC_TAXI_ECS_EXECUTION_ROLE
+    NYC_TAXI_ECS_TASK_ROLE, NYC_TAXI_ECS_VPC, NYC_TAXI_ECS_SUBNETS, NYC_TAXI_ECS_SECURITY_GROUPS
+    NYC_TAXI_ECS_CPU, NYC_TAXI_ECS_MEMORY, NYC_TAXI_ECS_API_KEY_SECRET, CLOUD_PREFECT_API_URL
+
+.env.example explains each. The worker finds its credentials as AWS's own tools do; the block
+`aws-credentials/aws` holds the region, and keys only if you put them there.
+"""
+
+import os
+import sys
+from typing import Any, cast
+
+from prefect_aws import AwsCredentials
+
+from nyc_taxi.environment import load_environment
+from nyc_taxi.errors import BadInput, NycTaxiError
+from nyc_taxi.pools import (
+    api_for_jobs,
+    block_reference,
+    flow_settings,
+    key_by_reference,
+    needed,
+    number,
+    save_pool,
+)
+
+POOL = "ecs-pool"
+CREDENTIALS = "aws"
+
+
+def network() -> dict[str, Any] | None:
+    """None is every subnet of the VPC, and its own security group."""
+    subnets, groups = (
+        os.environ.get(f"NYC_TAXI_ECS_{name}", "").replace(",", " ").split()
+        for name in ("SUBNETS", "SECURITY_GROUPS")
+    )
+    if groups and not subnets:
+        raise BadInput("NYC_TAXI_ECS_SECURITY_GROUPS needs NYC_TAXI_ECS_SUBNETS too")
+    if not subnets:
+        return None
+    needed("NYC_TAXI_ECS_VPC")
+    return {"subnets": subnets, "securityGroups": groups, "assignPublicIp": "ENABLED"}
+
+
+def credentials(region: str) -> dict[str, Any]:
+    """The block, in this region; what else it holds stays."""
+    try:
+        block = cast(AwsCredentials, AwsCredentials.load(CREDENTIALS))
+    except ValueError:
+        block = AwsCredentials()
+    block.region_name = region
+    return block_reference(block.save(CREDENTIALS, overwrite=True))
+
+
+def main() -> None:
+    load_environment()
+    image = needed("NYC_TAXI_IMAGE")
+    region = needed("AWS_DEFAULT_REGION")
+    cluster = needed("NYC_TAXI_ECS_CLUSTER")
+    jobs: dict[str, Any] = {
+        "image": image,
+        "cluster": cluster,
+        "execution_role_arn": needed("NYC_TAXI_ECS_EXECUTION_ROLE"),
+        "task_role_arn": os.environ.get("NYC_TAXI_ECS_TASK_ROLE") or None,
+        "vpc_id": os.environ.get("NYC_TAXI_ECS_VPC") or None,
+        "network_configuration": network(),
+        "cpu": number("NYC_TAXI_ECS_CPU", 1024),
+        "memory": number("NYC_TAXI_ECS_MEMORY", 4096),
+        "prefect_api_key_secret_arn": key_by_reference(
+            "NYC_TAXI_ECS_API_KEY_SECRET",
+            "arn:aws:ssm:REGION:ACCOUNT:parameter/DataFlows/prod/PREFECT_API_KEY",
+        ),
+        "env": {"PREFECT_API_URL": api_for_jobs(), **flow_settings()},
+        "configure_cloudwatch_logs": True,
+        "match_latest_revision_in_family": True,  # else a new one whenever the worker starts
+    }
+    save_pool(POOL, "ecs", **jobs, aws_credentials=credentials(region))
+    print(f"work pool {POOL}: tasks of {image} in the cluster {cluster}, {region}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except NycTaxiError as problem:
+        sys.exit(f"error: {problem}")
