@@ -52,8 +52,6 @@ def test_the_scripts_it_runs_are_these() -> None:
 
 @pytest.mark.parametrize(("path", "options"), scripts())
 def test_every_script_takes_its_options(path: str, options: set[str]) -> None:
-    if not (ROOT / path).is_file():
-        pytest.skip(f"{path} is not there yet")
     shown = subprocess.run(
         [sys.executable, path, "--help"],
         cwd=ROOT,
@@ -97,7 +95,7 @@ def test_a_fork_has_no_secrets_and_does_not_fail() -> None:
     first, *others = JOBS["plan"]["steps"]
     assert first["if"] == "env.PREFECT_API_URL == ''"
     assert first["run"].startswith("echo ")
-    assert {step["if"] for step in others} == {"env.PREFECT_API_URL != ''"}
+    assert all("env.PREFECT_API_URL != ''" in step["if"] for step in others)
 
 
 def test_only_a_tested_push_is_deployed() -> None:

@@ -10,27 +10,18 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-from google.api_core.exceptions import NotFound
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.settings import get_current_settings
-from prefect_aws import AwsCredentials
-from prefect_gcp import GcpCredentials
 
 from bundles import Bundle
-from nyc_taxi.errors import BadInput, StoreError
-from nyc_taxi.gcp import STORAGE_RETRY, talking_to
+from nyc_taxi.errors import BadInput
 
 MANIFEST = "manifest.json"
-AWS_BLOCK = "aws"
-GCP_BLOCK = "zoom-gcp-creds"
 VERSION = re.compile(r"(?P<folder>[^/]+/flow/[0-9a-f]{16})/(?P<name>.+)")
 AT_ONCE = 8
 """Requests to a bucket that are under way at the same time."""
@@ -59,120 +50,7 @@ class Bucket(Protocol):
         ...
 
 
-class S3Bucket:
-    def __init__(self, name: str, profile: str | None) -> None:
-        """Rights from the profile, else the block aws-credentials/aws, else the machine's own."""
-        self.name = name
-        self.block = None if profile else _saved(AwsCredentials, AWS_BLOCK)
-        with self._talking():
-            if self.block:
-                self.client = self.block.get_s3_client()
-            else:
-                self.client = boto3.Session(profile_name=profile).client("s3")
-
-    @property
-    def url(self) -> str:
-        return f"s3://{self.name}"
-
-    def objects(self, prefix: str = "") -> Iterator[Object]:
-        with self._talking():
-            pages = self.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.name, Prefix=prefix):
-                for found in page.get("Contents", []):
-                    yield Object(found["Key"], found["LastModified"])
-
-    def read(self, key: str) -> bytes:
-        with self._talking():
-            body: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
-            return body
-
-    def write(self, key: str, data: bytes) -> None:
-        with self._talking():
-            self.client.put_object(Bucket=self.name, Key=key, Body=data)
-
-    def delete(self, keys: list[str]) -> None:
-        with self._talking():
-            for first in range(0, len(keys), 1000):
-                some = [{"Key": key} for key in keys[first : first + 1000]]
-                self.client.delete_objects(Bucket=self.name, Delete={"Objects": some})
-
-    def pull_step(self, folder: str) -> dict[str, Any]:
-        step: dict[str, Any] = {"bucket": self.name, "folder": folder}
-        if self.block:
-            step["credentials"] = f"{{{{ prefect.blocks.aws-credentials.{AWS_BLOCK} }}}}"
-        return {"prefect_aws.deployments.steps.pull_from_s3": step}
-
-    @contextmanager
-    def _talking(self) -> Iterator[None]:
-        try:
-            yield
-        except ClientError as problem:
-            code = problem.response["Error"]["Code"]
-            if code == "NoSuchBucket":
-                raise StoreError(
-                    f"there is no bucket {self.url}; make it: aws s3 mb {self.url}"
-                ) from problem
-            said = problem.response["Error"].get("Message") or code
-            raise StoreError(f"{self.url} refuses: {code}: {said}") from problem
-        except BotoCoreError as problem:
-            raise StoreError(
-                f"{self.url}: {problem}; give --aws-profile, or set the AWS_ lines of .env"
-            ) from problem
-
-
-class GcsBucket:
-    def __init__(self, name: str) -> None:
-        """Rights from the block gcp-credentials/zoom-gcp-creds, else the machine's own."""
-        self.name = name
-        self.block = _saved(GcpCredentials, GCP_BLOCK)
-        with self._talking():
-            self.client = (self.block or GcpCredentials()).get_cloud_storage_client()
-        self.bucket = self.client.bucket(name)
-
-    @property
-    def url(self) -> str:
-        return f"gs://{self.name}"
-
-    def objects(self, prefix: str = "") -> Iterator[Object]:
-        with self._talking():
-            for blob in self.client.list_blobs(self.bucket, prefix=prefix, retry=STORAGE_RETRY):
-                yield Object(blob.name, blob.updated)
-
-    def read(self, key: str) -> bytes:
-        with self._talking():
-            data: bytes = self.bucket.blob(key).download_as_bytes(retry=STORAGE_RETRY)
-            return data
-
-    def write(self, key: str, data: bytes) -> None:
-        with self._talking():
-            self.bucket.blob(key).upload_from_string(data, retry=STORAGE_RETRY)
-
-    def delete(self, keys: list[str]) -> None:
-        with self._talking():
-            for key in keys:
-                self.bucket.blob(key).delete(retry=STORAGE_RETRY)
-
-    def pull_step(self, folder: str) -> dict[str, Any]:
-        step: dict[str, Any] = {"bucket": self.name, "folder": folder}
-        if self.block:
-            step["credentials"] = f"{{{{ prefect.blocks.gcp-credentials.{GCP_BLOCK} }}}}"
-        return {"prefect_gcp.deployments.steps.pull_from_gcs": step}
-
-    @contextmanager
-    def _talking(self) -> Iterator[None]:
-        try:
-            with talking_to(self.url, "roles/storage.objectUser"):
-                yield
-        except StoreError as problem:
-            if isinstance(problem.__cause__, NotFound):
-                raise StoreError(
-                    f"there is no bucket {self.url}; "
-                    f"make it: gcloud storage buckets create {self.url}"
-                ) from problem
-            raise
-
-
-def _saved(kind: Any, name: str) -> Any:
+def saved_block(kind: Any, name: str) -> Any:
     """The block, or None where nobody has saved one, or no server was named."""
     try:
         return kind.load(name) if get_current_settings().api.url else None
@@ -269,5 +147,11 @@ def open_bucket(s3: str | None, profile: str | None, gcs: str | None) -> Bucket 
     if s3 and gcs:
         raise BadInput("code is kept in one place: give --s3-bucket or --gcs-bucket, not both")
     if s3:
+        from s3 import S3Bucket  # each client takes a second to import
+
         return S3Bucket(s3, profile)
-    return GcsBucket(gcs) if gcs else None
+    if gcs:
+        from gcs import GcsBucket
+
+        return GcsBucket(gcs)
+    return None

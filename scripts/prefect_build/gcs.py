@@ -1,0 +1,68 @@
+"""Flow code in Google Cloud Storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from google.api_core.exceptions import NotFound
+from prefect_gcp import GcpCredentials
+
+from buckets import Object, saved_block
+from nyc_taxi.errors import StoreError
+from nyc_taxi.gcp import STORAGE_RETRY, talking_to
+
+BLOCK = "zoom-gcp-creds"
+
+
+class GcsBucket:
+    def __init__(self, name: str) -> None:
+        """Rights from the block gcp-credentials/zoom-gcp-creds, else the machine's own."""
+        self.name = name
+        self.block = saved_block(GcpCredentials, BLOCK)
+        with self._talking():
+            self.client = (self.block or GcpCredentials()).get_cloud_storage_client()
+        self.bucket = self.client.bucket(name)
+
+    @property
+    def url(self) -> str:
+        return f"gs://{self.name}"
+
+    def objects(self, prefix: str = "") -> Iterator[Object]:
+        with self._talking():
+            for blob in self.client.list_blobs(self.bucket, prefix=prefix, retry=STORAGE_RETRY):
+                yield Object(blob.name, blob.updated)
+
+    def read(self, key: str) -> bytes:
+        with self._talking():
+            data: bytes = self.bucket.blob(key).download_as_bytes(retry=STORAGE_RETRY)
+            return data
+
+    def write(self, key: str, data: bytes) -> None:
+        with self._talking():
+            self.bucket.blob(key).upload_from_string(data, retry=STORAGE_RETRY)
+
+    def delete(self, keys: list[str]) -> None:
+        with self._talking():
+            for key in keys:
+                self.bucket.blob(key).delete(retry=STORAGE_RETRY)
+
+    def pull_step(self, folder: str) -> dict[str, Any]:
+        step: dict[str, Any] = {"bucket": self.name, "folder": folder}
+        if self.block:
+            step["credentials"] = f"{{{{ prefect.blocks.gcp-credentials.{BLOCK} }}}}"
+        return {"prefect_gcp.deployments.steps.pull_from_gcs": step}
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        try:
+            with talking_to(self.url, "roles/storage.objectUser"):
+                yield
+        except StoreError as problem:
+            if isinstance(problem.__cause__, NotFound):
+                raise StoreError(
+                    f"there is no bucket {self.url}; "
+                    f"make it: gcloud storage buckets create {self.url}"
+                ) from problem
+            raise
