@@ -58,7 +58,7 @@ def reading(raw: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyCo
                 db.register("raw", _csv_batches(raw))
             yield db
         except (duckdb.Error, pa.ArrowInvalid) as problem:
-            raise _explained(problem, raw) from problem
+            raise explained(problem, raw) from problem
 
 
 def _csv_batches(raw: Path) -> pa.RecordBatchReader:
@@ -80,7 +80,7 @@ def _csv_batches(raw: Path) -> pa.RecordBatchReader:
     )
 
 
-def _explained(problem: Exception, raw: Path) -> NycTaxiError:
+def explained(problem: Exception, raw: Path) -> NycTaxiError:
     """DuckDB's words as one line of ours: column, value and file."""
     first = str(problem).partition("\n")[0]
     what = first.partition("Error: ")[2] or first
