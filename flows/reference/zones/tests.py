@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 import shapefile
+from prefect import Flow
 from prefect.flows import load_flow_from_entrypoint
 
 from conftest import ROOT, start
@@ -104,7 +105,9 @@ def test_the_real_shapes_have_the_area_that_the_tlc_says(real: Path) -> None:
         found = sum(signed_area(ring) for polygon in rings for ring in polygon)
         assert found == pytest.approx(told[id], rel=1e-4), id
         assert any(is_inside(shape.inside, polygon) for polygon in rings), id
-    lookup = {int(row["LocationID"]): row for row in read_lookup(path.parent / "taxi_zone_lookup.csv")}
+    lookup = {
+        int(row["LocationID"]): row for row in read_lookup(path.parent / "taxi_zone_lookup.csv")
+    }
     manhattan = [s.area for id, s in shapes.items() if lookup[id]["Borough"] == "Manhattan"]
     assert sum(manhattan) == pytest.approx(59, abs=0.5)  # with Governor's and Liberty Island
     assert lookup[264]["Zone"] == lookup[265]["Borough"] == "N/A"
@@ -228,6 +231,6 @@ def test_by_hand_and_as_prefect_loads_it(
     assert "zones: 265" in output.splitlines()
     monkeypatch.chdir(ROOT)
     entrypoint = "flows/reference/zones/flow.py:zones"
-    loaded = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    loaded: Flow[[], int] = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
     assert loaded.name == "zones"
     assert loaded() == 265
