@@ -265,7 +265,11 @@ def small(tmp_path: Path) -> Callable[..., Path]:
     def make(rows: int, text: str = "N/A", **more: pa.Array) -> Path:
         path = tmp_path / f"small-{rows}-{text[:1]}-{len(more)}.parquet"
         ids = pa.array(range(1, rows + 1), pa.int16())
-        columns = {"LocationID": ids, "Zone": [text] * rows, "area": [0.5] * (rows - 1) + [None]}
+        columns = {
+            "LocationID": ids,
+            "Zone": [text] * rows,
+            "area": pa.array([0.5] * (rows - 1) + [None], pa.float64()),
+        }
         pq.write_table(pa.table({**columns, **more}), path)
         return path
 

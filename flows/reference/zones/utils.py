@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import struct
+import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ SCHEMA = pa.schema(
 )
 DIGITS = 7
 """Of a degree: about a centimetre."""
+UNREADABLE = (
+    *(OSError, zipfile.BadZipFile, struct.error, CRSError),
+    *(shapefile.ShapefileException, shapefile.PossiblyCorruptFileHeader),
+    *(StopIteration, KeyError, ValueError, TypeError, IndexError),
+)
+"""What the readers raise at a file that is something else, or cut off."""
 AGAIN = "look at what the source serves for it (NYC_TAXI_SOURCE_URL)"
 
 Point = tuple[float, float]
@@ -65,12 +72,12 @@ def read_lookup(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
+            names, rows = list(reader.fieldnames or ()), list(reader)
     except (csv.Error, UnicodeDecodeError) as problem:
         raise Damaged(f"{path.name} is no zone lookup ({problem}); {AGAIN}") from problem
-    if list(reader.fieldnames or ()) != LOOKUP:
+    if names != LOOKUP:
         raise Damaged(
-            f"{path.name} is no zone lookup: it begins with {str(reader.fieldnames)[:80]}, "
+            f"{path.name} is no zone lookup: it begins with {', '.join(names)[:80]!r}, "
             f"not with {', '.join(LOOKUP)}; {AGAIN}"
         )
     ids = [row["LocationID"] for row in rows]
@@ -86,14 +93,12 @@ def read_shapes(path: Path) -> dict[int, Shape]:
         with zipfile.ZipFile(path) as archive:
             name = next(name for name in archive.namelist() if name.endswith(".prj"))
             projection = CRS.from_wkt(archive.read(name).decode())
-        with shapefile.Reader(str(path)) as records:
+        with warnings.catch_warnings(), shapefile.Reader(str(path)) as records:
+            warnings.simplefilter("error", shapefile.PossiblyCorruptFileHeader)
             for record in records.iterShapeRecords():
                 found = polygons.setdefault(int(record.record["LocationID"]), [])
                 found += _polygons(record.shape.__geo_interface__)
-    except (
-        *(OSError, zipfile.BadZipFile, shapefile.ShapefileException, struct.error, CRSError),
-        *(StopIteration, KeyError, ValueError, TypeError, IndexError),
-    ) as problem:
+    except UNREADABLE as problem:
         raise Damaged(f"{path.name} is no zip of zone shapes ({problem!r}); {AGAIN}") from problem
     meters = projection.axis_info[0].unit_conversion_factor
     to_degrees = Transformer.from_crs(projection, "EPSG:4326", always_xy=True)
