@@ -26,8 +26,9 @@ from etl_web_to_gcs import etl_web_to_gcs
 from mirror import Site
 from nyc_taxi.colors import SERVICES
 from nyc_taxi.conform import conform
-from nyc_taxi.errors import BadInput, BadSchema, BadValue, MonthsFailed
+from nyc_taxi.errors import BadInput, BadSchema, BadValue, Damaged, MonthsFailed
 from nyc_taxi.months import TripMonth
+from nyc_taxi.raw import reading
 from nyc_taxi.rules import Rules, read_rules
 from nyc_taxi.trip_rules import trip_rules
 
@@ -170,9 +171,18 @@ class TestTrips:
             ("", "PULocationID: hash", "hash cannot be for PULocationID: .*indexed"),
             ("", "tpep_pickup_datetime: drop", "drop cannot be for tpep_pickup_datetime"),
             ("", "PASSENGER_COUNT: drop", "drop cannot be for passenger_count"),
-            ("yellow_rides: {total_amount: VARCHAR}", "", r"total_amount must stay a number"),
-            ("fhv_rides: {pickup_datetime: VARCHAR}", "", "must stay a TIMESTAMP"),
-            ("yellow_rides: {VendorID: VARCHAR}", "", r"VendorID would be a VARCHAR and green_rid"),
+            (
+                "yellow_rides: {total_amount: VARCHAR}",
+                "",
+                "total_amount cannot .*to be DOUBLE",
+            ),
+            (
+                "fhv_rides: {pickup_datetime: VARCHAR}",
+                "",
+                "cannot be VARCHAR.*to be TIMESTAMP",
+            ),
+            ("yellow_rides: {PULocationID: DOUBLE}", "", "to be SMALLINT or INTEGER or BIGINT"),
+            ("yellow_rides: {VendorID: VARCHAR}", "", "VendorID would be VARCHAR and green_rides"),
         ],
     )
     def test_what_tables_reports_and_the_view_need(
@@ -309,10 +319,25 @@ class TestSensitive:
             conform(GREEN, raw, rules).write(tmp_path / "clean.parquet")
         assert "My Name" not in str(problem.value)
 
-    def test_without_a_key(self, config: Write, tmp_path: Path) -> None:
+    def test_a_row_that_cannot_be_read_is_not_shown(self, tmp_path: Path) -> None:
+        raw = tmp_path / "green_tripdata_2021-01.csv"
+        raw.write_text("VendorID,note\n1,a\n1,My Name,b\n")
+        says = "Expected 2 columns, got 3; nothing"
+        with pytest.raises(Damaged, match=says) as problem, reading(raw) as db:
+            db.execute("FROM raw").fetchall()
+        assert "My Name" not in str(problem.value)
+
+    def test_without_a_key(
+        self, config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         folder = config(fields="hvfhs_license_num: hash\nnote: hash")
         with pytest.raises(BadInput, match="hashes columns, and NYC_TAXI_HASH_KEY is not set; put"):
             trip_rules(folder, "fhvhv")
+        with monkeypatch.context() as environment:
+            environment.setenv("NYC_TAXI_HASH_KEY", "too short")
+            with pytest.raises(BadInput, match="NYC_TAXI_HASH_KEY is shorter than") as problem:
+                trip_rules(folder, "fhvhv")
+            assert "too short" not in str(problem.value)
         rules = trip_rules(folder, "green")  # which has no licences
         with pytest.raises(BadInput, match="NYC_TAXI_HASH_KEY is not set"):
             conform(GREEN, write_raw(tmp_path, {"note": ["a", "b"]}), rules)

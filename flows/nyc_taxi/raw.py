@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +83,8 @@ def _csv_batches(raw: Path) -> pa.RecordBatchReader:
 
 def explained(problem: Exception, raw: Path) -> NycTaxiError:
     """DuckDB's words as one line of ours: column, value and file."""
-    first = str(problem).partition("\n")[0]
+    # Arrow goes on with the text of the row, which is nobody's business.
+    first = re.sub(r"(Expected \d+ columns, got \d+): .*", r"\1", str(problem).partition("\n")[0])
     what = first.partition("Error: ")[2] or first
     if isinstance(problem, duckdb.OutOfMemoryException):
         return CannotWrite(

@@ -30,6 +30,8 @@ FIELDS_FILE = "sensitive_fields.yaml"
 TYPES: tuple[Type, ...] = get_args(Type)
 Action = Literal["hash", "drop"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
+SHORTEST = 16
+"""Characters of a key that nobody guesses."""
 T = TypeVar("T", bound=str)
 Columns = tuple[tuple[str, str], ...]
 """Names and DuckDB types."""
@@ -116,6 +118,11 @@ def hash_key(wanted_by: Path) -> str:
             f"{wanted_by} hashes columns, and NYC_TAXI_HASH_KEY is not set; put a secret into "
             ".env (openssl rand -hex 32 makes one) and keep it: another key makes other hashes"
         )
+    if len(key) < SHORTEST:
+        raise BadInput(
+            f"NYC_TAXI_HASH_KEY is shorter than {SHORTEST} characters, and so could be guessed; "
+            "openssl rand -hex 32 makes one"
+        )
     return key.get_secret_value()
 
 
@@ -170,7 +177,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         return _mapping(str(path), yaml.load(text, _Strict))
     except OSError as problem:
         raise BadInput(f"{path} cannot be read: {problem.strerror}") from problem
-    except yaml.YAMLError as problem:
+    except (yaml.YAMLError, RecursionError) as problem:
         mark = getattr(problem, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         what = getattr(problem, "problem", None) or str(problem).partition("\n")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from nyc_taxi.colors import SERVICES, WHOLE, Color, Column, rides_columns
+from nyc_taxi.colors import SERVICES, WHOLE, Color, Column, Type, rides_columns
 from nyc_taxi.rules import FIELDS_FILE, TYPES_FILE, Rules, hash_key, read_rules
 
 
@@ -20,19 +20,20 @@ def trip_rules(folder: Path, color: Color) -> Rules:
                     f"{action} cannot be for {column.name}: the tables of {c} trips are indexed "
                     f"and their months reported on by {', '.join(k.name for k in service.kept)}",
                 )
-            if _kind(rules, c, column) != _kind(Rules(), c, column):
+            allowed = WHOLE if column.type in WHOLE else (column.type,)
+            if _type(rules, c, column) not in allowed:
                 raise rules.refused(
                     TYPES_FILE,
-                    f"{table(c)}.{column.name} must stay a {_kind(Rules(), c, column)}: indexes "
-                    "and reports go by it",
+                    f"{table(c)}.{column.name} cannot be {_type(rules, c, column)}: indexes and "
+                    f"reports want it to be {' or '.join(allowed)}",
                 )
     for yellow, green in _shown_together():
-        kinds = _kind(rules, "yellow", yellow), _kind(rules, "green", green)
-        if kinds[0] != kinds[1]:
+        types = _type(rules, "yellow", yellow), _type(rules, "green", green)
+        if types[0] != types[1] and not {*types} <= {*WHOLE, "DOUBLE"}:
             raise rules.refused(
                 TYPES_FILE,
-                f"yellow_rides.{yellow.name} would be a {kinds[0]} and green_rides.{green.name} a "
-                f"{kinds[1]}, and the view rides shows them together; give both the same type",
+                f"yellow_rides.{yellow.name} would be {types[0]} and green_rides.{green.name} "
+                f"{types[1]}, and the view rides shows them together; give both the same type",
             )
     if rules.hashes(c.name for c in SERVICES[color].columns):
         hash_key(folder / FIELDS_FILE)
@@ -52,6 +53,5 @@ def _shown_together() -> Iterator[tuple[Column, Column]]:
         yield left, right
 
 
-def _kind(rules: Rules, color: Color, column: Column) -> str:
-    kind = rules.types.get(table(color), {}).get(column.name.lower(), column.type)
-    return "number" if kind in (*WHOLE, "DOUBLE") else kind
+def _type(rules: Rules, color: Color, column: Column) -> Type:
+    return rules.types.get(table(color), {}).get(column.name.lower(), column.type)

@@ -118,7 +118,7 @@ class DuckDBWarehouse:
         try:
             yield
             db.commit()
-        except duckdb.ConversionException as problem:
+        except (duckdb.ConversionException, duckdb.CatalogException) as problem:
             raise StoreError(
                 f"{self.path}: {str(problem).splitlines()[0]}; nothing was changed"
             ) from problem

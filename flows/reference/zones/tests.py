@@ -18,7 +18,7 @@ from prefect.flows import load_flow_from_entrypoint
 
 from conftest import ROOT, start
 from mirror import Site, write_zones
-from nyc_taxi.errors import BadInput, BadValue, Damaged, Interrupted, NotPublished
+from nyc_taxi.errors import BadInput, BadValue, Damaged, NotPublished
 from nyc_taxi.rules import NO_RULES, read_rules
 
 from .flow import zones
@@ -227,7 +227,17 @@ def test_trouble_that_can_pass(prefect_server: None, source: Site) -> None:
     source.answer(503, path="taxi_zones.zip")
     source.cut("taxi_zones.zip", after=100)
     assert zones() == 265
-    assert Interrupted.can_pass
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_folder_as_the_source(
+    prefect_server: None, misc: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"{scheme}{misc.parent}/trip-data")
+    assert zones() == 265
+    (misc / "taxi_zones.zip").unlink()
+    with pytest.raises(NotPublished, match=r"there is no /.*misc/taxi_zones\.zip; see NYC"):
+        zones()
 
 
 def test_by_hand_and_as_prefect_loads_it(

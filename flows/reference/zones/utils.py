@@ -98,6 +98,8 @@ def read_shapes(path: Path) -> dict[int, Shape]:
             for record in records.iterShapeRecords():
                 found = polygons.setdefault(int(record.record["LocationID"]), [])
                 found += _polygons(record.shape.__geo_interface__)
+        if not polygons:
+            raise ValueError("no records")
     except UNREADABLE as problem:
         raise Damaged(f"{path.name} is no zip of zone shapes ({problem!r}); {AGAIN}") from problem
     meters = projection.axis_info[0].unit_conversion_factor
