@@ -6,11 +6,13 @@ import re
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg2
 import pytest
 import shapefile
 from prefect import Flow
@@ -210,6 +212,22 @@ def test_the_whole_flow_twice(prefect_server: None, source: Site, tmp_path: Path
     kinds = ask(tmp_path, "SELECT column_name, column_type FROM (DESCRIBE dezoomcamp.zones)")
     assert dict(kinds)["LocationID"] == "SMALLINT"
     assert dict(kinds)["area_km2"] == "DOUBLE"
+
+
+def test_into_postgres(
+    source: Site, postgres: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NYC_TAXI_WAREHOUSE", "postgres:no-such-block")
+    assert zones() == zones() == 265
+    query = "SELECT * FROM {} ORDER BY LocationID"
+    lake = tmp_path / "lake" / "data" / "reference" / "zones.parquet"
+    with duckdb.connect() as db:
+        expected = db.execute(query.format(f"'{lake}'")).fetchall()
+    with closing(psycopg2.connect(postgres)) as link, link.cursor() as cursor:
+        cursor.execute(query.format("dezoomcamp.zones"))
+        assert cursor.fetchall() == expected
+        cursor.execute("SELECT pg_typeof(locationid)::text FROM dezoomcamp.zones LIMIT 1")
+        assert cursor.fetchall() == [("smallint",)]
 
 
 def test_what_the_site_does_not_have(prefect_server: None, source: Site, tmp_path: Path) -> None:
