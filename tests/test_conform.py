@@ -9,8 +9,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from conftest import start
+
 from nyc_taxi.colors import SERVICES, Color
 from nyc_taxi.conform import conform
 from nyc_taxi.errors import BadSchema, BadValue, Damaged

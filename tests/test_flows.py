@@ -9,10 +9,10 @@ from typing import Any
 
 import duckdb
 import pytest
+from conftest import ROOT, start
 from prefect import Flow
 from prefect.client.orchestration import get_client
 
-from conftest import ROOT, start
 from etl_gcs_to_bq import etl_gcs_to_bq
 from etl_web_to_bq import etl_web_to_bq
 from etl_web_to_gcs import etl_web_to_gcs

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from conftest import start
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud import bigquery, storage
@@ -21,7 +22,6 @@ from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_storage import GcsBucket
 
 from blocks.make_gcp_blocks import make_gcp_blocks
-from conftest import start
 from emulators import Server, client_environment, gcs, running
 from emulators import bigquery as bigquery_emulator
 from etl_web_to_bq import etl_web_to_bq

@@ -4,8 +4,8 @@ from contextlib import closing
 
 import psycopg2
 import pytest
-
 from conftest import start
+
 from mirror import Site, write_month
 
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
 from conftest import start
+
 from nyc_taxi.errors import BadInput, CannotWrite, StoreError
 from nyc_taxi.lakes import Lake, open_lake
 from nyc_taxi.months import TripMonth

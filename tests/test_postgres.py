@@ -17,10 +17,10 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import free_port, start
 from prefect_sqlalchemy import SqlAlchemyConnector
 from test_warehouses import LOAD
 
-from conftest import free_port, start
 from embedded.postgres import CannotStart, Server
 from nyc_taxi.conform import conform
 from nyc_taxi.errors import BadInput, Busy, ConnectionLost, StoreError

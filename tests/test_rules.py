@@ -16,11 +16,11 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT, start
 from test_conform import write_raw
 from test_warehouses import PLACES, Place
 
 import etl_web_to_local
-from conftest import ROOT, start
 from etl_web_to_bq import etl_web_to_bq
 from etl_web_to_gcs import etl_web_to_gcs
 from mirror import Site

@@ -13,9 +13,9 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import start
 from google.cloud import bigquery
 
-from conftest import start
 from nyc_taxi.conform import conform
 from nyc_taxi.errors import BadInput, Busy, StoreError
 from nyc_taxi.months import TripMonth

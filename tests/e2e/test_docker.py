@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import NO_SERVICE
 from local_system import ROOT, System, free_port
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 
-from conftest import NO_SERVICE
 from mirror import Site
 from nyc_taxi.months import TripMonth
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from conftest import NO_SERVICE
 from local_system import System
 from playwright.sync_api import Page, sync_playwright
 
-from conftest import NO_SERVICE
 from nyc_taxi.months import TripMonth
 
 

@@ -15,10 +15,10 @@ import duckdb
 import psycopg2
 import pytest
 import shapefile
+from conftest import ROOT, start
 from prefect import Flow
 from prefect.flows import load_flow_from_entrypoint
 
-from conftest import ROOT, start
 from mirror import Site, write_zones
 from nyc_taxi.errors import BadInput, BadValue, Damaged, NotPublished
 from nyc_taxi.rules import NO_RULES, read_rules
