@@ -17,7 +17,7 @@ COMMANDS = (
     "blocks/make_gcp_blocks.py",
     "flows/etl_web_to_bq.py --color yellow --months 1,2",
     "flows/etl_web_to_bq.py --color green --month 1",
-    "flows/etl_zones_to_bq.py",
+    "-m reference.zones.flow",
 )
 QUERIES = (
     """

@@ -11,20 +11,24 @@ from nyc_taxi.months import TripMonth
 from nyc_taxi.reports import MonthReport, publish
 from nyc_taxi.running import RETRIES, Month, Year, command
 from nyc_taxi.settings import settings
+from nyc_taxi.trip_rules import trip_rules
 from nyc_taxi.web import fetch_month
+
+CONFIG = Path(__file__).with_name("config")
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def fetch(trips: TripMonth) -> Path:
     """Download the month, unless what lies here is still what the site has."""
+    trip_rules(CONFIG, trips.color)  # what is wrong with them is said before any download
     config = settings()
     return fetch_month(trips, config.source_url, config.data_dir / "raw", config.timeout)
 
 
 @task(cache_policy=NO_CACHE)
 def clean(trips: TripMonth, raw: Path) -> Plan:
-    """Match the file's columns with the schema of its colour; rows flow in the next step."""
-    plan = conform(trips, raw)
+    """Match the file's columns with the schema of its colour, and with what `config/` says."""
+    plan = conform(trips, raw, trip_rules(CONFIG, trips.color))
     log = get_run_logger()
     for note in plan.notes:
         log.info("%s: %s", trips, note)

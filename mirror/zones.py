@@ -1,8 +1,14 @@
-"""The table of the 265 taxi zones, in the form of the TLC's `misc/taxi_zone_lookup.csv`."""
+"""The 265 taxi zones, in the form of the TLC's `misc/taxi_zone_lookup.csv` and `taxi_zones.zip`."""
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pyproj
+import shapefile
 
 KNOWN = {
     1: ("EWR", "Newark Airport", "EWR"),
@@ -36,9 +42,28 @@ PLACES = {  # invented for the other ids, in turn
 QUARTERS = ["", " North", " South", " East", " West", "/Center", " Heights", "/Park", " Hill"]
 
 
+DRAWN_AS = {57: 56, 104: 103, 105: 103}
+"""The TLC's shapes carry the wrong id here: one id has several records, others have none."""
+CORNER, STEP, SIDE = (920_000, 125_000), 8_000, 7_000
+"""Where the squares lie, how far apart and how long, in feet of EPSG:2263."""
+
+
 def write_zones(folder: Path) -> Path:
-    """Write `taxi_zone_lookup.csv`; 264 and 265 hold the text "N/A", and two names repeat."""
+    """Write both files; returns the path of the lookup.
+
+    264 and 265 hold the text "N/A" and have no shape; two names repeat."""
+    zones = list(_zones())
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "taxi_zone_lookup.csv"
     lines = ['"LocationID","Borough","Zone","service_zone"']
+    lines += ['{},"{}","{}","{}"'.format(*zone) for zone in zones]
+    path.write_bytes("".join(line + "\r\n" for line in lines).encode())
+    _write_shapes(folder / "taxi_zones.zip", zones)
+    return path
+
+
+def _zones() -> Iterator[tuple[int, str, str, str]]:
     boroughs = list(PLACES)
     for id in range(1, 266):
         turn, place = divmod(id, len(boroughs))
@@ -46,9 +71,33 @@ def write_zones(folder: Path) -> Path:
         quarter, name = divmod(turn, len(PLACES[borough]))
         service = "Yellow Zone" if borough == "Manhattan" else "Boro Zone"
         invented = (borough, PLACES[borough][name] + QUARTERS[quarter % len(QUARTERS)], service)
-        lines.append('{},"{}","{}","{}"'.format(id, *KNOWN.get(id, invented)))
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "taxi_zone_lookup.csv"
-    path.write_bytes("".join(line + "\r\n" for line in lines).encode())
-    return path
+        yield id, *KNOWN.get(id, invented)
+
+
+def _write_shapes(path: Path, zones: list[tuple[int, str, str, str]]) -> None:
+    """A square for each zone, in rows of 17; that of JFK Airport has a hole."""
+    files = {ending: io.BytesIO() for ending in ("shp", "shx", "dbf")}
+    with shapefile.Writer(**files, shapeType=shapefile.POLYGON) as shapes:
+        shapes.field("OBJECTID", "N", 9)
+        shapes.field("zone", "C", 254)
+        shapes.field("LocationID", "N", 4)
+        shapes.field("borough", "C", 254)
+        for id, borough, zone, _ in zones[:263]:
+            row, column = divmod(id - 1, 17)
+            x, y = CORNER[0] + column * STEP, CORNER[1] + row * STEP
+            rings = [_square(x, y, SIDE)]
+            if id == 132:
+                rings.append(_square(x + 1000, y + 1000, SIDE - 2000)[::-1])
+            shapes.poly(rings)
+            shapes.record(id, zone, DRAWN_AS.get(id, id), borough)
+    projection = pyproj.CRS.from_epsg(2263).to_wkt("WKT1_ESRI").encode()
+    contents = {**{ending: file.getvalue() for ending, file in files.items()}, "prj": projection}
+    with zipfile.ZipFile(path, "w") as archive:
+        for ending, content in contents.items():
+            entry = zipfile.ZipInfo(f"taxi_zones/taxi_zones.{ending}")  # the same bytes each day
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+
+
+def _square(x: float, y: float, side: float) -> list[tuple[float, float]]:
+    """Clockwise, as a shapefile's outer rings are."""
+    return [(x, y), (x, y + side), (x + side, y + side), (x + side, y), (x, y)]

@@ -25,7 +25,6 @@ from blocks.make_gcp_blocks import make_gcp_blocks
 from emulators import Server, client_environment, gcs, running
 from emulators import bigquery as bigquery_emulator
 from etl_web_to_bq import etl_web_to_bq
-from etl_zones_to_bq import etl_zones_to_bq
 from mirror import Site
 from nyc_taxi import doctor
 from nyc_taxi.conform import conform
@@ -35,6 +34,7 @@ from nyc_taxi.lakes import open_lake
 from nyc_taxi.months import TripMonth
 from nyc_taxi.settings import settings
 from nyc_taxi.warehouses import open_warehouse
+from reference.zones.flow import zones
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FILL = {"passenger_count": 0}
@@ -291,7 +291,7 @@ class TestFlows:
                 etl_web_to_bq(months, year, "green")
                 for year, months in ((2021, [1, 2]), (2025, [1]), (2021, [1]))
             ]
-            assert etl_zones_to_bq() == 265
+            assert zones() == 265
         assert rows == [76518 + 64572, 48326, 76518]
         sums = "count(*), round(sum(total_amount), 2)"
         rides = bigquery.Client(project=google).query_and_wait(
@@ -312,11 +312,11 @@ class TestFlows:
                 )
             ]
         assert [row.values() for row in rides] == expected
-        zones = open_dataframes(f"bigquery:{google}").ask(
+        last = open_dataframes(f"bigquery:{google}").ask(
             "SELECT LocationID, Borough, Zone FROM dezoomcamp.zones WHERE LocationID > 263 "
             "ORDER BY LocationID"
         )
-        assert zones.values.tolist() == [
+        assert last.values.tolist() == [
             [264, "Unknown", "N/A"],
             [265, "N/A", "Outside of NYC"],
         ]

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import duckdb
 import psycopg2
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import start
 from google.cloud import bigquery
 
 from nyc_taxi.conform import conform
-from nyc_taxi.errors import Busy, StoreError
+from nyc_taxi.errors import BadInput, Busy, StoreError
 from nyc_taxi.months import TripMonth
 from nyc_taxi.warehouses import Warehouse, open_warehouse
 
@@ -255,6 +256,98 @@ def test_a_file_that_is_no_parquet_changes_nothing(
     with pytest.raises(Exception, match=r"page\.parquet"):
         place.open().replace_month(YELLOW, page, FILL)
     assert place.open().count(YELLOW) == 5000
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Callable[..., Path]:
+    """Small files: small(rows), or with another column: small(rows, remark=...)."""
+
+    def make(rows: int, text: str = "N/A", **more: pa.Array) -> Path:
+        path = tmp_path / f"small-{rows}-{text[:1]}-{len(more)}.parquet"
+        ids = pa.array(range(1, rows + 1), pa.int16())
+        columns = {
+            "LocationID": ids,
+            "Zone": [text] * rows,
+            "area": pa.array([0.5] * (rows - 1) + [None], pa.float64()),
+        }
+        pq.write_table(pa.table({**columns, **more}), path)
+        return path
+
+    return make
+
+
+def table(place: Place, columns: str = "LocationID, Zone, area") -> list[tuple[Any, ...]]:
+    return place.ask(f"SELECT {columns} FROM dezoomcamp.places ORDER BY LocationID")
+
+
+def test_a_small_table_is_what_the_file_holds(place: Place, small: Callable[..., Path]) -> None:
+    for _ in range(2):
+        assert place.open().replace_table("places", small(3)) == 3
+        assert table(place) == [(1, "N/A", 0.5), (2, "N/A", 0.5), (3, "N/A", None)]
+    assert place.open().replace_table("places", small(1, "Zürich")) == 1
+    assert table(place) == [(1, "Zürich", None)]
+
+
+def test_a_small_table_of_other_columns(place: Place, small: Callable[..., Path]) -> None:
+    place.open().replace_table("places", small(2, remark=pa.array(["a", None])))
+    assert table(place, "remark") == [("a",), (None,)]
+    place.open().replace_table("places", small(2))
+    with pytest.raises(Exception, match="remark"):
+        table(place, "remark")
+    place.open().replace_table("places", small(1, "b", area=pa.array(["wide"])))
+    assert table(place) == [(1, "b", "wide")]
+
+
+def test_a_small_table_joins_the_trips(
+    place: Place, clean: Clean, small: Callable[..., Path]
+) -> None:
+    place.open().replace_month(YELLOW, clean(YELLOW, 2000), FILL)
+    place.open().replace_table("places", small(265))
+    assert place.ask(
+        "SELECT count(*) FROM dezoomcamp.rides JOIN dezoomcamp.places ON PULocationID = LocationID"
+    ) == [(2000,)]
+
+
+@pytest.mark.parametrize("name", ["rides", "yellow_rides", "loads", "Places", "a.b", "", "a b"])
+def test_a_small_table_that_cannot_be_called_so(
+    place: Place, clean: Clean, small: Callable[..., Path], name: str
+) -> None:
+    with pytest.raises(BadInput, match="a small table cannot be called"):
+        place.open().replace_table(name, small(1))
+
+
+def test_a_small_table_killed_half_way(place: Place, small: Callable[..., Path]) -> None:
+    """The old table or the new one, whenever it is; then a clean run makes the new one."""
+    old, new = small(1000, "old"), small(20_000, "new" * 1000)
+    place.open().replace_table("places", old)
+    began = time.monotonic()
+    place.open().replace_table("places", new)
+    whole = time.monotonic() - began
+    count = "SELECT count(*), min(substr(Zone, 1, 3)), max(substr(Zone, 1, 3)) "
+    code = (
+        "from pathlib import Path; from nyc_taxi.warehouses import open_warehouse;"
+        f"w = open_warehouse({place.address!r}); print('ready', flush=True);"
+        f"w.replace_table('places', Path({str(new)!r}))"
+    )
+    for share in (0.2, 0.5, 0.8):
+        place.open().replace_table("places", old)
+        with start("-c", code) as run:
+            assert run.stdout
+            assert run.stdout.readline() == "ready\n"
+            time.sleep(whole * share)
+            run.kill()
+        found = place.ask(f"{count} FROM dezoomcamp.places")
+        assert found in ([(1000, "old", "old")], [(20_000, "new", "new")])
+        assert place.open().replace_table("places", new) == 20_000
+        assert place.ask(f"{count} FROM dezoomcamp.places") == [(20_000, "new", "new")]
+
+
+def test_two_small_tables_at_once(place: Place, small: Callable[..., Path]) -> None:
+    file = small(100)
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(place.open().replace_table, "places", file) for _ in range(3)]
+    assert [run.result() for run in runs] == [100, 100, 100]
+    assert place.ask("SELECT count(*) FROM dezoomcamp.places") == [(100,)]
 
 
 class TestDuckDB:

@@ -5,7 +5,7 @@ Names and meanings are those of the TLC's data dictionaries
 Times are New York wall-clock times without a zone, money is US dollars, distances are miles.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -15,7 +15,11 @@ Color = Annotated[
     Literal["yellow", "green", "fhv", "fhvhv"],
     described("Yellow and green taxis, for-hire vehicles, or Uber and Lyft (fhvhv)."),
 ]
-Type = Literal["BIGINT", "DOUBLE", "TIMESTAMP", "VARCHAR"]
+Type = Literal["SMALLINT", "INTEGER", "BIGINT", "DOUBLE", "TIMESTAMP", "VARCHAR"]
+"""What a column can be in every store. The schemas below keep to the last four: the smaller whole
+numbers are for config/column_types.yaml."""
+WHOLE: tuple[Type, ...] = ("SMALLINT", "INTEGER", "BIGINT")
+"""Narrow to wide."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,12 @@ class Service:
     pickup_zone: str
     total: str | None = None
     """The column that says what the passenger paid, where there is one."""
+
+    @property
+    def kept(self) -> tuple[Column, ...]:
+        """What tables are clustered, indexed and told apart by, and months reported on."""
+        names = (self.pickup, self.dropoff, self.pickup_zone, "passenger_count", self.total)
+        return tuple(c for c in self.columns if c.name in names)
 
     def column(self, name: str) -> Column | None:
         return next((c for c in self.columns if c.name.lower() == name.lower()), None)
@@ -229,11 +239,16 @@ def rides_columns(color: Color) -> list[tuple[str, str]]:
     return [*shared[:1], *times, *shared[1:]]
 
 
-def rides_sql(tables: Mapping[Color, str]) -> str:
-    """The query of the view `rides` over these tables; the same unquoted SQL for every store."""
+def rides_sql(tables: Mapping[Color, str], columns: Mapping[Color, Collection[str]]) -> str:
+    """The query of the view `rides` over these tables; the same unquoted SQL for every store.
+
+    `columns`: the names each table has; what one of them has not (dropped by a rule) is not shown.
+    """
+    there = {color: {name.lower() for name in columns[color]} for color in tables}
+    gone = {n for c in tables for own, n in rides_columns(c) if own.lower() not in there[c]}
     parts = (
         f"SELECT '{color}' AS color, trip_month, "
-        + ", ".join(f"{own} AS {name}" for own, name in rides_columns(color))
+        + ", ".join(f"{own} AS {name}" for own, name in rides_columns(color) if name not in gone)
         + f" FROM {table}"
         for color, table in tables.items()
     )

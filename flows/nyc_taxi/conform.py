@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nyc_taxi.casts import cast, is_null
+from nyc_taxi.colors import SERVICES
 from nyc_taxi.engine import literal, quoted
 from nyc_taxi.errors import BadSchema, Damaged
 from nyc_taxi.files import replacing, writing
@@ -18,7 +19,16 @@ from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import watching
 from nyc_taxi.raw import header, nothing_unnamed, reading
 from nyc_taxi.reports import MonthReport, find_dirt
+from nyc_taxi.rules import NO_RULES, Rules, prepare
+from nyc_taxi.trip_rules import table
 from nyc_taxi.verify import rows_in_footer
+
+_WIDEST = {
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER"), "BIGINT"),
+    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER"), "BIGINT"),
+    **dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMP"),
+    "FLOAT": "DOUBLE",
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class Plan:
     def preview(self, rows: int = 3) -> str:
         """The first rows and the columns with their types, to be read by people."""
         with reading(self.raw, threads=1) as db:
+            prepare(db)
             head = db.execute(f"{self.sql} LIMIT {rows}").df()
         types = "\n".join(f"{name:24} {kind}" for name, kind in self.columns)
         return f"{head}\n\ncolumns:\n{types}"
@@ -63,6 +74,7 @@ class Plan:
         """
         began = time.monotonic()
         with replacing(target) as part, reading(self.raw, threads=1) as db:
+            prepare(db)
             with watching(db, f"{self.trips} conform"), writing(target):
                 done = db.execute(
                     f"COPY ({self.sql}) TO {literal(part)} "
@@ -92,10 +104,11 @@ class Plan:
             )
 
 
-def conform(trips: TripMonth, raw: Path) -> Plan:
-    """Match the columns of a raw file with those its colour declares.
+def conform(trips: TripMonth, raw: Path, rules: Rules = NO_RULES) -> Plan:
+    """Match the columns of a raw file with those its colour declares, and follow the rules.
 
-    Raises BadSchema when a column every year has is not there, or has a type that cannot be.
+    Raises BadSchema when a column every year has is not there, or has a type that cannot be, and
+    BadInput for a rule that cannot be followed.
     """
     found = header(raw)
     by_name: dict[str, list[str]] = {}
@@ -114,20 +127,34 @@ def conform(trips: TripMonth, raw: Path) -> Plan:
             if column.optional:
                 continue
             missing.append(column.name)
-        values = [cast(column, source, found[source], raw.name) for source in sources]
+        secret = column.name.lower() in rules.sensitive
+        values = [cast(column, source, found[source], raw.name, secret) for source in sources]
         value = f"coalesce({', '.join(values)})" if values else f"CAST(NULL AS {column.type})"
         select.append(f"{value} AS {quoted(column.name)}")
         columns.append((column.name, str(column.type)))
     undeclared = [source for sources in by_name.values() for source in sources]
     for source in undeclared:
-        kind = "VARCHAR" if is_null(found[source]) else found[source]
+        kind = _undeclared(found[source])
         select.append(f"CAST({quoted(source)} AS {kind}) AS {quoted(source.strip())}")
         columns.append((source.strip(), kind))
+    sql = f"SELECT {', '.join(select)} FROM raw{nothing_unnamed(raw)}"
+    if rules.types or rules.sensitive:
+        other = (c.name for service in SERVICES.values() for c in service.columns)
+        own = (c.name for c in trips.service.columns)
+        ruled, columns[:] = rules.follow(table(trips.color), columns, raw.name, own, other)
+        sql = f"SELECT {ruled} FROM ({sql})"
     return Plan(
         trips,
         raw,
-        f"SELECT {', '.join(select)} FROM raw{nothing_unnamed(raw)}",
+        sql,
         tuple(columns),
         tuple(missing),
         tuple(name.strip() for name in undeclared),
     )
+
+
+def _undeclared(kind: str) -> str:
+    """The widest type of its kind: the TLC writes one and the same column in several widths."""
+    if is_null(kind):
+        return "VARCHAR"
+    return _WIDEST.get(kind, kind)

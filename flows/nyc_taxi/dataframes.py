@@ -1,4 +1,4 @@
-"""BigQuery by way of pandas: right for the zones, and the course's way for the trips."""
+"""BigQuery by way of pandas: the course's way for the trips."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from typing import Any, cast
 
 import pandas as pd
 import pandas_gbq
-from google.cloud.bigquery import SchemaField, Table
+from google.cloud.bigquery import Table
 
-from nyc_taxi.errors import StoreError
 from nyc_taxi.warehouses import open_warehouse
 from nyc_taxi.warehouses.bigquery import PATIENT, BigQueryWarehouse
 
 CHUNK = 500_000
 """Rows that go to BigQuery at a time, as in the course."""
-ZONES = [
-    SchemaField("LocationID", "INT64"),
-    SchemaField("Borough", "STRING"),
-    SchemaField("Zone", "STRING"),
-    SchemaField("service_zone", "STRING"),
-]
 
 
 class DataFrameWarehouse(BigQueryWarehouse):
@@ -36,18 +29,6 @@ class DataFrameWarehouse(BigQueryWarehouse):
         for first in range(0, len(trips), CHUNK):
             self._send(trips.iloc[first : first + CHUNK], staging, if_exists="append")
         return int(self.client.get_table(staging, **PATIENT).num_rows)
-
-    def replace_zones(self, lookup: Path) -> int:
-        """The TLC's zone lookup as `dezoomcamp.zones`; "N/A" is a text of it, not a null."""
-        zones = pd.read_csv(lookup, keep_default_na=False)
-        if list(zones.columns) != [field.name for field in ZONES]:
-            raise StoreError(f"{lookup} is no zone lookup: it holds {', '.join(zones.columns)}")
-        with self._talking():
-            self._make_dataset()
-            table = Table(f"{self.dataset}.zones", ZONES)
-            self.client.create_table(table, exists_ok=True, **PATIENT)
-            self._send(zones, table, if_exists="replace")
-        return len(zones)
 
     def ask(self, query: str) -> pd.DataFrame:
         """The answer of a query, to be shown to people."""

@@ -28,7 +28,8 @@ _EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
 
 
 def encoded(batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
-    """The stream for COPY. Columns are int64, float64, timestamp[us] without a zone, or string."""
+    """The stream for COPY. Columns are int16, int32, int64, float64, timestamp[us] without a zone,
+    or string."""
     yield HEADER
     for batch in batches:
         yield from _rows(batch)
@@ -56,9 +57,10 @@ class _Field:
             ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
             values: NDArray[Any] = np.frombuffer(content or b"", np.uint8)[ends[0] : ends[-1]]
         else:
-            kind = np.float64 if pa.types.is_floating(column.type) else np.int64
-            width = 8 if column.null_count < len(column) else 0
-            values = np.frombuffer(column.buffers()[1], kind)
+            letter = "f" if pa.types.is_floating(column.type) else "i"
+            size = column.type.bit_width // 8
+            width = size if column.null_count < len(column) else 0
+            values = np.frombuffer(column.buffers()[1], f"{letter}{size}")
             values = values[column.offset : column.offset + len(column)]
             if pa.types.is_timestamp(column.type):
                 values = values - _EPOCH
@@ -71,7 +73,7 @@ class _Field:
     def type(self) -> str:
         if self.is_text or not self.width:
             return f"V{self.width}"
-        return ">f8" if self.values.dtype == np.float64 else ">i8"
+        return self.values.dtype.newbyteorder(">").str
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +59,7 @@ def reading(raw: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyCo
                 db.register("raw", _csv_batches(raw))
             yield db
         except (duckdb.Error, pa.ArrowInvalid) as problem:
-            raise _explained(problem, raw) from problem
+            raise explained(problem, raw) from problem
 
 
 def _csv_batches(raw: Path) -> pa.RecordBatchReader:
@@ -80,9 +81,10 @@ def _csv_batches(raw: Path) -> pa.RecordBatchReader:
     )
 
 
-def _explained(problem: Exception, raw: Path) -> NycTaxiError:
+def explained(problem: Exception, raw: Path) -> NycTaxiError:
     """DuckDB's words as one line of ours: column, value and file."""
-    first = str(problem).partition("\n")[0]
+    # Arrow goes on with the text of the row, which is nobody's business.
+    first = re.sub(r"(Expected \d+ columns, got \d+): .*", r"\1", str(problem).partition("\n")[0])
     what = first.partition("Error: ")[2] or first
     if isinstance(problem, duckdb.OutOfMemoryException):
         return CannotWrite(

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     postgres_url: Annotated[SecretStr | None, Field(validation_alias="POSTGRES_URL")] = None
     """Of libpq or of SQLAlchemy; counts where there is no block for the database."""
 
+    hash_key: SecretStr | None = None
+    """What the hashes of sensitive fields are keyed with; another key makes other hashes."""
+
     gcp_credentials: SecretStr = SecretStr("")
     """A service account's key, as a path or as JSON; the machine's own credentials if empty."""
     gcp_project: str = ""

@@ -1,8 +1,10 @@
-"""Where the months can be asked: tables `dezoomcamp.<color>_rides` and the view `dezoomcamp.rides`.
+"""Where the months can be asked: tables `dezoomcamp.<color>_rides` and the view `dezoomcamp.rides`;
+and small tables to join them with, such as `dezoomcamp.zones`.
 
 An address is `<module>:<place>`, such as `duckdb:data/warehouse.duckdb` (see nyc_taxi.lakes).
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
@@ -17,7 +19,7 @@ Method = Literal["load", "dataframe"]
 
 
 class Warehouse(Protocol):
-    """One table per colour, loaded a month at a time.
+    """One table per colour, loaded a month at a time, and small tables, replaced whole.
 
     A month is replaced whole, in one transaction: running a flow again, or retrying half of one,
     leaves the table as one clean run would have.
@@ -32,11 +34,29 @@ class Warehouse(Protocol):
         Columns that the table has not are added to it. Returns the number of rows loaded.
         """
 
+    def replace_table(self, name: str, parquet: Path | str) -> int:
+        """Make the table `name` what a small file holds, in one step; returns the rows of it.
+
+        A reader sees the old table or the new one, and its columns are those of the file.
+        """
+
     def count(self, trips: TripMonth) -> int:
         """The rows of the month, 0 where there is no table yet."""
 
     def check(self) -> str:
         """Say what is there; raises what a user has to mend before months can be loaded."""
+
+
+def small_table(name: str) -> str:
+    """`dezoomcamp.<name>`. Raises BadInput for a name that cannot be, or that the trips have."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or re.fullmatch(
+        r"(\w+_)?rides|loads|staging_.*", name
+    ):
+        raise BadInput(
+            f"a small table cannot be called {name!r}; use up to 40 lower-case letters, digits "
+            "and _, and no name that the trips have (rides, yellow_rides, loads), such as zones"
+        )
+    return f"{DATASET}.{name}"
 
 
 def open_warehouse(address: str, method: Method = "load") -> Warehouse:

@@ -37,7 +37,7 @@ from nyc_taxi.gcp import (
 )
 from nyc_taxi.months import TripMonth
 from nyc_taxi.settings import settings
-from nyc_taxi.warehouses import DATASET
+from nyc_taxi.warehouses import DATASET, small_table
 
 ROLES = "roles/bigquery.user on the project and roles/bigquery.dataEditor on the dataset"
 PATIENT: dict[str, Any] = {"retry": CHANGE_RETRY, "timeout": 60}
@@ -47,6 +47,8 @@ STAGED = timedelta(days=1)
 """How long BigQuery keeps what a killed run has staged."""
 UPLOADS = 4
 """Tries for a part of a file, about 15 seconds."""
+_STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
+"""BigQuery answers with other names of some types than those of its SQL."""
 LOADS = [
     SchemaField("color", "STRING"),
     SchemaField("trip_month", "DATE"),
@@ -72,7 +74,7 @@ class BigQueryWarehouse:
         return DataFrameWarehouse(self.credentials)
 
     def replace_month(self, trips: TripMonth, parquet: Path | str, fill: Mapping[str, int]) -> int:
-        run = f"{trips.stem}-{task_run.id or uuid4()}"
+        run = _run_of(trips.stem)
         with self._talking():
             rows, columns = self._footer(parquet)
             self._make_dataset()
@@ -86,6 +88,17 @@ class BigQueryWarehouse:
                 raise StoreError(f"{table} took {loaded} of {rows} rows; nothing was changed")
             self._replace(trips, table, staging, fill, rows, run)
             self.client.delete_table(staging, not_found_ok=True, **PATIENT)
+        return rows
+
+    def replace_table(self, name: str, parquet: Path | str) -> int:
+        """A load job that truncates puts the new table in the place of the old one at its end."""
+        table = Table(f"{self.client.project}.{small_table(name)}")
+        with self._talking():
+            rows, table.schema = self._footer(parquet)
+            self._make_dataset()
+            loaded = self._load(parquet, table, f"replace-{_run_of(name)}")
+        if loaded != rows:
+            raise StoreError(f"{name} took {loaded} of {rows} rows; run this again")
         return rows
 
     def count(self, trips: TripMonth) -> int:
@@ -107,13 +120,17 @@ class BigQueryWarehouse:
         return f"{self.dataset} is there, in {location}"
 
     def _stage(self, parquet: Path | str, staging: Table, name: str) -> int:
-        """Load the file into the staging table; returns the number of rows."""
+        """Put the file into the staging table; returns the number of rows."""
+        return self._load(parquet, staging, name)
+
+    def _load(self, parquet: Path | str, table: Table, name: str) -> int:
+        """Load the file in the place of what the table holds; returns the number of rows."""
         config = LoadJobConfig(
-            source_format="PARQUET", schema=staging.schema, write_disposition="WRITE_TRUNCATE"
+            source_format="PARQUET", schema=table.schema, write_disposition="WRITE_TRUNCATE"
         )
 
         def start(job_id: str) -> Any:
-            to = {"destination": staging, "job_config": config, **self._job(job_id)}
+            to = {"destination": table, "job_config": config, **self._job(job_id)}
             if isinstance(parquet, str):
                 return self.client.load_table_from_uri(parquet, **to, **JOB)
             with parquet.open("rb") as file:
@@ -224,11 +241,21 @@ class BigQueryWarehouse:
             table.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="trip_month")
             table.clustering_fields = [trips.service.pickup_zone, trips.service.pickup]
             found = self.client.create_table(table, exists_ok=True, **PATIENT)
-        have = {field.name.lower() for field in found.schema}
+        have = {
+            field.name.lower(): _STANDARD.get(k := field.field_type, k) for field in found.schema
+        }
         if "trip_month" not in have:
             raise StoreError(
                 f"{name} has no column trip_month, so these flows did not make it; rename it"
             )
+        for field in columns:
+            there = have.get(field.name.lower(), field.field_type)
+            if there != field.field_type and (there, field.field_type) != ("FLOAT64", "INT64"):
+                raise StoreError(
+                    f"{name} holds {field.name} as {there}, the file as {field.field_type}; "
+                    f"rename the table (ALTER TABLE `{name}` RENAME TO ...) and load its months "
+                    "again, or take the change of type back"
+                )
         new = [field for field in columns if field.name.lower() not in have]
         if new:
             added = ", ".join(f"ADD COLUMN IF NOT EXISTS `{f.name}` {f.field_type}" for f in new)
@@ -238,7 +265,11 @@ class BigQueryWarehouse:
     def _rides_view(self, run: str) -> None:
         """Yellow and green together, as far as there are tables of them."""
         name = f"{self.dataset}.rides"
-        query = rides_sql({c: f"`{self._table(c)}`" for c in RIDES if self._find(self._table(c))})
+        tables = {c: found for c in RIDES if (found := self._find(self._table(c)))}
+        query = rides_sql(
+            {c: f"`{self._table(c)}`" for c in tables},
+            {c: [field.name for field in table.schema] for c, table in tables.items()},
+        )
         found = self._find(name)
         if found and found.table_type != "VIEW":
             raise StoreError(f"{name} is a table, where these flows make a view; rename it")
@@ -258,6 +289,11 @@ class BigQueryWarehouse:
     def _talking(self) -> Iterator[None]:
         with talking_to(f"BigQuery, {self.dataset}", ROLES):
             yield
+
+
+def _run_of(what: str) -> str:
+    """The name of jobs that a retry must not start a second time."""
+    return f"{what}-{task_run.id or uuid4()}"
 
 
 def _name(table: Table) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from nyc_taxi.colors import RIDES, rides_sql
+from nyc_taxi.colors import RIDES, WHOLE, rides_sql
 from nyc_taxi.engine import literal, open_duckdb, quoted
 from nyc_taxi.errors import Busy, StoreError
 from nyc_taxi.files import only_writer, writing
@@ -19,10 +19,16 @@ from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import watching
 from nyc_taxi.settings import from_root, settings
 from nyc_taxi.transform import filled
-from nyc_taxi.warehouses import DATASET
+from nyc_taxi.warehouses import DATASET, small_table
 
 _turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 """DuckDB keeps other processes out of a file; this keeps other threads of this one out."""
+
+
+WIDER: dict[str, tuple[str, ...]] = {
+    kind: (*WHOLE[n:], "DOUBLE") for n, kind in enumerate(WHOLE, 1)
+} | {"FLOAT": ("DOUBLE",)}
+"""Which other types of a table's column take every value that a file holds."""
 
 
 class DuckDBWarehouse:
@@ -50,6 +56,15 @@ class DuckDBWarehouse:
                 raise StoreError(f"{table} took {loaded} of {expected} rows; nothing was changed")
             self._rides_view(db)
         return int(loaded[0]) if loaded else 0
+
+    def replace_table(self, name: str, parquet: Path | str) -> int:
+        table = small_table(name)
+        with self._open() as db, writing(self.path), self._transaction(db):
+            db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
+            made = db.execute(
+                f"CREATE OR REPLACE TABLE {table} AS FROM read_parquet({literal(parquet)})"
+            ).fetchone()
+        return int(made[0]) if made else 0
 
     def count(self, trips: TripMonth) -> int:
         if not self.path.exists():
@@ -103,7 +118,7 @@ class DuckDBWarehouse:
         try:
             yield
             db.commit()
-        except duckdb.ConversionException as problem:
+        except (duckdb.ConversionException, duckdb.CatalogException) as problem:
             raise StoreError(
                 f"{self.path}: {str(problem).splitlines()[0]}; nothing was changed"
             ) from problem
@@ -115,8 +130,13 @@ class DuckDBWarehouse:
         ).fetchall()
         return {row[0] for row in rows}
 
+    @staticmethod
+    def _columns(db: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+        """Lower-case names and their types."""
+        return {row[0].lower(): row[1] for row in db.execute(f"DESCRIBE {table}").fetchall()}
+
     def _widen(self, db: duckdb.DuckDBPyConnection, table: str, source: str) -> None:
-        have = {row[0].lower() for row in db.execute(f"DESCRIBE {table}").fetchall()}
+        have = self._columns(db, table)
         if "trip_month" not in have:
             raise StoreError(
                 f"{table} in {self.path} has no column trip_month, so these flows did not make it; "
@@ -125,13 +145,20 @@ class DuckDBWarehouse:
         for name, kind, *_ in db.execute(f"DESCRIBE FROM {source}").fetchall():
             if name.lower() not in have:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
+            elif have[name.lower()] not in (kind, *WIDER.get(kind, ()), "VARCHAR"):
+                raise StoreError(
+                    f"{table} in {self.path} holds {name} as {have[name.lower()]}, the file as "
+                    f"{kind}; run ALTER TABLE {table} ALTER COLUMN {quoted(name)} TYPE {kind}, or "
+                    "rename the table and load its months again"
+                )
 
     def _rides_view(self, db: duckdb.DuckDBPyConnection) -> None:
         """Yellow and green together, as far as there are tables of them."""
         there = self._tables(db)
         tables = {c: f"{DATASET}.{c}_rides" for c in RIDES if f"{c}_rides" in there}
         if tables:
-            db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables)}")
+            columns = {c: self._columns(db, table) for c, table in tables.items()}
+            db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables, columns)}")
 
 
 def open_place(place: str) -> DuckDBWarehouse:

@@ -16,10 +16,10 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from psycopg2.errors import LockNotAvailable
+from psycopg2.errors import InvalidTableDefinition, LockNotAvailable
 from psycopg2.extensions import cursor
 
-from nyc_taxi.colors import RIDES, SERVICES, Color, Type, rides_sql
+from nyc_taxi.colors import RIDES, SERVICES, WHOLE, Color, Type, rides_sql
 from nyc_taxi.engine import literal, open_duckdb, quoted
 from nyc_taxi.errors import BadInput, Busy, StoreError
 from nyc_taxi.months import TripMonth
@@ -28,24 +28,29 @@ from nyc_taxi.postgres import Database, find_database, wait_for_locks
 from nyc_taxi.progress import bar
 from nyc_taxi.settings import settings
 from nyc_taxi.transform import EVERY_TRIP, filled
-from nyc_taxi.warehouses import DATASET
+from nyc_taxi.warehouses import DATASET, small_table
 
 BATCH = 4096
 """Rows sent at a time: more of them cost memory and win nothing."""
 AT_ONCE = 0.2
 """Seconds that readers may have to queue behind an exchange that itself waits for others."""
 TYPES: dict[Type, str] = {
+    "SMALLINT": "smallint",
+    "INTEGER": "integer",
     "BIGINT": "bigint",
     "DOUBLE": "double precision",
     "TIMESTAMP": "timestamp without time zone",
     "VARCHAR": "text",
 }
 _KINDS: dict[str, Type] = {
-    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UINTEGER"), "BIGINT"),
+    **dict.fromkeys(("TINYINT", "SMALLINT"), "SMALLINT"),
+    **dict.fromkeys(("USMALLINT", "INTEGER"), "INTEGER"),
+    **dict.fromkeys(("UINTEGER", "BIGINT"), "BIGINT"),
     **dict.fromkeys(("FLOAT", "DOUBLE", "DECIMAL"), "DOUBLE"),
     **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMP"),
 }
 """For the columns that nobody declared; what is not here becomes text."""
+VIEW = f"{DATASET}.rides"
 Columns = dict[str, str]
 """Lower-case names and their PostgreSQL types."""
 
@@ -106,6 +111,24 @@ class PostgresWarehouse:
                 _exchange(db, trips, table, new, {n.lower(): TYPES[k] for n, k in kinds.items()})
         return loaded
 
+    def replace_table(self, name: str, parquet: Path | str) -> int:
+        """Where the columns are the same the table stays, and so do its indexes and rights."""
+        table = Table.named(small_table(name))
+        with open_duckdb(threads=1) as file:
+            file.execute(f"CREATE VIEW trips AS FROM read_parquet({literal(parquet)})")
+            kinds = _types(file)
+            columns = {n.lower(): TYPES[kind] for n, kind in kinds.items()}
+            with self.database.session() as db:
+                _make_schema(db, table.schema)
+            with self.database.session() as db:
+                _hold(db, str(table))
+                if _attributes(db, table) == columns:
+                    db.execute(f"DELETE FROM {table}")
+                else:
+                    db.execute(f"DROP TABLE IF EXISTS {table}")
+                    db.execute(f"CREATE TABLE {table} ({_definitions(columns)})")
+                return _copy(db, file, table, kinds, f"{name} load")
+
     def count(self, trips: TripMonth) -> int:
         table = self._table(trips.color)
         with self.database.session() as db:
@@ -142,13 +165,7 @@ def _make_schema(db: cursor, schema: str) -> None:
 
 def _columns(db: cursor, table: Table) -> Columns | None:
     """The columns of the table, None where there is none. Refuses a table of another shape."""
-    # Not to_regclass: it may go by what this session has looked up before another made the table.
-    db.execute(
-        "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
-        " WHERE nspname = %s AND relname = %s",
-        [table.schema, table.name],
-    )
-    oid = _one(db)
+    oid = _find(db, table)
     if oid is None:
         return None
     db.execute(
@@ -161,10 +178,25 @@ def _columns(db: cursor, table: Table) -> Columns | None:
             f"{table} is not partitioned by trip_month, so these flows did not make it; "
             "rename it, or choose another name for the months"
         )
+    return _attributes(db, table)
+
+
+def _find(db: cursor, table: Table) -> int | None:
+    # Not to_regclass: it may go by what this session has looked up before another made the table.
+    db.execute(
+        "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+        " WHERE nspname = %s AND relname = %s",
+        [table.schema, table.name],
+    )
+    oid: int | None = _one(db)
+    return oid
+
+
+def _attributes(db: cursor, table: Table) -> Columns:
     db.execute(
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
-        " WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped",
-        [oid],
+        " WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        [_find(db, table)],
     )
     return dict(db.fetchall())
 
@@ -174,18 +206,26 @@ def _holds(columns: Columns) -> set[Color]:
     return {
         color
         for color, service in SERVICES.items()
-        if all(c.name.lower() in columns for c in service.columns if c.required)
+        if all(c.name.lower() in columns for c in service.kept)
     }
+
+
+def _types(file: duckdb.DuckDBPyConnection) -> dict[str, Type]:
+    return {
+        name: _KINDS.get(kind.partition("(")[0], "VARCHAR")
+        for name, kind, *_ in file.execute("DESCRIBE trips").fetchall()
+    }
+
+
+def _definitions(columns: Columns) -> str:
+    return ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
 
 
 def _kinds(
     file: duckdb.DuckDBPyConnection, trips: TripMonth, table: Table, have: Columns | None
 ) -> dict[str, Type]:
     """The type each column of the file is sent as: its own, or the wider one of the table."""
-    kinds: dict[str, Type] = {
-        name: _KINDS.get(kind.partition("(")[0], "VARCHAR")
-        for name, kind, *_ in file.execute("DESCRIBE trips").fetchall()
-    }
+    kinds = _types(file)
     if have is None:
         return kinds
     if _holds(have) != _holds(dict.fromkeys(map(str.lower, kinds), "")):
@@ -194,15 +234,15 @@ def _kinds(
         )
     for name, kind in kinds.items():
         there = have.get(name.lower(), TYPES[kind])
-        if there == TYPES["VARCHAR"]:
-            kinds[name] = "VARCHAR"
-        elif there == TYPES["DOUBLE"] and kind == "BIGINT":
-            kinds[name] = "DOUBLE"
-        elif there != TYPES[kind]:
+        wider = WHOLE[WHOLE.index(kind) + 1 :] + ("DOUBLE",) if kind in WHOLE else ()
+        taken = {TYPES[k]: k for k in (kind, *wider, "VARCHAR")}
+        if there not in taken:
             raise StoreError(
                 f"{table} holds {name.lower()} as {there}, the file as {TYPES[kind]}; run "
-                f"ALTER TABLE {table} ALTER COLUMN {name.lower()} TYPE {TYPES[kind]}"
+                + (f"DROP VIEW IF EXISTS {VIEW}; " if table.schema == DATASET else "")
+                + f"ALTER TABLE {table} ALTER COLUMN {name.lower()} TYPE {TYPES[kind]}"
             )
+        kinds[name] = taken[there]
     return kinds
 
 
@@ -220,10 +260,27 @@ def _load(
         f"CREATE TABLE {new} (trip_month date NOT NULL DEFAULT DATE '{trips.first_day}' "
         f"CHECK (trip_month = DATE '{trips.first_day}'), {columns})"
     )
+    # FREEZE: the rows never need a vacuum, and a reader whose snapshot is older than the
+    # exchange sees them as well; without it, that one would see no such month.
+    loaded = _copy(db, file, new, kinds, f"{trips} load", "FORMAT binary, FREEZE")
+    db.execute(f"CREATE INDEX {new.name}_pickup ON {new} {_pickup_index(trips)}")
+    db.execute(f"ANALYZE {new}")
+    return loaded
+
+
+def _copy(
+    db: cursor,
+    file: duckdb.DuckDBPyConnection,
+    table: Table,
+    kinds: Mapping[str, Type],
+    label: str,
+    options: str = "FORMAT binary",
+) -> int:
+    """Send the rows of the view `trips`."""
     [(expected,)] = file.execute("SELECT count(*) FROM trips").fetchall()
     select = ", ".join(f"CAST({quoted(n)} AS {kind}) AS {quoted(n)}" for n, kind in kinds.items())
     names = ", ".join(quoted(name.lower()) for name in kinds)
-    with bar(f"{trips} load", expected) as advance:
+    with bar(label, expected) as advance:
 
         def batches() -> Iterator[pa.RecordBatch]:
             for batch in file.sql(f"SELECT {select} FROM trips").to_arrow_reader(BATCH):
@@ -232,17 +289,13 @@ def _load(
 
         feed = Feed(encoded(batches()))
         try:
-            # FREEZE: the rows never need a vacuum, and a reader whose snapshot is older than the
-            # exchange sees them as well; without it, that one would see no such month.
-            db.copy_expert(f"COPY {new} ({names}) FROM STDIN (FORMAT binary, FREEZE)", feed)
+            db.copy_expert(f"COPY {table} ({names}) FROM STDIN ({options})", feed)
         finally:
             feed.close()
             if feed.problem:
                 raise feed.problem
     if db.rowcount != expected:
-        raise StoreError(f"{new} took {db.rowcount} of {expected} rows; nothing was changed")
-    db.execute(f"CREATE INDEX {new.name}_pickup ON {new} {_pickup_index(trips)}")
-    db.execute(f"ANALYZE {new}")
+        raise StoreError(f"{table} took {db.rowcount} of {expected} rows; nothing was changed")
     return int(expected)
 
 
@@ -273,22 +326,22 @@ def _exchange(db: cursor, trips: TripMonth, table: Table, new: Table, columns: C
 
 def _replace(db: cursor, trips: TripMonth, table: Table, new: Table, columns: Columns) -> None:
     have = _columns(db, table)
+    new_table = have is None
     if have is None:
-        definitions = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
         db.execute(
-            f"CREATE TABLE {table} (trip_month date NOT NULL, {definitions}) "
+            f"CREATE TABLE {table} (trip_month date NOT NULL, {_definitions(columns)}) "
             "PARTITION BY LIST (trip_month)"
         )
         db.execute(f"CREATE INDEX {table.name}_pickup ON {table} {_pickup_index(trips)}")
         have = {"trip_month": "date", **columns}
-        if table.schema == DATASET:
-            _rides_view(db)
     for target, missing in (
         (table, {n: k for n, k in columns.items() if n not in have}),
         (new, {n: k for n, k in have.items() if n not in columns and n != "trip_month"}),
     ):
         for name, kind in missing.items():
             db.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} {kind}")
+    if table.schema == DATASET:
+        _rides_view(db, renew=new_table)
     month = table.month(trips)
     db.execute(
         "SELECT 1 FROM pg_inherits"
@@ -302,12 +355,21 @@ def _replace(db: cursor, trips: TripMonth, table: Table, new: Table, columns: Co
     db.execute(f"ALTER TABLE {table} ATTACH PARTITION {month} FOR VALUES IN ('{trips.first_day}')")
 
 
-def _rides_view(db: cursor) -> None:
+def _rides_view(db: cursor, renew: bool) -> None:
+    """Yellow and green together, as far as there are tables of them."""
     db.execute("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)", [DATASET])
     there = {row[0] for row in db.fetchall()}
-    tables = {c: f"{DATASET}.{c}_rides" for c in RIDES if f"{c}_rides" in there}
-    if tables:
-        db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables)}")
+    tables = {c: Table(DATASET, f"{c}_rides") for c in RIDES if f"{c}_rides" in there}
+    if not tables or ("rides" in there and not renew):
+        return
+    columns = {c: _columns(db, table) or {} for c, table in tables.items()}
+    query = rides_sql({c: str(table) for c, table in tables.items()}, columns)
+    db.execute("SAVEPOINT before_view")
+    try:
+        db.execute(f"CREATE OR REPLACE VIEW {VIEW} AS {query}")
+    except InvalidTableDefinition:  # a column is gone, or of another type
+        db.execute(f"ROLLBACK TO SAVEPOINT before_view; DROP VIEW {VIEW}")
+        db.execute(f"CREATE VIEW {VIEW} AS {query}")
 
 
 def open_place(place: str) -> PostgresWarehouse:

@@ -1,4 +1,5 @@
-"""What the tests share: real files, a real site, a real Prefect server, and places of their own."""
+"""What the tests share, those of a flow in its folder too: real files, a real site, a real Prefect
+server, and places of their own."""
 
 import os
 import socket
@@ -26,7 +27,7 @@ from emulators import NoPython313, Server, bigquery, client_environment, gcs, ru
 from mirror import Site, write_month
 from nyc_taxi.months import TripMonth
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parent
 REAL_FILES = ROOT.parent / "shared" / "tlc"
 """Files of the TLC, beside a checkout where somebody put them."""
 NO_SERVICE = "no service: "

@@ -1,0 +1,1 @@
+"""Small tables that the trips are joined with."""

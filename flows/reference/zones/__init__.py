@@ -1,0 +1,1 @@
+"""The TLC's taxi zones: their names and their shapes."""

@@ -1,0 +1,49 @@
+"""The steps of the flow; what they do to the shapes is in utils.py."""
+
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from nyc_taxi.lakes import hand_over, open_lake
+from nyc_taxi.misc import fetch_misc
+from nyc_taxi.rules import read_rules
+from nyc_taxi.running import RETRIES
+from nyc_taxi.settings import settings
+from nyc_taxi.warehouses import open_warehouse
+
+from .utils import TABLE, read_lookup, read_shapes, write_zones
+
+KEY = f"data/reference/{TABLE}.parquet"
+CONFIG = Path(__file__).with_name("config")
+
+
+@task(cache_policy=NO_CACHE, **RETRIES)
+def fetch(name: str) -> Path:
+    """Download a file that lies beside the months at NYC_TAXI_SOURCE_URL."""
+    config = settings()
+    return fetch_misc(name, config.source_url, config.data_dir / "raw", config.timeout)
+
+
+@task(cache_policy=NO_CACHE)
+def combine(lookup: Path, shapes: Path) -> Path:
+    """A row for each zone of the lookup, with its shape where it has one."""
+    target = settings().data_dir / KEY.removeprefix("data/")
+    return write_zones(read_lookup(lookup), read_shapes(shapes), read_rules(CONFIG), target)
+
+
+@task(cache_policy=NO_CACHE, **RETRIES)
+def write_lake(parquet: Path) -> str:
+    """Put the zones into the lake at NYC_TAXI_LAKE."""
+    address = open_lake(settings().lake).put(parquet, KEY)
+    get_run_logger().info("the zones are in the lake: %s", address)
+    return address
+
+
+@task(cache_policy=NO_CACHE, **RETRIES)
+def write_warehouse() -> int:
+    """Replace the zones in the warehouse at NYC_TAXI_WAREHOUSE by those of the lake."""
+    warehouse = open_warehouse(settings().warehouse)
+    return warehouse.replace_table(
+        TABLE, hand_over(open_lake(settings().lake), KEY, warehouse.reads)
+    )

@@ -1,0 +1,272 @@
+"""The flow's own logic, and the whole of it against a mirror of the TLC's site."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg2
+import pytest
+import shapefile
+from conftest import ROOT, start
+from prefect import Flow
+from prefect.flows import load_flow_from_entrypoint
+
+from mirror import Site, write_zones
+from nyc_taxi.errors import BadInput, BadValue, Damaged, NotPublished
+from nyc_taxi.rules import NO_RULES, read_rules
+
+from .flow import zones
+from .utils import Polygon, Ring, point_inside, read_lookup, read_shapes, signed_area
+from .utils import write_zones as write_table
+
+SQUARE: Ring = [(0, 0), (4, 0), (4, 4), (0, 4), (0, 0)]
+HOLE: Ring = [(1, 1), (1, 3), (3, 3), (3, 1), (1, 1)]
+CRESCENT: Ring = [(0, 0), (4, 0), (4, 1), (1, 1), (1, 3), (4, 3), (4, 4), (0, 4), (0, 0)]
+NO_SHAPE = {57, 104, 105, 264, 265}
+
+
+@pytest.fixture
+def misc(tmp_path: Path) -> Path:
+    """The mirror's files of the zones."""
+    return write_zones(tmp_path / "misc").parent
+
+
+def polygons(wkt: str) -> list[Polygon]:
+    """The rings of a MULTIPOLYGON, read with nothing of what wrote it."""
+    assert wkt.startswith("MULTIPOLYGON (((")
+    return [
+        [
+            [(float(x), float(y)) for x, y in (point.split() for point in ring.split(", "))]
+            for ring in re.findall(r"\(?([-\d. ,]+)\)?", polygon)
+            if ring.strip(" ,")
+        ]
+        for polygon in re.split(r"\)\), \(\(", wkt.removeprefix("MULTIPOLYGON "))
+    ]
+
+
+def is_inside(point: tuple[float, float], rings: Polygon) -> bool:
+    """By how often a ray upwards meets an edge."""
+    x, y = point
+    edges = [edge for ring in rings for edge in pairwise(ring)]
+    met = [
+        (a, b, c, d)
+        for (a, b), (c, d) in edges
+        if (a <= x) != (c <= x) and b + (x - a) * (d - b) / (c - a) > y
+    ]
+    return len(met) % 2 == 1
+
+
+def test_which_way_a_ring_runs() -> None:
+    assert signed_area(SQUARE) == 16
+    assert signed_area(HOLE) == -4
+
+
+@pytest.mark.parametrize("rings", [[SQUARE], [SQUARE, HOLE], [CRESCENT], [CRESCENT[::-1]]])
+def test_the_point_is_inside(rings: Polygon) -> None:
+    far: Polygon = [[(x + 50, y) for x, y in HOLE]]  # smaller, and another place
+    assert is_inside(point_inside([far, rings]), rings)
+
+
+def test_shapes_are_multipolygons_that_run_as_maps_want_them(misc: Path) -> None:
+    shapes = read_shapes(misc / "taxi_zones.zip")
+    assert set(range(1, 266)) - set(shapes) == NO_SHAPE
+    for shape in shapes.values():
+        for outer, *holes in polygons(shape.geometry):
+            assert outer[0] == outer[-1]
+            assert signed_area(outer) > 0
+            assert all(signed_area(hole) < 0 for hole in holes)
+        assert any(is_inside(shape.inside, rings) for rings in polygons(shape.geometry))
+        assert all(-74.3 < x < -73.7 and 40.4 < y < 41 for x, y in polygons(shape.geometry)[0][0])
+    parts = Counter({id: len(polygons(shape.geometry)) for id, shape in shapes.items()})
+    assert parts.most_common(3) == [(103, 3), (56, 2), (1, 1)]
+    assert [len(rings) for rings in polygons(shapes[132].geometry)] == [2]
+    feet = 1200 / 3937  # US survey feet, in metres
+    assert shapes[1].area == pytest.approx((7000 * feet) ** 2 / 1e6, abs=1e-6)
+    assert shapes[132].area == pytest.approx((7000**2 - 5000**2) * feet**2 / 1e6, abs=1e-6)
+    assert shapes[103].area == pytest.approx(3 * shapes[1].area, abs=1e-5)
+
+
+def test_the_real_shapes(real: Path) -> None:
+    path = real / "misc" / "taxi_zones.zip"
+    shapes = read_shapes(path)
+    assert set(range(1, 266)) - set(shapes) == NO_SHAPE
+    told: dict[int, float] = defaultdict(float)  # square degrees, before the shores were cut off
+    square_feet: dict[int, float] = defaultdict(float)
+    with shapefile.Reader(str(path)) as records:
+        for record in records.iterShapeRecords():
+            id, points = record.record["LocationID"], record.shape.points
+            told[id] += record.record["Shape_Area"]
+            for first, end in pairwise([*record.shape.parts, len(points)]):
+                square_feet[id] -= signed_area(points[first:end])  # shapefiles run the other way
+    as_told = 0
+    for id, shape in shapes.items():
+        rings = polygons(shape.geometry)
+        found = sum(signed_area(ring) for polygon in rings for ring in polygon)
+        assert found < told[id] * 1.001
+        as_told += found > told[id] * 0.999
+        assert shape.area == pytest.approx(square_feet[id] * (1200 / 3937) ** 2 / 1e6, abs=1e-6)
+        assert any(is_inside(shape.inside, polygon) for polygon in rings), id
+    assert as_told > 100  # the zones without a shore
+    lookup = {
+        int(row["LocationID"]): row for row in read_lookup(path.parent / "taxi_zone_lookup.csv")
+    }
+    manhattan = [s.area for id, s in shapes.items() if lookup[id]["Borough"] == "Manhattan"]
+    assert sum(manhattan) == pytest.approx(59, abs=0.5)  # with Governor's and Liberty Island
+    assert lookup[264]["Zone"] == lookup[265]["Borough"] == "N/A"
+
+
+PAGE = b"<html>Access denied</html>"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: PAGE, "no zone lookup: it begins with"),
+        (lambda text: b"", "no zone lookup: it begins with"),
+        (lambda text: text + text[text.index(b"1,") :], "does not hold each zone once"),
+        (lambda text: text.replace(b"\r\n7,", b"\r\nseven,"), "does not hold each zone once"),
+        (lambda text: text.replace(b"Astoria", b"\xff"), "no zone lookup"),
+    ],
+)
+def test_what_is_no_lookup(misc: Path, change: Callable[[bytes], bytes], says: str) -> None:
+    path = misc / "taxi_zone_lookup.csv"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(Damaged, match=rf"taxi_zone_lookup\.csv .*{says}"):
+        read_lookup(path)
+
+
+@pytest.mark.parametrize("damage", ["page", "cut", "no shapes", "no projection", "wrong shapes"])
+def test_what_is_no_zip_of_shapes(misc: Path, damage: str) -> None:
+    path = misc / "taxi_zones.zip"
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    if damage in ("page", "cut"):
+        path.write_bytes(PAGE if damage == "page" else content[: len(content) // 2])
+    else:
+        gone = {"no shapes": (".shp", ".shx"), "no projection": (".prj",)}.get(damage, ())
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, file in files.items():
+                if not name.endswith(gone or ("nothing",)):
+                    cut = damage == "wrong shapes" and name.endswith(".shp")
+                    archive.writestr(name, file[:5000] if cut else file)
+    with pytest.raises(Damaged, match=r"taxi_zones\.zip is no zip of zone shapes"):
+        read_shapes(path)
+
+
+def test_a_shape_that_the_lookup_does_not_know(misc: Path, tmp_path: Path) -> None:
+    lookup = read_lookup(misc / "taxi_zone_lookup.csv")[1:]
+    with pytest.raises(Damaged, match=r"zones that the lookup has not: \[1\]"):
+        write_table(lookup, read_shapes(misc / "taxi_zones.zip"), NO_RULES, tmp_path / "z.parquet")
+
+
+@pytest.mark.parametrize(
+    ("types", "problem", "says"),
+    [
+        ("zones: {Zone: SMALLINT}", BadValue, "zones: Zone holds Newark Airport"),
+        ("zones: {Zome: VARCHAR}", BadInput, r"the table of zones has no column 'zome'; it has Lo"),
+        ("zone: {Zone: VARCHAR}", BadInput, "there is no table 'zone'; name one of zones"),
+    ],
+)
+def test_rules_that_cannot_be_followed(
+    misc: Path, tmp_path: Path, types: str, problem: type[Exception], says: str
+) -> None:
+    (tmp_path / "column_types.yaml").write_text(types)
+    lookup, target = read_lookup(misc / "taxi_zone_lookup.csv"), tmp_path / "zones.parquet"
+    with pytest.raises(problem, match=says):
+        write_table(lookup, {}, read_rules(tmp_path), target)
+    assert not target.exists()
+
+
+@pytest.fixture
+def source(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    write_zones(site.folder / "misc")
+    monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"{site.url}/trip-data")
+    return site
+
+
+def ask(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as db:
+        return db.execute(query).fetchall()
+
+
+def test_the_whole_flow_twice(prefect_server: None, source: Site, tmp_path: Path) -> None:
+    assert zones() == zones() == 265
+    lake = tmp_path / "lake" / "data" / "reference" / "zones.parquet"
+    everything = "SELECT * FROM {} ORDER BY LocationID"
+    table = ask(tmp_path, everything.format("dezoomcamp.zones"))
+    assert table == ask(tmp_path, everything.format(f"'{lake}'"))
+    assert [row[:4] for row in table[-2:]] == [
+        (264, "Unknown", "N/A", "N/A"),
+        (265, "N/A", "Outside of NYC", "N/A"),
+    ]
+    assert {row[0] for row in table if row[4:] == (None,) * 4} == NO_SHAPE
+    kinds = ask(tmp_path, "SELECT column_name, column_type FROM (DESCRIBE dezoomcamp.zones)")
+    assert dict(kinds)["LocationID"] == "SMALLINT"
+    assert dict(kinds)["area_km2"] == "DOUBLE"
+
+
+def test_into_postgres(
+    source: Site, postgres: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NYC_TAXI_WAREHOUSE", "postgres:no-such-block")
+    assert zones() == zones() == 265
+    query = "SELECT * FROM {} ORDER BY LocationID"
+    lake = tmp_path / "lake" / "data" / "reference" / "zones.parquet"
+    with duckdb.connect() as db:
+        expected = db.execute(query.format(f"'{lake}'")).fetchall()
+    with closing(psycopg2.connect(postgres)) as link, link.cursor() as cursor:
+        cursor.execute(query.format("dezoomcamp.zones"))
+        assert cursor.fetchall() == expected
+        cursor.execute("SELECT pg_typeof(locationid)::text FROM dezoomcamp.zones LIMIT 1")
+        assert cursor.fetchall() == [("smallint",)]
+
+
+def test_what_the_site_does_not_have(prefect_server: None, source: Site, tmp_path: Path) -> None:
+    assert zones() == 265
+    (source.folder / "misc" / "taxi_zones.zip").unlink()
+    with pytest.raises(NotPublished, match=r"misc/taxi_zones\.zip answers 403"):
+        zones()
+    (source.folder / "misc" / "taxi_zones.zip").write_bytes(PAGE)
+    with pytest.raises(Damaged, match="no zip of zone shapes"):
+        zones()
+    assert ask(tmp_path, "SELECT count(geometry) FROM dezoomcamp.zones") == [(260,)]
+
+
+def test_trouble_that_can_pass(prefect_server: None, source: Site) -> None:
+    source.answer(503, path="taxi_zones.zip")
+    source.cut("taxi_zones.zip", after=100)
+    assert zones() == 265
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_folder_as_the_source(
+    prefect_server: None, misc: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"{scheme}{misc.parent}/trip-data")
+    assert zones() == 265
+    (misc / "taxi_zones.zip").unlink()
+    with pytest.raises(NotPublished, match=r"there is no /.*misc/taxi_zones\.zip; see NYC"):
+        zones()
+
+
+def test_by_hand_and_as_prefect_loads_it(
+    prefect_server: None, source: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with start("-m", "reference.zones.flow") as run:
+        output = run.communicate()[0]
+    assert run.returncode == 0, output
+    assert "zones: 265" in output.splitlines()
+    monkeypatch.chdir(ROOT)
+    entrypoint = "flows/reference/zones/flow.py:zones"
+    loaded: Flow[[], int] = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    assert loaded.name == "zones"
+    assert loaded() == 265
