@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from bundles import Bundle
@@ -12,6 +12,8 @@ from nyc_taxi.errors import BadInput
 from nyc_taxi.rules import read_rules
 from projects import FLOWS, FlowFile
 
+CONFIG = PurePosixPath("config")
+RULES = (CONFIG / "column_types.yaml", CONFIG / "sensitive_fields.yaml")
 DATED = re.compile(r".*_\d{4}_\d{2}_\d{2}\.py$")
 
 
@@ -43,16 +45,15 @@ def check_files(files: Mapping[PurePosixPath, Path]) -> Iterator[str]:
     for name, path in sorted(files.items()):
         if len(name.parts) == 1 and DATED.match(name.name):
             yield f"{name} is an old copy of a flow; delete it: git keeps what it was"
-        if name.suffix in (".yaml", ".yml"):
-            try:
-                read_yaml(path)
-            except BadInput as problem:
-                yield str(problem)
-    config = files.get(PurePosixPath("config/column_types.yaml")) or files.get(
-        PurePosixPath("config/sensitive_fields.yaml")
-    )
-    if config:
-        try:
-            read_rules(config.parent)
-        except BadInput as problem:
-            yield str(problem)
+        if name.suffix in (".yaml", ".yml") and name not in RULES:
+            yield from _refused(read_yaml, path, name)
+    for folder in {path.parent for name, path in files.items() if name.parent == CONFIG}:
+        yield from _refused(read_rules, folder, CONFIG)
+
+
+def _refused(read: Callable[[Path], object], path: Path, name: PurePosixPath) -> Iterator[str]:
+    """What a reader says of a file, by its name in the bundle."""
+    try:
+        read(path)
+    except BadInput as problem:
+        yield str(problem).replace(str(path), str(name))
