@@ -15,7 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
-from checkouts import BUILD, Checkout, rows
+from checkouts import BUILD, ROOT, Checkout, build, rows
 from google.cloud import storage
 from local_system import System
 from moto.server import ThreadedMotoServer
@@ -23,6 +23,7 @@ from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.responses import DeploymentResponse
 
 from emulators import client_environment, gcs, running
+from mirror import write_zones
 
 POOL = "code-pool"
 FLOW = """
@@ -134,10 +135,9 @@ def worker(
         "--type",
         "process",
     ]
+    env = system.env | clouds | {"NYC_TAXI_SOURCE_URL": f"{system.site.url}/trip-data"}
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            start, cwd=folder, env=system.env | clouds, stdout=log, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(start, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
         yield system
         process.send_signal(signal.SIGINT)
         process.wait(60)
@@ -221,6 +221,19 @@ def test_a_worker_fetches_the_code_and_runs_it(builder: Builder, tmp_path: Path)
     run = builder.system.run("greeting/default", target=str(target), name="you")
     assert run.state_name == "Completed"
     assert target.read_text() == "hello you, world"
+
+
+def test_the_zones_from_a_bucket_to_the_warehouse(worker: System, place: Place) -> None:
+    write_zones(worker.folder / "site" / "misc")
+    builder = Builder(worker, Checkout(ROOT), place)
+    built = builder("--projects", "reference")
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert worker.run("zones/zones").state_name == "Completed"
+    assert worker.lake() == ["zones.parquet"]
+    assert worker.ask("SELECT count(*) FROM dezoomcamp.zones") == [(265,)]
+    assert builder.verify() == "1 checked, none broken\n"
+    # back to how the others of this repository are deployed
+    assert build("--projects", "reference", **builder.api).returncode == 0
 
 
 @BOTH
