@@ -8,9 +8,12 @@ may say otherwise:
     NYC_TAXI_VOLUME         nyc-taxi-data, mounted where the flows keep their data
     DOCKER_PREFECT_API_URL  http://server:4200/api, as a container on that network sees it
     REGISTRY_URL, REGISTRY_USERNAME, REGISTRY_PASSWORD, to pull a private image
+    STORAGE_EMULATOR_HOST, BIGQUERY_EMULATOR_HOST, GOOGLE_APPLICATION_CREDENTIALS, as they are
+    in a container, for flows that use emulators of Google Cloud
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 from prefect_docker import DockerRegistryCredentials
@@ -21,17 +24,25 @@ from nyc_taxi.settings import settings
 
 POOL = "docker-pool"
 DATA = "/data"
+EMULATORS = ("STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS")
 
 
 def flow_settings() -> dict[str, str]:
-    """The NYC_TAXI_ settings given here, but for folders and files of this machine."""
+    """The NYC_TAXI_ settings given here, but for secrets, and folders and files of this machine."""
     config = settings()
-    given = {name: str(getattr(config, name)) for name in sorted(config.model_fields_set)}
+    given = {name: getattr(config, name) for name in sorted(config.model_fields_set)}
     return {
-        f"NYC_TAXI_{name.upper()}": value
+        f"NYC_TAXI_{name.upper()}": str(value)
         for name, value in given.items()
-        if name != "data_dir" and not value.startswith(("local:", "duckdb:"))
+        if not isinstance(value, SecretStr | Path)
+        and not str(value).startswith(("local:", "duckdb:"))
     }
+
+
+def emulators() -> dict[str, str]:
+    if not os.environ.get("STORAGE_EMULATOR_HOST"):
+        return {}  # then credentials, if any, are a file of this machine
+    return {name: os.environ[name] for name in EMULATORS if name in os.environ}
 
 
 def registry() -> dict[str, Any]:
@@ -61,7 +72,7 @@ if __name__ == "__main__":
         auto_remove=True,
         networks=[network],
         volumes=[f"{volume}:{DATA}"],
-        env={"PREFECT_API_URL": api, **flow_settings()},
+        env={"PREFECT_API_URL": api, **flow_settings(), **emulators()},
         **private,
     )
     docker_flow_runs_in(POOL, overwrite=True)
