@@ -75,7 +75,7 @@ up:  ## the whole system in Docker: Postgres, server, UI, workers, deployments
 	$(COMPOSE) up --build --detach
 
 down:  ## stop it; its volumes stay
-	$(COMPOSE) down
+	$(COMPOSE) --profile emulators down
 
 test: install  ## everything is tested, three files of tests at a time
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
