@@ -24,6 +24,8 @@ from nyc_taxi.settings import settings
 
 POOL = "docker-pool"
 DATA = "/data"
+COMMAND = "sh -c 'python /opt/prefect/docker/healthy.py 120 && exec prefect flow-run execute'"
+"""Prefect gives up at once when the server does not answer its first request."""
 EMULATORS = ("STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS")
 
 
@@ -68,6 +70,7 @@ if __name__ == "__main__":
         POOL,
         "docker",
         image=image,
+        command=COMMAND,
         image_pull_policy="IfNotPresent",
         auto_remove=True,
         networks=[network],

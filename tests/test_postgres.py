@@ -368,15 +368,16 @@ def test_the_block(on_server: Server) -> None:
     secret = quote("p@ss:w/rd", safe="")
     on_server.psql("CREATE ROLE blocked LOGIN PASSWORD 'p@ss:w/rd'")
     place = f"127.0.0.1:{on_server.port}/ny_taxi"
-    whole = {"POSTGRES_URL": f"postgresql://blocked:{secret}@{place}"}
-    parts = {
-        "PGUSER": "blocked",
-        "PGPASSWORD": "p@ss:w/rd",
-        "POSTGRES_URL": f"postgresql://{place}",
-    }
+    whole = (f"postgresql://blocked:{secret}@{place}", "nobody", "nothing")
+    parts = (f"postgresql://{place}", "blocked", "p@ss:w/rd")
     try:
-        for given in (whole, parts, whole):
-            with start("blocks/make_postgres_block.py", **given) as run:
+        for url, user, password in (whole, parts, whole):
+            with start(
+                "blocks/make_postgres_block.py",
+                POSTGRES_URL=url,
+                PGUSER=user,
+                PGPASSWORD=password,
+            ) as run:
                 output = run.communicate()[0]
             assert run.returncode == 0, output
             assert f"127.0.0.1:{on_server.port}, database ny_taxi, user blocked" in output

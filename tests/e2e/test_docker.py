@@ -202,6 +202,7 @@ def test_the_image_is_lean_and_not_root(stack: Compose) -> None:
     held = docker("run", "--rm", IMAGE, "sh", "-c", "ls -A /opt/prefect; id -un")
     assert held.split() == [
         "blocks",
+        "docker",
         "docker-requirements.txt",
         "emulators",
         "flows",
