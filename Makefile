@@ -69,13 +69,13 @@ down-local:  ## stop them
 image:  ## build the image nyc-taxi:latest
 	docker build --tag nyc-taxi:latest .
 
-up: image  ## the whole system in Docker: Postgres, server, UI, workers, deployments
+up:  ## the whole system in Docker: Postgres, server, UI, workers, deployments
 	@grep -qs ^POSTGRES_PASSWORD= .env || (umask 077; printf 'POSTGRES_PASSWORD=%s\n' \
 	  "$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >> .env)
-	$(COMPOSE) up --detach
+	$(COMPOSE) up --build --detach
 
 down:  ## stop it; its volumes stay
-	$(COMPOSE) down
+	$(COMPOSE) --profile emulators down
 
 test: install  ## everything is tested, three files of tests at a time
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import build, cached, conform, gcp, memory, postgres
+from bench import build, cached, conform, gcp, image, memory, postgres
 
 
 def main() -> None:
@@ -22,6 +22,7 @@ def main() -> None:
     commands.add_parser("gcp", help=gcp.__doc__)
     commands.add_parser("postgres", help=postgres.__doc__)
     commands.add_parser("build", help=build.__doc__)
+    commands.add_parser("image", help=image.__doc__)
     args = parser.parse_args()
 
     if args.what in (None, "conform"):
@@ -36,7 +37,9 @@ def main() -> None:
     if args.what in (None, "postgres"):
         print(postgres.postgres(), end="\n\n", flush=True)
     if args.what in (None, "build"):
-        print(build.build(), flush=True)
+        print(build.build(), end="\n\n", flush=True)
+    if args.what in (None, "image"):
+        print(image.image(), flush=True)
 
 
 if __name__ == "__main__":

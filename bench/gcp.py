@@ -28,7 +28,7 @@ def gcp(rows: int = ROWS) -> str:
         here = environment(folder)
         measure("this_project", make_month(folder, "yellow", rows), parquet, env=here)
         with running(gcs(folder)) as storage, running(bigquery(folder)) as warehouse:
-            env = here | client_environment(folder, storage, warehouse)
+            env = here | client_environment(storage, warehouse)
             url = "gs://nyc-taxi/clean.parquet"
             measure("into_gcs", parquet, env=env)
             envs = (env | {"BENCH_URL": url}, env, env)

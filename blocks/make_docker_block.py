@@ -8,6 +8,8 @@ or `.env`, may say otherwise:
     NYC_TAXI_VOLUME         nyc-taxi-data, mounted where the flows keep their data
     DOCKER_PREFECT_API_URL  http://server:4200/api, as a container on that network sees it
     REGISTRY_URL, REGISTRY_USERNAME, REGISTRY_PASSWORD, to pull a private image
+    STORAGE_EMULATOR_HOST, BIGQUERY_EMULATOR_HOST, GOOGLE_APPLICATION_CREDENTIALS, as they are
+    in a container, for flows that use emulators of Google Cloud
 """
 
 import os
@@ -23,6 +25,15 @@ from nyc_taxi.pools import block_reference, docker_flow_runs_in, flow_settings, 
 
 POOL = "docker-pool"
 DATA = "/data"
+COMMAND = "sh -c 'python /opt/prefect/docker/healthy.py 120 && exec prefect flow-run execute'"
+"""Prefect gives up at once when the server does not answer its first request."""
+EMULATORS = ("STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS")
+
+
+def emulators() -> dict[str, str]:
+    if not os.environ.get("STORAGE_EMULATOR_HOST"):
+        return {}  # then credentials, if any, are a file of this machine
+    return {name: os.environ[name] for name in EMULATORS if name in os.environ}
 
 
 def registry() -> dict[str, Any]:
@@ -49,11 +60,12 @@ def main() -> None:
         POOL,
         "docker",
         image=image,
+        command=COMMAND,
         image_pull_policy="IfNotPresent",
         auto_remove=True,
         networks=[network],
         volumes=[f"{volume}:{DATA}"],
-        env={"PREFECT_API_URL": api, **flow_settings()},
+        env={"PREFECT_API_URL": api, **flow_settings(), **emulators()},
         **private,
     )
     docker_flow_runs_in(POOL, overwrite=True)

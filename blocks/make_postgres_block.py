@@ -1,8 +1,13 @@
-"""Save the block `postgres-connector`: the database of POSTGRES_URL (environment, or .env)."""
+"""Save the block `postgres-connector`: the database of POSTGRES_URL (environment, or .env).
 
+User and password may be left out of it and stand, as they are, in PGUSER and PGPASSWORD.
+"""
+
+import os
 import sys
 
 from prefect_sqlalchemy import SqlAlchemyConnector
+from pydantic import SecretStr
 
 from nyc_taxi.environment import load_environment
 from nyc_taxi.errors import NycTaxiError
@@ -12,6 +17,9 @@ from nyc_taxi.postgres import BLOCK, components, find_database, postgres_url
 def main() -> None:
     load_environment()
     parts = components(postgres_url())
+    parts.username = parts.username or os.environ.get("PGUSER")
+    if parts.password is None and "PGPASSWORD" in os.environ:
+        parts.password = SecretStr(os.environ["PGPASSWORD"])
     SqlAlchemyConnector(connection_info=parts).save(BLOCK, overwrite=True)
     database = find_database()
     if database.connector.connection_info.create_url() != parts.create_url():

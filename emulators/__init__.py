@@ -1,7 +1,7 @@
 """Google Cloud on this machine: servers that answer Google's own clients, with no account.
 
 with running(gcs(folder)) as storage, running(bigquery(folder)) as warehouse:
-    environment = client_environment(folder, storage, warehouse)
+    environment = client_environment(storage, warehouse)
 """
 
 from emulators.google import bigquery, client_environment, gcs

@@ -24,7 +24,7 @@ def up() -> None:
     for server in (storage, warehouse):
         server.start()
         print(f"{server.name:10}{server.url}")
-    values = {**client_environment(FOLDER, storage, warehouse), **places(FOLDER)}
+    values = {**client_environment(storage, warehouse), **places(FOLDER)}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     env = FOLDER / "env"
     env.write_text("\n".join(["unset PREFECT_API_URL", *lines, ""]))

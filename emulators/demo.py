@@ -60,7 +60,7 @@ def demo(folder: Path) -> None:
         running(gcs(folder)) as storage,
         running(bigquery(folder)) as warehouse,
     ):
-        google = client_environment(folder, storage, warehouse)
+        google = client_environment(storage, warehouse)
         source = {"NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data"}
         env = {**inherited, **google, **places(folder), **source}
 

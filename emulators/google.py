@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -11,15 +10,7 @@ from emulators.server import Server, free_port
 
 PROJECT = "nyc-taxi"
 BUCKET = "nyc-taxi"
-CREDENTIALS = {
-    "type": "authorized_user",
-    "client_id": "emulator",
-    "client_secret": "emulator",
-    "refresh_token": "emulator",
-    "token": "emulator",
-    "expiry": "2099-01-01T00:00:00Z",
-    "quota_project_id": PROJECT,
-}
+CREDENTIALS = Path(__file__).with_name("credentials.json")
 """A token that never has to be renewed: no request leaves this machine."""
 
 
@@ -45,13 +36,11 @@ def bigquery(folder: Path, port: int | None = None) -> Server:
     )
 
 
-def client_environment(folder: Path, storage: Server, warehouse: Server | None) -> dict[str, str]:
+def client_environment(storage: Server, warehouse: Server | None) -> dict[str, str]:
     """What sends Google's clients to the emulators, without a line of code."""
-    key = folder / "credentials.json"
-    key.write_text(json.dumps(CREDENTIALS, indent=2))
     found = {
         "STORAGE_EMULATOR_HOST": storage.url,
-        "GOOGLE_APPLICATION_CREDENTIALS": str(key),
+        "GOOGLE_APPLICATION_CREDENTIALS": str(CREDENTIALS),
         "GOOGLE_CLOUD_PROJECT": PROJECT,
     }
     return {**found, "BIGQUERY_EMULATOR_HOST": warehouse.url} if warehouse else found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,7 @@ from emulators.server import CannotStart
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv-bigquery"
 REQUIREMENTS = Path(__file__).with_name("bigquery-requirements.txt")
-EXTENSIONS = ("icu", "ducklake", "httpfs", "spatial")
-EXTEND = "from duckdb_extensions import import_extension; [import_extension(x) for x in {}]"
+EXTEND = "import sys, duckdb_extensions as d; [d.import_extension(x) for x in sys.argv[1:]]"
 
 
 class NoPython313(CannotStart):
@@ -38,7 +38,8 @@ def environment() -> Path:
             uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
             _run(uv, "venv", "--quiet", "--clear", "--python", find_python(), str(ENVIRONMENT))
             _run(uv, "pip", "install", "--quiet", "--python", python, "-r", str(REQUIREMENTS))
-            _run(python, "-c", EXTEND.format(EXTENSIONS), **home())
+            extensions = re.findall(r"^duckdb-extension-(\w+)", wanted, re.MULTILINE)
+            _run(python, "-c", EXTEND, *extensions, **home())
             installed.write_text(wanted)
     return ENVIRONMENT / "bin"
 

@@ -1,22 +1,31 @@
-"""Deploy `etl-parent-flow/docker-flow` from Python, as the course does; prefect.yaml has it too.
+"""Deploy flows with the one image to the work pool `docker-pool`, from Python, as the course does.
 
-Several flows share an image: each is one more `to_deployment` in the list.
+`etl-parent-flow/docker-flow` (prefect.yaml has it too) and `Ingest Data/docker-ingest`, into the
+PostgreSQL of the block `postgres-connector`. Each is a `to_deployment` in the list.
 """
 
 import os
 
 from prefect import deploy
 
+from ingest_data_flow import ingest_data
 from nyc_taxi.settings import ROOT
 from parameterized_flow import etl_parent_flow
 
+MONTHS = {"months": [1, 2], "year": 2021, "color": "yellow"}
+
 if __name__ == "__main__":
-    os.chdir(ROOT)  # the entrypoint is kept as the image has it: flows/parameterized_flow.py
+    os.chdir(ROOT)  # the entrypoints are kept as the image has them: flows/parameterized_flow.py
     deploy(
         etl_parent_flow.to_deployment(  # type: ignore[arg-type]  # no coroutine in a script
             name="docker-flow",
             description="Months of trips from the web into the lake, in a container.",
-            parameters={"months": [1, 2], "year": 2021, "color": "yellow"},
+            parameters=MONTHS,
+        ),
+        ingest_data.to_deployment(  # type: ignore[arg-type]
+            name="docker-ingest",
+            description="Months of trips from the web into a table of PostgreSQL, in a container.",
+            parameters={"table_name": "yellow_taxi_trips", **MONTHS},
         ),
         work_pool_name="docker-pool",
         image=os.environ.get("NYC_TAXI_IMAGE", "nyc-taxi:latest"),

@@ -1,4 +1,4 @@
-"""web -> the lake -> the warehouse: whatever the TLC has published since the last run."""
+"""web -> the lake -> the warehouse: what the TLC has published, or replaced, since the last run."""
 
 from functools import partial
 from itertools import islice
@@ -11,11 +11,12 @@ from etl_web_to_bq import web_to_bq
 from nyc_taxi.colors import Color
 from nyc_taxi.forms import described
 from nyc_taxi.months import TripMonth
-from nyc_taxi.newest import months_back, newest_month
-from nyc_taxi.reports import publish
+from nyc_taxi.newest import is_loaded, months_back, newest_month, remember_loaded
+from nyc_taxi.reports import MonthReport, publish
 from nyc_taxi.running import RETRIES, command, each_month
 from nyc_taxi.settings import settings
 from nyc_taxi.warehouses import open_warehouse
+from nyc_taxi.web import published_version
 
 Back = Annotated[
     int,
@@ -33,25 +34,41 @@ def find_newest(color: Color) -> TripMonth:
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
-def find_missing(newest: TripMonth, back: int) -> list[TripMonth]:
-    """Which of the last months the warehouse at NYC_TAXI_WAREHOUSE has no trips of."""
-    warehouse = open_warehouse(settings().warehouse)
-    wanted = islice(months_back(newest.color, newest.year, newest.month), back)
-    missing = sorted(trips for trips in wanted if not warehouse.count(trips))
-    get_run_logger().info("to load: %s", ", ".join(map(str, missing)) or "nothing new")
-    return missing
+def find_version(trips: TripMonth) -> str | None:
+    """Which file the source has of the month: the TLC replaces some of them later."""
+    config = settings()
+    return published_version(trips, config.source_url, config.timeout)
+
+
+@task(cache_policy=NO_CACHE, **RETRIES)
+def is_in_warehouse(trips: TripMonth, version: str | None) -> bool:
+    """Whether the warehouse at NYC_TAXI_WAREHOUSE holds this version of the month."""
+    place = settings().warehouse
+    same = version is None or is_loaded(trips, version, place)
+    return same and open_warehouse(place).count(trips) > 0
+
+
+def load_version(trips: TripMonth, keep_missing: bool) -> MonthReport | None:
+    version = find_version(trips)  # before the fetch: a file replaced since is for the next run
+    if is_in_warehouse(trips, version):
+        get_run_logger().info("%s is in the warehouse already", trips)
+        return None
+    report = web_to_bq(trips, keep_missing, method="load")
+    remember_loaded(trips, version, settings().warehouse)
+    return report
 
 
 @flow(name="load-new-months", flow_run_name="{color}")
 def load_new_months(color: Color = "yellow", back: Back = 3, keep_missing: bool = False) -> int:
-    """Load what the TLC has newly published; where there is nothing new, that is fine too.
+    """Load what the TLC has published or replaced; where there is nothing new, that is fine too.
 
     Args:
         keep_missing: Keep unknown passenger counts null instead of making them 0.
     """
     newest = find_newest(color)
-    missing = find_missing(newest, back)
-    reports = each_month(partial(web_to_bq, keep_missing=keep_missing, method="load"), missing)
+    wanted = islice(months_back(color, newest.year, newest.month), back)
+    found = each_month(partial(load_version, keep_missing=keep_missing), list(wanted))
+    reports = [report for report in found if report]
     publish(reports, key=f"{color}-new")
     rows = sum(report.rows for report in reports)
     print(f"total rows: {rows}")

@@ -104,7 +104,7 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     amazon.start()
     host, port = amazon.get_host_and_port()
     with running(gcs(folder)) as google, pytest.MonkeyPatch.context() as patch:
-        env = client_environment(folder, google, None) | {
+        env = client_environment(google, None) | {
             "AWS_ENDPOINT_URL": f"http://{host}:{port}",
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",

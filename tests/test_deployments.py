@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from datetime import date
@@ -37,14 +38,14 @@ def publish(system: System, month_file: MakeMonth, *months: TripMonth) -> None:
 
 
 def deployed(system: System) -> dict[str, Any]:
-    """What the server holds of every deployment, but for ids and times."""
+    """What the server holds of every deployment, but for times."""
     with system.client as client:
         flows = {flow.id: flow.name for flow in client.read_flows()}
         found = {}
         for deployment in client.read_deployments():
             facts = deployment.model_dump(
                 mode="json",
-                include={"parameters", "tags", "entrypoint", "work_pool_name", "description"}
+                include={"id", "parameters", "tags", "entrypoint", "work_pool_name", "description"}
                 | {"parameter_openapi_schema", "pull_steps", "paused", "job_variables"},
             )
             facts["schedules"] = [
@@ -103,9 +104,10 @@ def test_the_form_says_and_offers_what_there_is(system: System) -> None:
 def test_deploying_again_changes_nothing(system: System) -> None:
     before = deployed(system)
     assert set(before) == DEPLOYMENTS
-    again = system.shell("./local.sh", "up")
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert deployed(system) == before
+    up = system.shell("./local.sh", "up")
+    for again in (up, system.prefect("deploy", "--all"), system.prefect("deploy", "--all")):
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert deployed(system) == before
 
 
 def test_scheduled_deployments_have_runs_to_come(system: System) -> None:
@@ -147,3 +149,25 @@ def test_new_months_are_loaded_once(system: System, month_file: MakeMonth) -> No
     publish(system, month_file, newest)
     system.run("load-new-months/load-new-months", color="green", back=2)
     assert system.ask(counts) == [*two, (newest.first_day, 2000)]
+
+
+def test_a_month_that_the_tlc_has_replaced_is_loaded_again(
+    system: System, month_file: MakeMonth
+) -> None:
+    today = date.today()
+    *_, newest = islice(months_back("fhv", today.year, today.month), 3)
+    dollars = "SELECT count(*), sum(hash(dispatching_base_num)) FROM dezoomcamp.fhv_rides"
+
+    publish(system, month_file, newest)
+    assert (
+        system.run("load-new-months/load-new-months", color="fhv", back=1).state_name == "Completed"
+    )
+    before = system.ask(dollars)
+    replacement = month_file(newest, 2000, seed=1)
+    shutil.copy(replacement, system.folder / "site" / f"{newest.stem}.parquet")
+    assert (
+        system.run("load-new-months/load-new-months", color="fhv", back=1).state_name == "Completed"
+    )
+    ((rows, _),) = after = system.ask(dollars)
+    assert rows == 2000
+    assert after != before

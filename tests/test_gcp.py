@@ -414,7 +414,7 @@ class TestStopped:
         file = tmp_path / "file"
         file.write_bytes(b"0123456789abcdef" * 8_000_000)
         with running(gcs(tmp_path, bucket="own")) as server:
-            for name, value in client_environment(tmp_path, server, None).items():
+            for name, value in client_environment(server, None).items():
                 monkeypatch.setenv(name, value)
             GcsBucket(bucket="own").save("own")
             lake = open_lake("gcs:own")

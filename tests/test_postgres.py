@@ -367,17 +367,24 @@ def test_the_block(on_server: Server) -> None:
     """Made, made again, and preferred to POSTGRES_URL; its password is not printed."""
     secret = quote("p@ss:w/rd", safe="")
     on_server.psql("CREATE ROLE blocked LOGIN PASSWORD 'p@ss:w/rd'")
-    url = f"postgresql://blocked:{secret}@127.0.0.1:{on_server.port}/ny_taxi"
+    place = f"127.0.0.1:{on_server.port}/ny_taxi"
+    whole = (f"postgresql://blocked:{secret}@{place}", "nobody", "nothing")
+    parts = (f"postgresql://{place}", "blocked", "p@ss:w/rd")
     try:
-        for _ in range(2):
-            with start("blocks/make_postgres_block.py", POSTGRES_URL=url) as run:
+        for url, user, password in (whole, parts, whole):
+            with start(
+                "blocks/make_postgres_block.py",
+                POSTGRES_URL=url,
+                PGUSER=user,
+                PGPASSWORD=password,
+            ) as run:
                 output = run.communicate()[0]
             assert run.returncode == 0, output
             assert f"127.0.0.1:{on_server.port}, database ny_taxi, user blocked" in output
             assert "p@ss" not in output and secret not in output
-        with find_database().session() as db:
-            db.execute("SELECT current_user")
-            assert db.fetchall() == [("blocked",)]
+            with find_database().session() as db:
+                db.execute("SELECT current_user")
+                assert db.fetchall() == [("blocked",)]
     finally:
         SqlAlchemyConnector.delete(BLOCK)
 

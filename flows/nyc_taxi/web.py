@@ -40,13 +40,18 @@ def fetch_month(trips: TripMonth, source: str, folder: Path, timeout: float = 30
         return _Download(trips, location, target, timeout).run()
 
 
-def is_published(trips: TripMonth, source: str, timeout: float = 30) -> bool:
-    """Whether the source has the month; nothing of it is taken."""
+def published_version(trips: TripMonth, source: str, timeout: float = 30) -> str | None:
+    """What tells the month's file at the source from one put in its place; None: there is none.
+
+    Nothing of the file is taken.
+    """
     try:
         location = locate(trips, source)
-        return isinstance(location, Path) or _Download(trips, location, Path(), timeout).is_there()
+        if isinstance(location, Path):
+            return f"{location.stat().st_size} bytes of {location.stat().st_mtime_ns}"
+        return _Download(trips, location, Path(), timeout).version()
     except NotPublished:
-        return False
+        return None
 
 
 @dataclass(frozen=True)
@@ -103,11 +108,12 @@ class _Download:
         except httpx.TransportError as problem:
             raise _unreachable(self.url, problem) from problem
 
-    def is_there(self) -> bool:
+    def version(self) -> str:
         with self._get({**_HEADERS, "Range": "bytes=0-0"}) as response:
-            if response.status_code in (200, 206):
-                return True
-            raise self._no(response.status_code, response)
+            if response.status_code not in (200, 206):
+                raise self._no(response.status_code, response)
+            headers = response.headers
+            return headers.get("ETag") or headers.get("Last-Modified") or "the only one"
 
     def _conditions(self) -> dict[str, str]:
         """Ask only for what is not here yet: nothing, or the rest of a broken-off download."""

@@ -23,7 +23,9 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield browser.new_page(viewport={"width": 1280, "height": 800})
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(90_000)
+        yield page
         browser.close()
 
 
@@ -40,9 +42,11 @@ def test_quick_run_is_clicked_and_completes(
         page.goto(f"{ui}/deployments/deployment/{deployment.id}")
         page.get_by_role("button", name="Run", exact=True).click()
         page.get_by_text("Quick run").click()
-        page.get_by_text("scheduled to start").first.wait_for()
-        runs = [run for run in client.read_flow_runs() if run.deployment_id == deployment.id]
-        (clicked,) = [run for run in runs if run.id not in before]
+        clicked = None
+        while not clicked:  # until the test's own time is over
+            page.wait_for_timeout(200)
+            runs = [run for run in client.read_flow_runs() if run.deployment_id == deployment.id]
+            clicked = next((run for run in runs if run.id not in before), None)
 
     assert system.ended(clicked.id).state_name == "Completed"
     page.goto(f"{ui}/runs/flow-run/{clicked.id}")
