@@ -13,9 +13,9 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import PrefectException, PrefectHTTPStatusError
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
-from prefect.utilities.schema_tools import validate
+from prefect.utilities.schema_tools import ValidationError, validate
 from prefect.utilities.templating import resolve_variables
 
 from buckets import Bucket, CodeStore, code_folder
@@ -172,7 +172,7 @@ def deployment(
     """
     try:
         validate(settings.parameters, seen.schema, raise_on_error=True, ignore_required=True)
-    except PrefectException as problem:
+    except ValidationError as problem:
         said = " ".join(str(problem).split())
         raise BadInput(f"its deployment {settings.name} has wrong parameters: {said}") from problem
     job_variables: dict[str, Any] = {}
