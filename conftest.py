@@ -1,13 +1,14 @@
 """What the tests share, those of a flow in its folder too: real files, a real site, a real Prefect
 server, and places of their own."""
 
+import logging
 import os
 import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import psycopg2
 import pytest
 from google.cloud import storage
 from local_system import system  # noqa: F401
+from moto.server import ThreadedMotoServer
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 from prefect_gcp import GcpCredentials
@@ -101,6 +103,24 @@ def postgres(
         monkeypatch.setenv("POSTGRES_URL", url)
         yield url
         cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def amazon() -> Iterator[dict[str, str]]:
+    """AWS, empty: moto's server, and what sends Amazon's own clients to it."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+        }
+    finally:
+        server.stop()
 
 
 def free_port() -> int:

@@ -11,14 +11,13 @@ The values come from the environment, `.env.<name>` with NYC_TAXI_ENV=<name>, or
 """
 
 import os
-import sys
 from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from nyc_taxi.environment import load_environment
-from nyc_taxi.errors import BadInput, NycTaxiError
+from nyc_taxi.environment import script
+from nyc_taxi.errors import BadInput
 from nyc_taxi.pools import (
     api_for_jobs,
     block_reference,
@@ -53,7 +52,6 @@ def credentials() -> tuple[str, dict[str, Any]]:
 
 
 def main() -> None:
-    load_environment()
     image = needed("NYC_TAXI_IMAGE")
     region = needed("NYC_TAXI_CLOUD_RUN_REGION")
     secret = key_by_reference("NYC_TAXI_CLOUD_RUN_API_KEY_SECRET", "prefect-api-key")
@@ -73,7 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except NycTaxiError as problem:
-        sys.exit(f"error: {problem}")
+    script(main)

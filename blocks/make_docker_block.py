@@ -13,14 +13,12 @@ or `.env`, may say otherwise:
 """
 
 import os
-import sys
 from typing import Any
 
 from prefect_docker import DockerRegistryCredentials
 from pydantic import SecretStr
 
-from nyc_taxi.environment import load_environment
-from nyc_taxi.errors import NycTaxiError
+from nyc_taxi.environment import script
 from nyc_taxi.pools import block_reference, docker_flow_runs_in, flow_settings, needed, save_pool
 
 POOL = "docker-pool"
@@ -50,7 +48,6 @@ def registry() -> dict[str, Any]:
 
 
 def main() -> None:
-    load_environment()
     image = os.environ.get("NYC_TAXI_IMAGE", "nyc-taxi:latest")
     network = os.environ.get("NYC_TAXI_NETWORK", "nyc-taxi")
     volume = os.environ.get("NYC_TAXI_VOLUME", "nyc-taxi-data")
@@ -73,7 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except NycTaxiError as problem:
-        sys.exit(f"error: {problem}")
+    script(main)

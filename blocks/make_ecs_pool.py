@@ -11,13 +11,12 @@ The values come from the environment, `.env.<name>` with NYC_TAXI_ENV=<name>, or
 """
 
 import os
-import sys
 from typing import Any, cast
 
 from prefect_aws import AwsCredentials
 
-from nyc_taxi.environment import load_environment
-from nyc_taxi.errors import BadInput, NycTaxiError
+from nyc_taxi.environment import script
+from nyc_taxi.errors import BadInput
 from nyc_taxi.pools import (
     api_for_jobs,
     block_reference,
@@ -57,7 +56,6 @@ def credentials(region: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    load_environment()
     image = needed("NYC_TAXI_IMAGE")
     region = needed("AWS_DEFAULT_REGION")
     cluster = needed("NYC_TAXI_ECS_CLUSTER")
@@ -83,7 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except NycTaxiError as problem:
-        sys.exit(f"error: {problem}")
+    script(main)

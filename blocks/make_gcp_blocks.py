@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import re
-import sys
 from typing import Any, cast
 
 from google.auth.exceptions import GoogleAuthError
@@ -21,8 +20,8 @@ from prefect.blocks.core import Block
 from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_storage import GcsBucket
 
-from nyc_taxi.environment import load_environment
-from nyc_taxi.errors import BadInput, NycTaxiError
+from nyc_taxi.environment import script
+from nyc_taxi.errors import BadInput
 from nyc_taxi.settings import from_root, settings
 
 CREDENTIALS, BUCKET = "zoom-gcp-creds", "zoom-gcs"
@@ -116,8 +115,4 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    try:
-        load_environment()
-        make_gcp_blocks()
-    except NycTaxiError as problem:
-        sys.exit(f"error: {problem}")
+    script(make_gcp_blocks)

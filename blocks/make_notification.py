@@ -19,8 +19,8 @@ from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
-from nyc_taxi.environment import load_environment
-from nyc_taxi.errors import BadInput, NycTaxiError
+from nyc_taxi.environment import script
+from nyc_taxi.errors import BadInput
 
 NAME = "flow-run-notification"
 BODY = """\
@@ -81,7 +81,6 @@ def send_test(block: CustomWebhookNotificationBlock) -> None:
 
 
 def main() -> None:
-    load_environment()
     block = webhook()
     block.save(NAME, overwrite=True)
     with get_client(sync_client=True) as client:
@@ -94,7 +93,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except NycTaxiError as problem:
-        sys.exit(f"error: {problem}")
+    script(main)

@@ -9,13 +9,11 @@ import sys
 from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import SecretStr
 
-from nyc_taxi.environment import load_environment
-from nyc_taxi.errors import NycTaxiError
+from nyc_taxi.environment import script
 from nyc_taxi.postgres import BLOCK, components, find_database, postgres_url
 
 
 def main() -> None:
-    load_environment()
     parts = components(postgres_url())
     parts.username = parts.username or os.environ.get("PGUSER")
     if parts.password is None and "PGPASSWORD" in os.environ:
@@ -28,7 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except NycTaxiError as problem:
-        sys.exit(f"error: {problem}")
+    script(main)

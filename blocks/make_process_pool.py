@@ -3,10 +3,7 @@
 Without a docker pool (blocks/make_docker_block.py) docker-flow runs here too.
 """
 
-import sys
-
-from nyc_taxi.environment import load_environment
-from nyc_taxi.errors import NycTaxiError
+from nyc_taxi.environment import script
 from nyc_taxi.pools import docker_flow_runs_in, save_pool
 from nyc_taxi.settings import ROOT
 
@@ -14,14 +11,10 @@ POOL = "process-pool"
 
 
 def main() -> None:
-    load_environment()
     save_pool(POOL, "process", working_dir=str(ROOT), env={"NYC_TAXI_ROOT": str(ROOT)})
     docker_flow_runs_in(POOL, overwrite=False)
     print(f"work pool {POOL}: processes in {ROOT}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except NycTaxiError as problem:
-        sys.exit(f"error: {problem}")
+    script(main)

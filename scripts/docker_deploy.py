@@ -59,7 +59,7 @@ def docker_deploy(
     repository = f"{registry}/{docker_name}" if registry else docker_name
     image = f"{repository}:{tag or commit(dockerfile_dir)}"
     engine()
-    docker("build", "--tag", image, str(dockerfile_dir), failing="the build failed")
+    docker("build", "--force-rm", "--tag", image, str(dockerfile_dir), failing="the build failed")
     if not registry:
         return docker("image", "inspect", "--format", "{{.Id}}", image, shown=False)
     host, _, path = repository.partition("/")

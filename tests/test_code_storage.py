@@ -3,7 +3,6 @@ checkout but fetches the code and runs it."""
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -16,9 +15,9 @@ from typing import Any
 import boto3
 import pytest
 from checkouts import BUILD, ROOT, Checkout, build, rows
+from conftest import amazon
 from google.cloud import storage
 from local_system import System
-from moto.server import ThreadedMotoServer
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.responses import DeploymentResponse
 
@@ -99,21 +98,11 @@ BOTH = pytest.mark.parametrize("place", [S3, Gcs], indirect=True)
 def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """S3 and GCS on this machine; the environment in which their own clients find them."""
     folder = tmp_path_factory.mktemp("clouds")
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    amazon = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    amazon.start()
-    host, port = amazon.get_host_and_port()
-    with running(gcs(folder)) as google, pytest.MonkeyPatch.context() as patch:
-        env = client_environment(google, None) | {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
+    with amazon() as aws, running(gcs(folder)) as google, pytest.MonkeyPatch.context() as patch:
+        env = aws | client_environment(google, None) | {"AWS_DEFAULT_REGION": "us-east-1"}
         for name, value in env.items():
             patch.setenv(name, value)
         yield env
-    amazon.stop()
 
 
 @pytest.fixture(scope="module")

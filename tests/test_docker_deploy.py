@@ -12,8 +12,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from conftest import ROOT, free_port
-from moto.server import ThreadedMotoServer
+from conftest import ROOT, amazon
 
 from nyc_taxi.errors import BadInput
 from scripts.docker_deploy import login, mend
@@ -102,15 +101,11 @@ def test_no_docker(folder: Path, tmp_path: Path) -> None:
 class TestAws:
     @pytest.fixture(autouse=True)
     def aws(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        server = ThreadedMotoServer("127.0.0.1", free_port(), verbose=False)
-        server.start()
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-        yield
-        server.stop()
+        with amazon() as env:
+            for name, value in env.items():
+                monkeypatch.setenv(name, value)
+            monkeypatch.delenv("AWS_DEFAULT_REGION")
+            yield
 
     def repositories(self, region: str) -> list[str]:
         ecr = boto3.Session().client("ecr", region_name=region)

@@ -13,9 +13,8 @@ from typing import Any
 
 import boto3
 import pytest
-from conftest import ROOT, free_port
+from conftest import ROOT, amazon, free_port
 from docker.utils import exclude_paths
-from moto.server import ThreadedMotoServer
 
 from nyc_taxi.environment import load_environment
 from nyc_taxi.errors import BadInput
@@ -49,23 +48,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", free_port(), verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def aws() -> Iterator[dict[str, str]]:
+    with amazon() as env:
+        yield env
 
 
 @pytest.fixture
-def store(aws: str) -> Any:
+def store(aws: dict[str, str]) -> Any:
     """An empty parameter store, and credentials for it."""
-    os.environ |= {
-        "AWS_ENDPOINT_URL": aws,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }
+    os.environ |= aws
     client = boto3.Session().client("ssm")
     for page in client.get_paginator("describe_parameters").paginate():
         for found in page["Parameters"]:

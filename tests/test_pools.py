@@ -12,8 +12,7 @@ from uuid import uuid4
 
 import boto3
 import pytest
-from conftest import ROOT, free_port, start
-from moto.server import ThreadedMotoServer
+from conftest import ROOT, amazon, start
 from prefect import flow
 from prefect.blocks.fields import SecretDict
 from prefect.client.orchestration import get_client
@@ -289,20 +288,11 @@ class TestCloudRun:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """AWS, with a cluster and a default VPC; no containers run there."""
-    server = ThreadedMotoServer("127.0.0.1", free_port(), verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    env = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-    boto3.Session().client("ecs").create_cluster(clusterName="taxis")
-    yield env
-    server.stop()
+    with amazon() as env:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        boto3.Session().client("ecs").create_cluster(clusterName="taxis")
+        yield env
 
 
 @pytest.mark.parametrize("script", ["make_ecs_pool", "make_cloud_run_pool", "make_docker_block"])
@@ -313,6 +303,14 @@ def test_a_script_says_in_one_line_what_is_wrong(script: str) -> None:
     assert (
         said == "error: 'No Name' is no environment; names have a-z, 0-9, - and _, such as prod\n"
     )
+
+
+def test_a_server_that_does_not_answer_is_one_line() -> None:
+    with start("blocks/make_process_pool.py", PREFECT_API_URL="http://127.0.0.1:9/api") as run:
+        said, _ = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert said.startswith("error: the Prefect server at http://127.0.0.1:9/api does not answer")
+    assert said.count("\n") == 1
 
 
 @flow

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from dotenv import dotenv_values
 
@@ -46,6 +46,22 @@ def load_environment(name: str | None = None) -> None:
         os.environ.update(_fetched(stored, name))
     if prefect := sys.modules.get("prefect.context"):  # it has read its settings already
         prefect.refresh_global_settings_context()
+
+
+def script(main: Callable[[], None]) -> None:
+    """Run what a file of blocks/ does, in its environment; an error is one line, and exit 1."""
+    import httpx  # a second that nobody pays who only loads an environment
+
+    try:
+        load_environment()
+        main()
+    except NycTaxiError as problem:
+        sys.exit(f"error: {problem}")
+    except httpx.TransportError as problem:
+        sys.exit(
+            f"error: the Prefect server at {os.environ.get('PREFECT_API_URL')} does not answer "
+            f"({problem}); start it, or mend PREFECT_API_URL"
+        )
 
 
 def _file(name: str) -> dict[str, str]:
