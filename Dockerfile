@@ -17,7 +17,7 @@ RUN pip install --no-cache-dir --no-deps --requirement docker-requirements.txt \
  && rm -r pyarrow/include pyarrow/*flight* pyarrow/*_s3* \
  && find googleapiclient/discovery_cache/documents -type f ! -name 'run.v*' -delete \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d \
-    | grep -Ev '/(batch|ec2|ecs|lambda|logs|s3|secretsmanager|sso|sso-oidc|sts)$' | xargs rm -r
+    | grep -Ev '/(batch|ec2|ecs|lambda|logs|s3|secretsmanager|ssm|sso|sso-oidc|sts)$' | xargs rm -r
 
 # What the flows keep. Not below /opt/prefect: each run in a container begins with a copy of that.
 ENV NYC_TAXI_DATA_DIR=/data NYC_TAXI_LAKE=local:/data/lake \
