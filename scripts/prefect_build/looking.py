@@ -20,7 +20,11 @@ from nyc_taxi.errors import BadInput
 
 PATIENCE = 120
 """Seconds that an import may take."""
-PRELOADED = ["prefect", "prefect.flows", "prefect.utilities.importtools"]
+PRELOADED = [
+    *("prefect.main", "prefect.cache_policies", "prefect.utilities.importtools", "pydantic.v1"),
+    *("cyclopts", "rich.progress", "looking"),
+]
+"""What each process would import else: Prefect, and what build.py does."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,9 @@ def _import(ask: Ask) -> list[Look]:
 
 def _leave_other_checkouts(folder: Path) -> None:
     """Take away what the installed project puts on the path: a worker elsewhere has not got it."""
-    if (folder / "flows").is_dir():
-        return
     ours = Path(__file__).resolve().parents[2]
+    if folder.resolve() == ours:
+        return
     installed = Path(sys.prefix).resolve()
     sys.path[:] = [
         path
