@@ -9,6 +9,7 @@ from checkouts import FLOW, Checkout, build
 from prefect.client.schemas.objects import WorkPool
 from prefect.client.schemas.schedules import CronSchedule
 
+import looking
 from buckets import code_name
 from build import app
 from bundles import bundle
@@ -116,6 +117,14 @@ def test_a_good_flow_between_broken_ones(broken: dict[str, Candidate]) -> None:
     assert fine.findings == []
     assert fine.looks["fine"].name == "fine"
     assert fine.looks["fine"].schema["properties"]["number"]["type"] == "integer"
+
+
+def test_an_import_that_hangs(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "PATIENCE", 2)
+    checkout.flow("air", "slow", "import time\ntime.sleep(60)")
+    assert look_at(checkout)["slow"].findings == [
+        "its import took longer than 2 s; do its work inside the flow"
+    ]
 
 
 def test_a_flow_is_named_as_its_file_names_it(checkout: Checkout) -> None:
