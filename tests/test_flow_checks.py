@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from checkouts import FLOW, Checkout, build
@@ -72,6 +73,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Candidate]:
         checkout.write(f"flows/settings/{name}/deployment.yaml", settings)
     for name in ("config", "old_copy", "no_init", "yml", "manifest", "fine"):
         checkout.flow("files", name)
+    alone = "import sys\nassert 'bundles' not in sys.modules\n"  # of this process
+    checkout.flow("files", "fine", alone + FLOW.format(name="fine", function="fine"))
     checkout.write("flows/code/common.py", "x = 1")
     checkout.write("flows/files/config/config/column_types.yaml", "zones: {LocationID: [")
     checkout.write("flows/files/old_copy/flow_2025_12_23.py", GOOD)
@@ -150,7 +153,12 @@ def test_an_interval_is_the_same_each_time(checkout: Checkout) -> None:
     assert wanted_deployments(flow, Defaults()) == wanted_deployments(flow, Defaults())
 
 
-POOL = WorkPool(name="p", type="process", base_job_template={"variables": {"properties": {}}})
+POOL = WorkPool(
+    name="p",
+    type="process",
+    base_job_template={"variables": {"properties": {}}},
+    default_queue_id=UUID(int=0),
+)
 
 
 def test_parameters_are_json(checkout: Checkout) -> None:
