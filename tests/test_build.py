@@ -98,8 +98,10 @@ def test_what_is_paused_stays_paused(checkout: Checkout, system: System) -> None
         client._client.patch(
             f"/deployments/{found.id}/schedules/{resting.id}", json={"active": False}
         ).raise_for_status()
-    checkout.write("flows/air/quality/deployment.yaml", DEPLOYMENT.replace("7", "8"))
-    assert rows(checkout.build().stdout)["quality/nightly"][-1] == "updated (parameters)"
+    changed = DEPLOYMENT.replace("0 3 * * *", "0 4 * * *").replace("7", "8")
+    checkout.write("flows/air/quality/deployment.yaml", changed)
+    row = rows(checkout.build().stdout)["quality/nightly"]
+    assert row[-1] == "updated (parameters, schedule)"
     after = read(system, "quality/nightly")
     assert after.parameters == {"number": 8}
     assert after.paused
@@ -113,18 +115,22 @@ def test_the_broken_are_named_and_the_others_registered(checkout: Checkout, syst
     checkout.write("flows/air/poolless/deployment.yaml", "work_pool: swimming-pool")
     checkout.flow("air", "misled")
     checkout.write("flows/air/misled/deployment.yaml", "parameters: {number: many}")
+    checkout.flow("air", "nameless")
+    checkout.write("flows/air/nameless/deployment.yaml", "name: '{{ prefect.variables.nope }}'")
     built = checkout.build()
     assert built.returncode == 1
     assert {name: row[-1] for name, row in rows(built.stdout).items()} == {
         "flows/air/bad/flow.py": "broken",
         "good/default": "created",
         "misled/default": "broken",
+        "nameless/{{ prefect.variables.nope }}": "broken",
         "poolless/default": "broken",
     }
     assert "flows/air/bad/flow.py: ModuleNotFoundError: No module named 'no_such" in built.stdout
     assert "no work pool swimming-pool on the server, which has process-pool" in built.stdout
+    assert "with the server's variables: name: String should have at least 1" in built.stdout
     assert "deployment default has wrong parameters: " in built.stdout
-    assert built.stdout.endswith("\n3 broken, 1 created\n")
+    assert built.stdout.endswith("\n4 broken, 1 created\n")
     assert read(system, "good/default").entrypoint == "flows/air/good/flow.py:good"
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,14 @@ from local_system import System
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.responses import DeploymentResponse
 
+from buckets import CodeStore
+from bundles import bundle
 from emulators import client_environment, gcs, running
+from gcs import GcsBucket
 from mirror import write_zones
+from projects import FlowFile
+from s3 import S3Bucket
+from verify import verify_bucket
 
 POOL = "code-pool"
 FLOW = """
@@ -334,6 +341,41 @@ def test_without_a_server_all_whole_versions_are_verified(builder: Builder) -> N
     builder()
     checked = builder.checkout.build(*builder.place.options, "--verify", PREFECT_API_URL="")
     assert (checked.returncode, checked.stdout) == (0, "2 checked, none broken\n")
+
+
+@BOTH
+def test_what_is_pruned(place: Place, checkout: Checkout, tmp_path: Path) -> None:
+    """Not what a deployment named when the build began, nor what was replaced a moment ago."""
+    flow = FlowFile(checkout.root, checkout.root / "flows/hello/greeting/flow.py")
+    name = place.options[1]
+    bucket = S3Bucket(name, None) if isinstance(place, S3) else GcsBucket(name)
+    store, folders = CodeStore(bucket), []
+    for number in range(3):
+        checkout.write("flows/shared/words.py", f"WORD = {number}")
+        held = bundle(flow)
+        folders.append(f"greeting/flow/{held.version}")
+        store.put(folders[-1], "flow.py:greeting", held)
+    old, before, now = folders
+    ages = {old: 30, before: 20, now: 1}
+    for key in store.keys:
+        folder = key[: len(old)]
+        store.keys[key] = datetime.now(UTC) - timedelta(days=ages[folder])
+
+    def left() -> set[str]:
+        return {key[: len(old)] for key in place.objects()}
+
+    store.prune({now}, set(), timedelta(days=21))
+    assert left() == {old, before, now}
+    store.prune({now}, {old}, timedelta(hours=24 - 0.1))
+    assert left() == {old, now}
+    store.prune({now}, {old}, timedelta(0))
+    store.prune({now}, set(), timedelta(0))  # what another build has deleted meanwhile
+    assert left() == {now}
+
+    place.write(f"{now}/manifest.json", "{")
+    ((where, findings),) = verify_bucket(CodeStore(bucket), None)
+    assert where.endswith(now)
+    assert findings == ["half an upload, without its manifest; run build.py again"]
 
 
 @pytest.mark.parametrize("kind", [S3, Gcs])

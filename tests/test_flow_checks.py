@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from checkouts import FLOW, Checkout, build
+from prefect.client.schemas.objects import WorkPool
+from prefect.client.schemas.schedules import CronSchedule
 
+import looking
+from buckets import code_name
+from build import app
 from bundles import bundle
-from deployments import Defaults
+from deployments import Defaults, DeploymentFile, wanted_deployments
+from looking import Look
 from nyc_taxi.errors import BadInput
 from plan import Candidate, candidates, find_namesakes
 from projects import FlowFile, find_flows
+from register import deployment
 
 GOOD = FLOW.format(name="good", function="good")
 
@@ -33,6 +41,9 @@ SETTINGS = {
         "deployment.yaml: nmae: Extra inputs are not permitted; it may hold",
     ),
     "bad_cron": ("schedule: {cron: every day}", "schedule"),
+    "bad_interval": ("schedule: {interval: -1}", "schedule: Input should be greater than 0"),
+    "bad_date": ("parameters: {day: 2021-02-30}", "deployment.yaml is no YAML: day is out of"),
+    "bad_name": ("name: a/b", "deployment.yaml: name: String should match pattern"),
     "no_yaml": ("name: [", "deployment.yaml is no YAML"),
     "no_such_flow": ("flow: other", "other is no flow of flow.py, which has"),
     "twins": ("- name: a\n- name: a", "two deployments are named a; rename one"),
@@ -60,11 +71,15 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Candidate]:
     for name, (settings, _) in SETTINGS.items():
         checkout.flow("settings", name)
         checkout.write(f"flows/settings/{name}/deployment.yaml", settings)
-    for name in ("config", "old_copy", "no_init", "fine"):
+    for name in ("config", "old_copy", "no_init", "yml", "manifest", "fine"):
         checkout.flow("files", name)
+    alone = "import sys\nassert 'bundles' not in sys.modules\n"  # of this process
+    checkout.flow("files", "fine", alone + FLOW.format(name="fine", function="fine"))
     checkout.write("flows/code/common.py", "x = 1")
     checkout.write("flows/files/config/config/column_types.yaml", "zones: {LocationID: [")
     checkout.write("flows/files/old_copy/flow_2025_12_23.py", GOOD)
+    checkout.write("flows/files/yml/deployment.yml", "name: x")
+    checkout.write("flows/files/manifest/manifest.json", "{}")
     (checkout.root / "flows/files/no_init/__init__.py").unlink()
     checkout.flow("first", "same", FLOW.format(name="same-name", function="same"))
     checkout.flow("second", "same_too", FLOW.format(name="Same name", function="same"))
@@ -87,6 +102,8 @@ def test_broken_settings_are_named(name: str, broken: dict[str, Candidate]) -> N
     ("name", "said"),
     {
         "config": "config/column_types.yaml, line 1 is no YAML that can be meant: ",
+        "yml": "deployment.yml is not read; rename it: deployment.yaml",
+        "manifest": "manifest.json is the name of what build.py puts beside the code; rename",
         "old_copy": "flow_2025_12_23.py is an old copy of a flow; delete it",
         "no_init": "the package flows/files/no_init has no __init__.py; "
         "run: touch flows/files/no_init/__init__.py",
@@ -103,6 +120,91 @@ def test_a_good_flow_between_broken_ones(broken: dict[str, Candidate]) -> None:
     assert fine.findings == []
     assert fine.looks["fine"].name == "fine"
     assert fine.looks["fine"].schema["properties"]["number"]["type"] == "integer"
+
+
+def test_an_import_that_hangs(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "PATIENCE", 2)
+    checkout.flow("air", "slow", "import time\ntime.sleep(60)")
+    assert look_at(checkout)["slow"].findings == [
+        "its import took longer than 2 s; do its work inside the flow"
+    ]
+
+
+def test_a_flow_is_named_as_its_file_names_it(checkout: Checkout) -> None:
+    """An entrypoint is a name of the file, whatever the function inside is called."""
+    checkout.flow("a", "wrapped", "from prefect import flow\ndef work(): pass\nrun = flow(work)")
+    checkout.flow("a", "twice", FLOW.format(name="twice", function="twice") + "main = twice")
+    found = look_at(checkout)
+    assert {name: (list(one.looks), one.findings) for name, one in found.items()} == {
+        "wrapped": (["run"], []),
+        "twice": (["twice"], []),
+    }
+
+
+def test_names_of_all_languages_are_keys_of_their_own() -> None:
+    names = ["Größe", "Grüße", "日本", "東京", "Ingest Data", "..", "a"]
+    keys = ["größe", "grüße", "日本", "東京", "ingest-data", "-", "a"]
+    assert [code_name(name) for name in names] == keys
+
+
+def test_an_interval_is_the_same_each_time(checkout: Checkout) -> None:
+    flow = FlowFile(checkout.root, checkout.flow("air", "quality"))
+    checkout.write("flows/air/quality/deployment.yaml", "schedule: {interval: 3600}")
+    assert wanted_deployments(flow, Defaults()) == wanted_deployments(flow, Defaults())
+
+
+POOL = WorkPool(
+    name="p",
+    type="process",
+    base_job_template={"variables": {"properties": {}}},
+    default_queue_id=UUID(int=0),
+)
+
+
+def test_parameters_are_json(checkout: Checkout) -> None:
+    schema = {"type": "object", "properties": {"day": {"type": "string", "format": "date"}}}
+    seen = Look("quality", "quality", None, schema, None)
+    flow = FlowFile(checkout.root, checkout.flow("air", "quality"))
+    checkout.write("flows/air/quality/deployment.yaml", "parameters: {day: 2021-02-03}")
+    (settings,) = wanted_deployments(flow, Defaults())
+    assert deployment(seen, settings, POOL, "flow.py").fields["parameters"] == {"day": "2021-02-03"}
+    wrong = settings.model_copy(update={"parameters": {"day": 3}})
+    with pytest.raises(BadInput, match=r"its deployment default has wrong parameters: .*'day'"):
+        deployment(seen, wrong, POOL, "flow.py")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    {
+        "": DeploymentFile(name="n"),
+        ", schedules: [{cron: 0 0 * * *}]": DeploymentFile(
+            name="n", schedule=CronSchedule(cron="0 0 * * *")
+        ),
+        ", schedules: [], work_pool: , parameters: ": DeploymentFile(name="n"),
+        ", schedules: [{cron: 0 0 * * *}, {cron: 0 1 * * *}]": "schedule: ",
+        ", work_pool: {name: p, job_variables: {}}": "work_pool: ",
+        ", concurrency_limit: 1": "concurrency_limit: ",
+    }.items(),
+)
+def test_what_prefect_yaml_says(said: str, meant: DeploymentFile | str, checkout: Checkout) -> None:
+    """What would be lost is refused."""
+    path = checkout.write("flows/course.py", FLOW.format(name="course", function="course"))
+    entry = f"{{entrypoint: flows/course.py:course, name: n{said}}}"
+    checkout.write("prefect.yaml", f"deployments:\n- {entry}\n- {{name: of no file}}")
+    flow = FlowFile(checkout.root, path)
+    if isinstance(meant, str):
+        with pytest.raises(BadInput, match=f"^prefect.yaml: {meant}"):
+            wanted_deployments(flow, Defaults())
+    else:
+        wanted = meant.model_copy(update={"flow": "course", "work_pool": "process-pool"})
+        assert wanted_deployments(flow, Defaults()) == [wanted]
+
+
+@pytest.mark.parametrize("hours", ["nan", "inf", "-1", "1e99"])
+def test_hours_are_hours(hours: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app(["--prune-after", hours])
+    assert "for --prune-after" in capsys.readouterr().err
 
 
 def test_flows_are_found_by_folder(checkout: Checkout) -> None:
@@ -189,6 +291,18 @@ def test_a_bundle_is_all_that_the_flow_imports_and_no_more(checkout: Checkout) -
         "taxi/common/units.py",
     ]
     assert {path.name for path in held.secrets} == {".env", "key.json", "aws-credentials.json"}
+
+
+def test_a_bundle_with_the_flows_own_full_name(checkout: Checkout) -> None:
+    """And the standard library's modules are never a project's."""
+    code = "import statistics\nfrom statistics import mean\nfrom taxi.trips.tasks import x\n"
+    path = checkout.flow("taxi", "trips", code)
+    checkout.write("flows/taxi/trips/tasks.py", "from .units import x")
+    checkout.write("flows/taxi/trips/units.py")
+    checkout.flow("statistics", "counts")
+    held = {str(name) for name in bundle(FlowFile(checkout.root, path)).files}
+    assert "taxi/trips/units.py" in held
+    assert "statistics/__init__.py" not in held
 
 
 def test_the_version_is_that_of_the_files(checkout: Checkout) -> None:

@@ -79,19 +79,27 @@ class CodeStore:
         self.bucket.write(manifest, json.dumps(held, indent=1).encode())
         self.keys |= dict.fromkeys({*keys, manifest}, datetime.now(UTC))
 
-    def prune(self, current: set[str], older: timedelta) -> None:
+    def prune(self, current: set[str], named: set[str], older: timedelta) -> None:
         """Delete the other versions of the flows whose current folders these are, once old enough.
 
-        A run may have read its deployment just before it changed, and be about to fetch its code.
+        A run may have read its deployment just before it changed, and be about to fetch its code:
+        kept is what deployments `named` when this build began, and what was replaced lately.
         """
         now = datetime.now(UTC)
         flows = {folder.rpartition("/")[0] for folder in current}
+        folders = self.folders()
+        written = {one: max(self.keys[key] for key in folders[one].values()) for one in folders}
+
+        def replaced(folder: str) -> datetime:
+            flow, own = folder.rpartition("/")[0], written[folder]
+            later = (written[one] for one in folders if one.rpartition("/")[0] == flow)
+            return min((time for time in later if time > own), default=own)
+
         stale = [
             key
-            for folder, files in self.folders().items()
-            if folder not in current and folder.rpartition("/")[0] in flows
-            if now - max(self.keys[key] for key in files.values()) > older
-            for key in files.values()
+            for folder in folders.keys() - current - named
+            if folder.rpartition("/")[0] in flows and now - replaced(folder) > older
+            for key in folders[folder].values()
         ]
         # manifests first: what is half deleted is no version
         self.bucket.delete(sorted(stale, key=lambda key: not key.endswith(f"/{MANIFEST}")))
@@ -135,7 +143,7 @@ def at_once(do: Callable[[str], None], items: Iterable[str]) -> None:
 
 def code_name(flow: str) -> str:
     """A flow's name as part of a key: "Ingest Data" is ingest-data."""
-    return re.sub(r"[^a-z0-9_.]+", "-", flow.lower()).strip("-")
+    return re.sub(r"[^\w.]+", "-", flow.lower()).strip("-.") or "-"
 
 
 def code_folder(flow: str) -> str:

@@ -32,6 +32,7 @@ WIDE = 10_000
 
 Words = Annotated[list[str], cyclopts.Parameter(consume_multiple=True, negative=())]
 Paths = Annotated[list[Path], cyclopts.Parameter(consume_multiple=True, negative=())]
+Hours = Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0, lte=10**6))]
 Switch = Annotated[bool, cyclopts.Parameter(negative=())]
 app = cyclopts.App(version_flags=[], result_action="return_value")
 
@@ -50,7 +51,7 @@ def build(
     env: Literal["dev", "prod"] | None = None,
     dry_run: Switch = False,
     verify: Switch = False,
-    prune_after: float = 24,
+    prune_after: Hours = 24,
     root: Path = ROOT,
 ) -> bool:
     """Register flows with Prefect: find them by folder, check them, store and deploy them.
@@ -71,7 +72,7 @@ def build(
         env: Settings from .env.dev or .env.prod, before those of .env.
         dry_run: Only show what would be done.
         verify: Register nothing, but check and import: the checkout, or what lies in the bucket.
-        prune_after: Hours after which code that no deployment names leaves the bucket.
+        prune_after: Hours after which code that was replaced leaves the bucket.
         root: The folder that holds flows/.
     """
     load_environment(env)
@@ -114,7 +115,8 @@ def register(
             for row in shown(rows, len(rows), "registering"):
                 carry_out(row, server, store)
         if store and not dry_run:
-            store.prune({row.wanted.code for row in rows if row.wanted}, prune_after)
+            named = {store.folder_of(found) or "" for found in server.deployments.values()}
+            store.prune({row.wanted.code for row in rows if row.wanted}, named, prune_after)
     show_rows(rows, bucket, dry_run)
     return not any(row.findings for row in rows)
 

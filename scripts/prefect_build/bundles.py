@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,13 +70,14 @@ def bundle(flow: FlowFile) -> Bundle:
     for place in own:
         for path in _below(place, secrets):
             files[PurePosixPath(path.relative_to(flow.folder).as_posix())] = path
-    todo = list(files.values())
+    todo = list(files)
     while todo:
-        for path in _imported(todo.pop(), flow, secrets):
+        holder = todo.pop()
+        for path in _imported(holder, files[holder], flow, secrets):
             name = PurePosixPath(path.relative_to(flows).as_posix())
             if name not in files:
                 files[name] = path
-                todo.append(path)
+                todo.append(name)
     return Bundle(files, tuple(secrets))
 
 
@@ -96,10 +98,12 @@ def _holds_a_key(path: Path) -> bool:
     return path.stat().st_size < 100_000 and bool(PRIVATE_KEY.search(path.read_bytes()))
 
 
-def _imported(path: Path, flow: FlowFile, secrets: list[Path]) -> Iterator[Path]:
+def _imported(
+    name: PurePosixPath, path: Path, flow: FlowFile, secrets: list[Path]
+) -> Iterator[Path]:
     """The files under `flows/` that a Python file imports, anywhere in it.
 
-    Not what it imports relatively from the flow's own folder: that is at the top already.
+    Not what a file at the top imports relatively from the flow's own folder: that is there already.
     """
     if path.suffix != ".py":
         return
@@ -109,23 +113,24 @@ def _imported(path: Path, flow: FlowFile, secrets: list[Path]) -> Iterator[Path]
         return
     flows = flow.root / FLOWS
     package = path.relative_to(flows).parts[:-1]
+    at_top = name.parts[:-1] != package
     for node in ast.walk(tree):
         names: list[tuple[str, ...]] = []
         if isinstance(node, ast.Import):
             names = [tuple(alias.name.split(".")) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
-            if base and flows.joinpath(*base).is_relative_to(flow.folder):
+            if at_top and base and flows.joinpath(*base).is_relative_to(flow.folder):
                 continue
             module = (*base, *(node.module.split(".") if node.module else ()))
             names = [(*module, alias.name) for alias in node.names]
-        for name in names:
-            yield from _module(name, flows, secrets)
+        for imported in names:
+            yield from _module(imported, flows, secrets)
 
 
 def _module(name: tuple[str, ...], flows: Path, secrets: list[Path]) -> Iterator[Path]:
     """`a.b.c` (a module, or a name in one) as its file, with the __init__.py of what holds it."""
-    if not name:
+    if not name or name[0] in sys.stdlib_module_names:
         return
     top = flows / name[0]
     if top.is_dir() and not any(top.glob(f"*/{FILE}")):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from buckets import MANIFEST
 from bundles import Bundle
 from deployments import read_yaml
 from nyc_taxi.errors import BadInput
@@ -26,6 +27,10 @@ def check_folders(flow: FlowFile, files: Bundle) -> Iterator[str]:
         if not (package / "__init__.py").is_file():
             place = package.relative_to(flow.root).as_posix()
             yield f"the package {place} has no __init__.py; run: touch {place}/__init__.py"
+    if (flow.folder / "deployment.yml").is_file() and flow.project:
+        yield "deployment.yml is not read; rename it: deployment.yaml"
+    if PurePosixPath(MANIFEST) in files.files:
+        yield f"{MANIFEST} is the name of what build.py puts beside the code; rename the flow's own"
     yield from check_files(files.files)
 
 

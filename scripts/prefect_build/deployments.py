@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nyc_taxi.errors import BadInput
 from projects import FlowFile
@@ -16,7 +17,21 @@ from projects import FlowFile
 FILE = "deployment.yaml"
 DEFAULT_POOL = "process-pool"
 
-Schedule = CronSchedule | IntervalSchedule | RRuleSchedule
+START = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def _anchored(schedule: Any) -> Any:
+    """When an interval counts from: Prefect's now would be a new schedule each time."""
+    if isinstance(schedule, IntervalSchedule) and "anchor_date" not in schedule.model_fields_set:
+        return schedule.model_copy(update={"anchor_date": START})
+    return schedule
+
+
+Schedule = Annotated[
+    CronSchedule | IntervalSchedule | RRuleSchedule | None,
+    Field(union_mode="left_to_right"),
+    AfterValidator(_anchored),
+]
 
 
 class _Strict(BaseModel):
@@ -28,10 +43,10 @@ class DeploymentFile(_Strict):
 
     flow: str | None = None
     """The function, where flow.py holds several flows."""
-    name: str = "default"
+    name: Annotated[str, Field(min_length=1, pattern="^[^/%&><]*$")] = "default"
     description: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
-    schedule: Annotated[Schedule | None, Field(union_mode="left_to_right")] = None
+    schedule: Schedule = None
     work_pool: str | None = None
     labels: list[str] = Field(default_factory=list)
     """Tags; the first is the work queue as well."""
@@ -76,23 +91,32 @@ def _beside(flow: FlowFile) -> list[DeploymentFile]:
 
 def _in_prefect_yaml(flow: FlowFile) -> list[DeploymentFile]:
     path = flow.root / "prefect.yaml"
-    content = read_yaml(path) if path.is_file() else {}
+    content = read_yaml(path) if path.is_file() else None
     found = []
-    for entry in content.get("deployments") or []:
-        file, _, function = entry["entrypoint"].partition(":")
+    for entry in (content or {}).get("deployments") or []:
+        rest = dict(entry)
+        file, _, function = str(rest.pop("entrypoint", "")).partition(":")
         if flow.root / file == flow.path:
+            schedules = rest.pop("schedules", None)
+            pool = rest.pop("work_pool", None)
             found.append(
                 {
                     "flow": function,
-                    "name": entry["name"],
-                    "description": entry.get("description"),
-                    "parameters": entry.get("parameters", {}),
-                    "schedule": next(iter(entry.get("schedules", [])), None),
-                    "work_pool": entry.get("work_pool", {}).get("name"),
-                    "labels": entry.get("tags", []),
+                    "name": rest.pop("name", None),
+                    "parameters": rest.pop("parameters", None) or {},
+                    "schedule": _alone(schedules, 0),
+                    "work_pool": _alone(pool, "name"),
+                    "labels": rest.pop("tags", None) or [],
+                    **rest,  # what build.py would lose is refused
                 }
             )
     return _checked(found, path, flow.root)
+
+
+def _alone(held: Any, key: str | int) -> Any:
+    """The one thing that a list or a mapping holds; if it holds more, all of it, to be refused."""
+    only = held and list(held if isinstance(held, dict) else range(len(held))) == [key]
+    return held[key] if only else held or None
 
 
 def _checked(entries: list[Any], path: Path, root: Path) -> list[DeploymentFile]:
@@ -100,7 +124,8 @@ def _checked(entries: list[Any], path: Path, root: Path) -> list[DeploymentFile]
     try:
         deployments = TypeAdapter(list[DeploymentFile]).validate_python(entries)
     except ValidationError as problem:
-        first = problem.errors()[0]
+        kinds = ("missing", "extra_forbidden")  # said of the kinds of schedule it is not
+        first = min(problem.errors(), key=lambda error: error["type"] in kinds)
         key = ".".join(str(part) for part in first["loc"][1:2]) or "it"
         raise BadInput(
             f"{place}: {key}: {first['msg']}; it may hold {', '.join(DeploymentFile.model_fields)}"
@@ -114,6 +139,6 @@ def _checked(entries: list[Any], path: Path, root: Path) -> list[DeploymentFile]
 def read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+    except (yaml.YAMLError, ValueError) as problem:  # ValueError: the 30th of February
         said = " ".join(str(problem).split())
         raise BadInput(f"{path.name} is no YAML: {said}; mend it") from problem

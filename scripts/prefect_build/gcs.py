@@ -45,8 +45,9 @@ class GcsBucket:
 
     def delete(self, keys: list[str]) -> None:
         with self._talking():
-            for key in keys:
-                self.bucket.blob(key).delete(retry=STORAGE_RETRY)
+            blobs = [self.bucket.blob(key) for key in keys]
+            # another build may have been faster
+            self.bucket.delete_blobs(blobs, on_error=lambda blob: None, retry=STORAGE_RETRY)
 
     def pull_step(self, folder: str) -> dict[str, Any]:
         step: dict[str, Any] = {"bucket": self.name, "folder": folder}

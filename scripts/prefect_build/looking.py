@@ -34,6 +34,7 @@ class Look:
     name: str
     """Prefect's name of the flow."""
     function: str
+    """What the file calls it, as an entrypoint does."""
     description: str | None
     schema: dict[str, Any]
     """The JSON schema of its parameters."""
@@ -105,12 +106,12 @@ def _import(ask: Ask) -> list[Look]:
     return [
         Look(
             flow.name,
-            flow.fn.__name__,
+            name,
             flow.description,
             parameter_schema(flow).model_dump(exclude_unset=True),
             flow.version,
         )
-        for flow in _chosen(module, ask)
+        for name, flow in _chosen(module, ask).items()
     ]
 
 
@@ -132,11 +133,15 @@ def _leave_other_checkouts(folder: Path) -> None:
             del sys.modules[name]
 
 
-def _chosen(module: Any, ask: Ask) -> list[Any]:
+def _chosen(module: Any, ask: Ask) -> dict[str, Any]:
     from prefect import Flow
 
     every = {name: value for name, value in vars(module).items() if isinstance(value, Flow)}
-    own = [name for name, flow in every.items() if flow.fn.__module__ == module.__name__]
+    own: list[str] = []
+    for name, flow in every.items():
+        known = any(flow is every[other] for other in own)  # by another name
+        if flow.fn.__module__ == module.__name__ and not known:
+            own.append(name)
     for function in ask.functions:
         if function not in every:
             raise BadInput(
@@ -144,14 +149,14 @@ def _chosen(module: Any, ask: Ask) -> list[Any]:
                 "decorate it with @flow, or name another"
             )
     if ask.functions:
-        return [every[function] for function in ask.functions]
+        return {function: every[function] for function in ask.functions}
     if not own:
         raise BadInput(f"no function of {ask.file} is a flow; decorate one with @flow")
     if len(own) > 1:
         raise BadInput(
             f"it holds the flows {', '.join(own)}; say which in deployment.yaml: flow: ..."
         )
-    return [every[own[0]]]
+    return {own[0]: every[own[0]]}
 
 
 def _reason(problem: BaseException, ask: Ask) -> str:

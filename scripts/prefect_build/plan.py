@@ -146,4 +146,4 @@ def carry_out(row: Row, server: Server, store: CodeStore | None) -> None:
 def shown(schedule: DeploymentScheduleCreate) -> str:
     """`0 6 1 * * America/New_York`, or what other kinds hold."""
     kept = schedule.schedule.model_dump(mode="json", exclude_defaults=True)
-    return " ".join(str(value) for value in kept.values())
+    return " ".join(word for value in kept.values() for word in str(value).split())

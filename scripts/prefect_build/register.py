@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pydantic
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
-from prefect.utilities.schema_tools import ValidationError, validate
+from prefect.utilities.schema_tools import CircularSchemaRefError, ValidationError, validate
 from prefect.utilities.templating import resolve_variables
 
 from buckets import Bucket, CodeStore, code_folder
@@ -85,16 +86,12 @@ class Server:
         existing = self.deployments.get((wanted.flow_name, wanted.name))
         if existing and not wanted.differences(existing):
             return
-        if wanted.flow_name not in self.flows:
-            self.flows[wanted.flow_name] = self.client.create_flow_from_name(wanted.flow_name)
-        resting = (
-            [item.schedule for item in existing.schedules if not item.active] if existing else []
-        )
-        schedules = [
-            item.model_copy(update={"active": item.schedule not in resting})
-            for item in wanted.schedules
-        ]
+        had = existing.schedules if existing else []
+        active = not had or any(item.active for item in had)
+        schedules = [item.model_copy(update={"active": active}) for item in wanted.schedules]
         try:
+            if wanted.flow_name not in self.flows:
+                self.flows[wanted.flow_name] = self.client.create_flow_from_name(wanted.flow_name)
             self.client.create_deployment(
                 self.flows[wanted.flow_name],
                 wanted.name,
@@ -113,7 +110,14 @@ class Server:
         if "{{" not in settings.model_dump_json():
             return settings
         values = asyncio.run(resolve_variables(settings.model_dump()))
-        return DeploymentFile.model_validate(values)
+        try:
+            return DeploymentFile.model_validate(values)
+        except pydantic.ValidationError as problem:
+            first = problem.errors()[0]
+            raise BadInput(
+                f"its deployment {settings.name} with the server's variables: "
+                f"{first['loc'][0]}: {first['msg']}; see: prefect variable ls"
+            ) from problem
 
     def deployments_from(self, store: CodeStore) -> list[tuple[str, DeploymentResponse]]:
         """Those that fetch their code from the bucket, each with the name of its flow."""
@@ -170,9 +174,10 @@ def deployment(
     Code key, path and entrypoint agree: `<path>/<version>/<file>` and `<file>:<function>`.
     Raises BadInput when the parameters do not fit the flow's.
     """
+    parameters = settings.model_dump(mode="json")["parameters"]  # YAML has dates, JSON has not
     try:
-        validate(settings.parameters, seen.schema, raise_on_error=True, ignore_required=True)
-    except ValidationError as problem:
+        validate(parameters, seen.schema, raise_on_error=True, ignore_required=True)
+    except (ValidationError, CircularSchemaRefError, ValueError) as problem:
         said = " ".join(str(problem).split())
         raise BadInput(f"its deployment {settings.name} has wrong parameters: {said}") from problem
     job_variables: dict[str, Any] = {}
@@ -188,7 +193,7 @@ def deployment(
             job_variables["working_dir"] = None  # a new folder, for the code that is fetched
     fields |= {
         "entrypoint": f"{file}:{seen.function}",
-        "parameters": settings.parameters,
+        "parameters": parameters,
         "parameter_openapi_schema": seen.schema,
         "enforce_parameter_schema": True,
         "description": settings.description or seen.description or "",  # None would become "None"

@@ -79,13 +79,16 @@ class Version:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        path = self.place / MANIFEST
-        return dict(json.loads(path.read_bytes())) if path.is_file() else {}
+        """Empty where there is none, or none that can be read."""
+        try:
+            return dict(json.loads((self.place / MANIFEST).read_bytes()))
+        except (FileNotFoundError, ValueError):
+            return {}
 
     @property
     def entrypoints(self) -> list[str]:
         said = [str(deployment.entrypoint) for _, deployment in self.named]
-        return said or [self.manifest["entrypoint"]]
+        return said or [self.manifest.get("entrypoint", "")]
 
     @property
     def file(self) -> Path:
