@@ -335,3 +335,19 @@ def test_verify_sees_what_only_the_checkout_has(checkout: Checkout) -> None:
         checked.stdout
     )
     assert checked.stdout.endswith("1 checked, 1 broken\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    {
+        ("--env", "stage"): 'Choose from: "dev", "prod"',
+        ("--bucket", "x"): "--bucket",
+        ("--prune-after", "-1"): "--prune-after",
+    }.items(),
+)
+def test_options_that_cannot_be_are_one_line(options: tuple[str, ...], said: str) -> None:
+    built = build(*options)
+    assert built.returncode == 1
+    assert built.stderr.startswith("error: ")
+    assert said in built.stderr
+    assert built.stderr.count("\n") == 1

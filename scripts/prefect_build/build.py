@@ -62,7 +62,7 @@ def build(
 
     Args:
         flows: Only these: flow files, or their folders.
-        projects: Only the flows of these projects (flows/<project>/).
+        projects: Only the flows of these projects, the folders of flows/.
         labels: Tags for the deployments; the first is their work queue as well.
         s3_bucket: Keep the code in this bucket of S3, from where runs fetch it.
         aws_profile: The profile of AWS to upload with.
@@ -185,9 +185,9 @@ def show_findings(checked: Iterable[tuple[str, list[str]]]) -> bool:
 
 def main() -> None:
     try:
-        good = app()
-    except NycTaxiError as problem:
-        sys.exit(f"error: {problem}")
+        good = app(exit_on_error=False, print_error=False)
+    except (NycTaxiError, cyclopts.CycloptsError) as problem:
+        sys.exit(f"error: {' '.join(str(problem).split())}")
     sys.exit(0 if good or good is None else 1)
 
 
