@@ -43,8 +43,8 @@ def read(system: System, name: str) -> DeploymentResponse:
 def test_this_repository(checkout: Checkout, system: System) -> None:
     """What `prefect deploy --all` made is unchanged; the flows it does not know are added."""
     first = rows(build().stdout)
-    assert first["etl-parent-flow/docker-flow"][-1] == "unchanged"
-    assert first["Ingest Data/Ingest Data"][-1] == "unchanged"
+    assert first["etl-parent-flow/etl2"][-1] == "unchanged"
+    assert first["load-new-months/load-new-months"][-1] == "unchanged"
     assert first["etl-web-to-gcs/default"][-1] == "created"
     assert first["zones/zones"][:-1] == [
         "flows/reference/zones/flow.py:zones",
@@ -174,19 +174,17 @@ def test_projects_flows_labels_pool_and_image(checkout: Checkout, system: System
     assert unknown.stderr.startswith("error: no project water in ")
 
 
-def test_two_hundred_flows_in_one_run(checkout: Checkout, system: System, tmp_path: Path) -> None:
+def test_two_hundred_flows_in_one_run(system: System, tmp_path: Path) -> None:
     """Each file is imported once."""
-    log = tmp_path / "imports"
+    log, checkout = tmp_path / "imports", Checkout(tmp_path)
     note = f"open({str(log)!r}, 'a').write(__file__ + '\\n')\n"
     for number in range(200):
         project, name = f"project_{number // 10}", f"flow_{number}"
         checkout.flow(project, name, note + FLOW.format(name=name, function=name))
-    built = checkout.build()
+    built = checkout.build(PREFECT_API_URL=system.env["PREFECT_API_URL"])
     assert built.stdout.endswith("\n200 created\n"), built.stdout[-500:]
     imports = log.read_text().splitlines()
     assert len(imports) == len(set(imports)) == 200
-    assert checkout.build().stdout.endswith("\n200 unchanged\n")
-    assert len(log.read_text().splitlines()) == 400
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,6 @@ class TestEcs:
             ({"NYC_TAXI_ECS_SUBNETS": "subnet-1"}, "NYC_TAXI_ECS_VPC is not set"),
             ({"NYC_TAXI_ECS_SECURITY_GROUPS": "sg-1"}, "needs NYC_TAXI_ECS_SUBNETS too"),
             ({"NYC_TAXI_ECS_CPU": "1 vCPU"}, "field 'cpu'. Failure reason: '1 vCPU' is not"),
-            ({"NYC_TAXI_ENV": "nowhere", "PREFECT_API_URL": ""}, "no file .env.nowhere; copy"),
         ],
     )
     def test_what_cannot_be_is_one_line(self, make: Make, env: dict[str, str], says: str) -> None:
