@@ -79,7 +79,7 @@ down:  ## stop it; its volumes stay
 	$(COMPOSE) --profile emulators down
 
 test: install  ## everything is tested, three files of tests at a time
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 test-docker: install  ## what needs a Docker engine
 	$(BIN)/python -m pytest tests/e2e

@@ -54,7 +54,7 @@ def build(*options: str, **env: str) -> subprocess.CompletedProcess[str]:
         env=given,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=600,
     )
 
 

@@ -174,6 +174,7 @@ def test_projects_flows_labels_pool_and_image(checkout: Checkout, system: System
     assert unknown.stderr.startswith("error: no project water in ")
 
 
+@pytest.mark.timeout(600)
 def test_two_hundred_flows_in_one_run(system: System, tmp_path: Path) -> None:
     """Each file is imported once."""
     log, checkout = tmp_path / "imports", Checkout(tmp_path)
