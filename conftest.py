@@ -3,7 +3,6 @@ server, and places of their own."""
 
 import logging
 import os
-import socket
 import subprocess
 import sys
 import uuid
@@ -26,6 +25,7 @@ from prefect_gcp.cloud_storage import GcsBucket
 
 from embedded.postgres import Server as PostgresServer
 from emulators import NoPython313, Server, bigquery, client_environment, gcs, running
+from emulators.server import free_port
 from mirror import Site, write_month
 from nyc_taxi.months import TripMonth
 
@@ -121,12 +121,6 @@ def amazon() -> Iterator[dict[str, str]]:
         }
     finally:
         server.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 @pytest.fixture

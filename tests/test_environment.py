@@ -13,9 +13,10 @@ from typing import Any
 
 import boto3
 import pytest
-from conftest import ROOT, amazon, free_port
+from conftest import ROOT, amazon
 from docker.utils import exclude_paths
 
+from emulators.server import free_port
 from nyc_taxi.environment import load_environment
 from nyc_taxi.errors import BadInput
 

@@ -17,11 +17,12 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import free_port, start
+from conftest import start
 from prefect_sqlalchemy import SqlAlchemyConnector
 from test_warehouses import LOAD
 
 from embedded.postgres import CannotStart, Server
+from emulators.server import free_port
 from nyc_taxi.conform import conform
 from nyc_taxi.errors import BadInput, Busy, ConnectionLost, StoreError
 from nyc_taxi.months import TripMonth

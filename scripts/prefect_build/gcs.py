@@ -29,9 +29,9 @@ class GcsBucket:
     def url(self) -> str:
         return f"gs://{self.name}"
 
-    def objects(self, prefix: str = "") -> Iterator[Object]:
+    def objects(self) -> Iterator[Object]:
         with self._talking():
-            for blob in self.client.list_blobs(self.bucket, prefix=prefix, retry=STORAGE_RETRY):
+            for blob in self.client.list_blobs(self.bucket, retry=STORAGE_RETRY):
                 yield Object(blob.name, blob.updated)
 
     def read(self, key: str) -> bytes:

@@ -31,10 +31,10 @@ class S3Bucket:
     def url(self) -> str:
         return f"s3://{self.name}"
 
-    def objects(self, prefix: str = "") -> Iterator[Object]:
+    def objects(self) -> Iterator[Object]:
         with self._talking():
             pages = self.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.name, Prefix=prefix):
+            for page in pages.paginate(Bucket=self.name):
                 for found in page.get("Contents", []):
                     yield Object(found["Key"], found["LastModified"])
 

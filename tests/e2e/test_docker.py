@@ -22,10 +22,11 @@ from typing import Any
 import psycopg2
 import pytest
 from conftest import NO_SERVICE
-from local_system import ROOT, System, free_port
+from local_system import ROOT, System
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 
+from emulators.server import free_port
 from mirror import Site
 from nyc_taxi.months import TripMonth
 

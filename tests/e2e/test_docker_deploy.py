@@ -16,7 +16,9 @@ from urllib.request import urlopen
 
 import pytest
 from conftest import NO_SERVICE
-from local_system import ROOT, free_port
+from local_system import ROOT
+
+from emulators.server import free_port
 
 pytestmark = pytest.mark.timeout(300)
 
