@@ -21,6 +21,8 @@ from emulators.server import free_port
 from mirror import Site
 
 ROOT = Path(__file__).parents[1]
+NO_EVENT_FEED = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false"}
+"""SQLite has one writer: a request that meets that of the UI's event feed waits for 2 s."""
 
 
 @dataclass
@@ -85,6 +87,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
             "PREFECT_SERVER_API_PORT": str(port),
             "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
+            **NO_EVENT_FEED,
             "NYC_TAXI_LOCAL": str(folder / "local"),
             "NYC_TAXI_SOURCE_URL": site.url,
             "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",

@@ -41,7 +41,13 @@ def read(system: System, name: str) -> DeploymentResponse:
 
 
 def test_this_repository(checkout: Checkout, system: System) -> None:
-    """What `prefect deploy --all` made is unchanged; the flows it does not know are added."""
+    """What `prefect deploy --all` made is unchanged; the flows it does not know are added.
+
+    In a clone, the version that Prefect gives to code in a checkout is its commit.
+    """
+    etl2 = read(system, "etl-parent-flow/etl2")
+    with system.client as client:
+        client.update_deployment(etl2.id, DeploymentUpdate(version="0a1b2c3d"))
     first = rows(build().stdout)
     assert first["etl-parent-flow/etl2"][-1] == "unchanged"
     assert first["load-new-months/load-new-months"][-1] == "unchanged"

@@ -163,7 +163,7 @@ POOL = WorkPool(
 
 def test_parameters_are_json(checkout: Checkout) -> None:
     schema = {"type": "object", "properties": {"day": {"type": "string", "format": "date"}}}
-    seen = Look("quality", "quality", None, schema, None)
+    seen = Look("quality", "quality", None, schema)
     flow = FlowFile(checkout.root, checkout.flow("air", "quality"))
     checkout.write("flows/air/quality/deployment.yaml", "parameters: {day: 2021-02-03}")
     (settings,) = wanted_deployments(flow, Defaults())

@@ -38,8 +38,6 @@ class Look:
     description: str | None
     schema: dict[str, Any]
     """The JSON schema of its parameters."""
-    file_version: str | None
-    """What Prefect makes of the file alone."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,6 @@ def _import(ask: Ask) -> list[Look]:
             name,
             flow.description,
             parameter_schema(flow).model_dump(exclude_unset=True),
-            flow.version,
         )
         for name, flow in _chosen(module, ask).items()
     ]

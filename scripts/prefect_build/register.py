@@ -172,6 +172,7 @@ def deployment(
     """The deployment of code in a bucket, or in the checkout that workers have.
 
     Code key, path and entrypoint agree: `<path>/<version>/<file>` and `<file>:<function>`.
+    Code in a checkout has no version of its own; `prefect deploy` calls it by the commit.
     Raises BadInput when the parameters do not fit the flow's.
     """
     parameters = settings.model_dump(mode="json")["parameters"]  # YAML has dates, JSON has not
@@ -183,7 +184,7 @@ def deployment(
     job_variables: dict[str, Any] = {}
     if settings.image and "image" in pool.base_job_template["variables"]["properties"]:
         job_variables["image"] = settings.image
-    fields: dict[str, Any] = {"path": None, "version": seen.file_version, "pull_steps": []}
+    fields: dict[str, Any] = {"path": None, "pull_steps": []}
     code = ""
     if bucket and version:
         path = code_folder(seen.name)
