@@ -16,7 +16,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 from google.cloud import storage
-from local_system import NO_EVENT_FEED, system  # noqa: F401
+from local_system import NO_EVENT_FEED, bare_system, system  # noqa: F401
 from moto.server import ThreadedMotoServer
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness

@@ -1,4 +1,4 @@
-"""The system of `make up-local`, with a home, a site, a lake and a warehouse of its own."""
+"""Prefect servers for deployments, each with a home, a site, a lake and a warehouse of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ NO_EVENT_FEED = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false"}
 
 @dataclass
 class System:
-    """A running server, process pool and worker; `env` is what a terminal beside it would have."""
+    """A running server and its surroundings; `env` is what a terminal beside it would have."""
 
     env: dict[str, str]
     folder: Path
@@ -70,36 +71,50 @@ class System:
             return db.execute(query).fetchall()
 
 
-@pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    folder = tmp_path_factory.mktemp("system")
-    port = free_port()
+@contextmanager
+def place(folder: Path, api: str) -> Iterator[System]:
+    """What belongs to a system but its server, which is at `api`."""
     (folder / "site").mkdir()
     (folder / "home").mkdir()
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("NYC_TAXI_", "PREFECT_"))
+    }
     with Site(folder / "site") as site:
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("NYC_TAXI_", "PREFECT_"))
-        }
         env = kept | {
             "PREFECT_HOME": str(folder / "home"),
-            "PREFECT_SERVER_API_PORT": str(port),
-            "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+            "PREFECT_API_URL": api,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
-            **NO_EVENT_FEED,
             "NYC_TAXI_LOCAL": str(folder / "local"),
             "NYC_TAXI_SOURCE_URL": site.url,
             "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
             "NYC_TAXI_WAREHOUSE": f"duckdb:{folder / 'warehouse.duckdb'}",
             "NYC_TAXI_DATA_DIR": str(folder / "data"),
         }
-        system = System(env, folder, site)
+        yield System(env, folder, site)
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """What `make up-local` starts: server, process pool, worker and all deployments."""
+    port = free_port()
+    with place(tmp_path_factory.mktemp("system"), f"http://127.0.0.1:{port}/api") as system:
+        system.env.update(NO_EVENT_FEED, PREFECT_SERVER_API_PORT=str(port))
         try:
             up = system.shell("./local.sh", "up")
             assert up.returncode == 0, up.stdout + up.stderr
             yield system
         finally:
             down = system.shell("./local.sh", "down")
-            logs = (folder / "local").glob("*.log")
+            logs = (system.folder / "local").glob("*.log")
             assert down.stdout == "stopped\n", down.stderr + "".join(p.read_text() for p in logs)
+
+
+@pytest.fixture(scope="session")
+def bare_system(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The tests' own server with the process pool: no worker, and nothing deployed."""
+    with place(tmp_path_factory.mktemp("server"), os.environ["PREFECT_API_URL"]) as system:
+        made = system.shell(sys.executable, "blocks/make_process_pool.py")
+        assert made.returncode == 0, made.stderr
+        yield system

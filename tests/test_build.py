@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,9 @@ import pytest
 from checkouts import FLOW, Checkout, build, rows
 from local_system import System
 from prefect.client.schemas.actions import DeploymentUpdate
-from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
+
+from nyc_taxi.pools import save_pool
 
 DEPLOYMENT = """
     name: nightly
@@ -24,10 +24,9 @@ DEPLOYMENT = """
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, system: System, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checkout]:
-    """A checkout for the system's server; what it registers is gone afterwards."""
-    monkeypatch.setenv("PREFECT_API_URL", system.env["PREFECT_API_URL"])
-    with system.client as client:
+def checkout(tmp_path: Path, bare_system: System) -> Iterator[Checkout]:
+    """A checkout for the tests' server; what it registers is gone afterwards."""
+    with bare_system.client as client:
         before = {found.id for found in client.read_deployments()}
         yield Checkout(tmp_path)
         for found in client.read_deployments():
@@ -40,23 +39,26 @@ def read(system: System, name: str) -> DeploymentResponse:
         return client.read_deployment_by_name(name)
 
 
-def test_this_repository(checkout: Checkout, system: System) -> None:
+def test_this_repository(checkout: Checkout, bare_system: System) -> None:
     """What `prefect deploy --all` made is unchanged; the flows it does not know are added.
 
     In a clone, the version that Prefect gives to code in a checkout is its commit.
     """
-    etl2 = read(system, "etl-parent-flow/etl2")
-    with system.client as client:
+    deployed = bare_system.prefect("deploy", "--all")
+    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    etl2 = read(bare_system, "etl-parent-flow/etl2")
+    with bare_system.client as client:
         client.update_deployment(etl2.id, DeploymentUpdate(version="0a1b2c3d"))
     first = rows(build().stdout)
     assert first["etl-parent-flow/etl2"][-1] == "unchanged"
     assert first["load-new-months/load-new-months"][-1] == "unchanged"
     assert first["etl-web-to-gcs/default"][-1] == "created"
-    assert first["zones/zones"][:-1] == [
+    assert first["zones/zones"] == [
         "flows/reference/zones/flow.py:zones",
         "checkout",
         "process-pool",
         "0 5 1 * * America/New_York",
+        "created",
     ]
     again = build()
     assert again.returncode == 0
@@ -64,7 +66,9 @@ def test_this_repository(checkout: Checkout, system: System) -> None:
     assert again.stdout.endswith(f"\n{len(first)} unchanged\n")
 
 
-def test_what_deployment_yaml_says(checkout: Checkout, system: System) -> None:
+def test_what_deployment_yaml_says_and_what_is_paused(
+    checkout: Checkout, bare_system: System
+) -> None:
     checkout.flow("air", "quality")
     checkout.write("flows/air/quality/deployment.yaml", DEPLOYMENT)
     row = rows(checkout.build().stdout)["quality/nightly"]
@@ -75,7 +79,7 @@ def test_what_deployment_yaml_says(checkout: Checkout, system: System) -> None:
         "0 3 * * * America/New_York",
         "created",
     ]
-    found = read(system, "quality/nightly")
+    found = read(bare_system, "quality/nightly")
     assert found.description == "Every night."
     assert found.parameters == {"number": 7}
     assert found.tags == ["air", "night"]
@@ -86,37 +90,31 @@ def test_what_deployment_yaml_says(checkout: Checkout, system: System) -> None:
         "cron": "0 3 * * *",
         "timezone": "America/New_York",
     }
-    changed = DEPLOYMENT.replace("0 3 * * *", "0 4 * * *").replace("7", "8")
-    checkout.write("flows/air/quality/deployment.yaml", changed)
-    row = rows(checkout.build().stdout)["quality/nightly"]
-    assert row[-1] == "updated (parameters, schedule)"
-    assert read(system, "quality/nightly").id == found.id
 
-
-def test_what_is_paused_stays_paused(checkout: Checkout, system: System) -> None:
-    checkout.flow("air", "quality")
-    checkout.write("flows/air/quality/deployment.yaml", DEPLOYMENT)
-    checkout.build()
-    found = read(system, "quality/nightly")
-    resting: DeploymentSchedule = found.schedules[0]
-    with system.client as client:
+    with bare_system.client as client:
         client.update_deployment(found.id, DeploymentUpdate(paused=True))
         client._client.patch(
-            f"/deployments/{found.id}/schedules/{resting.id}", json={"active": False}
+            f"/deployments/{found.id}/schedules/{schedule.id}", json={"active": False}
         ).raise_for_status()
     changed = DEPLOYMENT.replace("0 3 * * *", "0 4 * * *").replace("7", "8")
     checkout.write("flows/air/quality/deployment.yaml", changed)
     row = rows(checkout.build().stdout)["quality/nightly"]
     assert row[-1] == "updated (parameters, schedule)"
-    after = read(system, "quality/nightly")
+    after = read(bare_system, "quality/nightly")
+    assert after.id == found.id
     assert after.parameters == {"number": 8}
     assert after.paused
     assert not after.schedules[0].active
 
 
-def test_the_broken_are_named_and_the_others_registered(checkout: Checkout, system: System) -> None:
+def test_the_broken_are_named_and_the_others_registered(
+    checkout: Checkout, bare_system: System
+) -> None:
+    breaks = checkout.flow("air", "breaks")
+    checkout.build()
+    before = read(bare_system, "breaks/default")
+    breaks.write_text("import no_such_package")
     checkout.flow("air", "good")
-    checkout.flow("air", "bad", "import no_such_package")
     checkout.flow("air", "poolless")
     checkout.write("flows/air/poolless/deployment.yaml", "work_pool: swimming-pool")
     checkout.flow("air", "misled")
@@ -126,48 +124,29 @@ def test_the_broken_are_named_and_the_others_registered(checkout: Checkout, syst
     built = checkout.build()
     assert built.returncode == 1
     assert {name: row[-1] for name, row in rows(built.stdout).items()} == {
-        "flows/air/bad/flow.py": "broken",
+        "flows/air/breaks/flow.py": "broken",
         "good/default": "created",
         "misled/default": "broken",
         "nameless/{{ prefect.variables.nope }}": "broken",
         "poolless/default": "broken",
     }
-    assert "flows/air/bad/flow.py: ModuleNotFoundError: No module named 'no_such" in built.stdout
-    assert "no work pool swimming-pool on the server, which has process-pool" in built.stdout
+    assert "flows/air/breaks/flow.py: ModuleNotFoundError: No module named 'no_such" in built.stdout
+    assert "no work pool swimming-pool on the server, which has " in built.stdout
     assert "with the server's variables: name: String should have at least 1" in built.stdout
     assert "deployment default has wrong parameters: " in built.stdout
     assert built.stdout.endswith("\n4 broken, 1 created\n")
-    assert read(system, "good/default").entrypoint == "flows/air/good/flow.py:good"
+    assert read(bare_system, "good/default").entrypoint == "flows/air/good/flow.py:good"
+    assert read(bare_system, "breaks/default").updated == before.updated
 
 
-def test_a_flow_that_breaks_keeps_its_deployment(checkout: Checkout, system: System) -> None:
-    path = checkout.flow("air", "good")
-    checkout.build()
-    before = read(system, "good/default")
-    path.write_text("import no_such_package")
-    assert checkout.build().returncode == 1
-    assert read(system, "good/default").updated == before.updated
-
-
-def test_a_dry_run_does_nothing(checkout: Checkout, system: System) -> None:
-    checkout.flow("air", "quality")
-    with system.client as client:
-        before = len(client.read_deployments()), len(client.read_flows())
-        planned = checkout.build("--dry-run")
-        assert rows(planned.stdout)["quality/default"][-1] == "created"
-        assert planned.stdout.endswith("\n1 created (dry run: nothing was done)\n")
-        assert (len(client.read_deployments()), len(client.read_flows())) == before
-
-
-def test_projects_flows_labels_pool_and_image(checkout: Checkout, system: System) -> None:
-    save = "from nyc_taxi.pools import save_pool; save_pool('boxes', 'docker')"
-    assert system.shell(sys.executable, "-c", save).returncode == 0
+def test_projects_flows_labels_pool_and_image(checkout: Checkout, bare_system: System) -> None:
+    save_pool("boxes", "docker")
     for project, name in (("air", "quality"), ("air", "alarm"), ("taxi", "trips")):
         checkout.flow(project, name)
     options = ("--labels", "etl", "dev", "--work-pool", "boxes", "--image", "nyc-taxi:1")
     built = checkout.build("--projects", "air", "--flows", "flows/taxi/trips", *options)
     assert list(rows(built.stdout)) == ["alarm/default", "quality/default", "trips/default"]
-    found = read(system, "trips/default")
+    found = read(bare_system, "trips/default")
     assert (found.tags, found.work_queue_name) == (["etl", "dev"], "etl")
     assert (found.work_pool_name, found.job_variables) == ("boxes", {"image": "nyc-taxi:1"})
 
@@ -175,20 +154,17 @@ def test_projects_flows_labels_pool_and_image(checkout: Checkout, system: System
     assert {name: row[-1] for name, row in rows(one.stdout).items()} == {
         "trips/default": "unchanged"
     }
-    unknown = checkout.build("--projects", "water")
-    assert unknown.returncode == 1
-    assert unknown.stderr.startswith("error: no project water in ")
 
 
 @pytest.mark.timeout(600)
-def test_two_hundred_flows_in_one_run(system: System, tmp_path: Path) -> None:
+def test_two_hundred_flows_in_one_run(checkout: Checkout, tmp_path: Path) -> None:
     """Each file is imported once."""
-    log, checkout = tmp_path / "imports", Checkout(tmp_path)
+    log = tmp_path / "imports"
     note = f"open({str(log)!r}, 'a').write(__file__ + '\\n')\n"
     for number in range(200):
         project, name = f"project_{number // 10}", f"flow_{number}"
         checkout.flow(project, name, note + FLOW.format(name=name, function=name))
-    built = checkout.build(PREFECT_API_URL=system.env["PREFECT_API_URL"])
+    built = checkout.build()
     assert built.stdout.endswith("\n200 created\n"), built.stdout[-500:]
     imports = log.read_text().splitlines()
     assert len(imports) == len(set(imports)) == 200

@@ -3,7 +3,6 @@ checkout but fetches the code and runs it."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
-from checkouts import BUILD, ROOT, Checkout, build, rows
+from checkouts import BUILD, ROOT, Checkout, rows
 from conftest import amazon
 from google.cloud import storage
 from local_system import System
@@ -27,6 +26,7 @@ from bundles import bundle
 from emulators import client_environment, gcs, running
 from gcs import GcsBucket
 from mirror import write_zones
+from nyc_taxi.pools import save_pool
 from projects import FlowFile
 from s3 import S3Bucket
 from verify import verify_bucket
@@ -114,11 +114,10 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 @pytest.fixture(scope="module")
 def worker(
-    system: System, clouds: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    bare_system: System, clouds: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
-    """The system, with one more worker: its runs know the clouds, and start in an empty folder."""
-    script = f"from nyc_taxi.pools import save_pool; save_pool('{POOL}', 'process')"
-    assert system.shell(sys.executable, "-c", script).returncode == 0
+    """With a worker whose runs know the clouds, and start in an empty folder."""
+    save_pool(POOL, "process")
     folder = tmp_path_factory.mktemp("worker")
     start = [
         sys.executable,
@@ -131,10 +130,10 @@ def worker(
         "--type",
         "process",
     ]
-    env = system.env | clouds | {"NYC_TAXI_SOURCE_URL": f"{system.site.url}/trip-data"}
+    env = bare_system.env | clouds | {"NYC_TAXI_SOURCE_URL": f"{bare_system.site.url}/trip-data"}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(start, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
-        yield system
+        yield bare_system
         process.send_signal(signal.SIGINT)
         process.wait(60)
 
@@ -164,13 +163,12 @@ class Builder:
     def __init__(self, system: System, checkout: Checkout, place: Place) -> None:
         self.system, self.checkout, self.place = system, checkout, place
         self.options = (*place.options, "--work-pool", POOL)
-        self.api = {"PREFECT_API_URL": system.env["PREFECT_API_URL"]}
 
     def __call__(self, *options: str) -> subprocess.CompletedProcess[str]:
-        return self.checkout.build(*self.options, *options, **self.api)
+        return self.checkout.build(*self.options, *options)
 
-    def verify(self) -> str:
-        return self.checkout.build(*self.place.options, "--verify", **self.api).stdout
+    def verify(self, **env: str) -> str:
+        return self.checkout.build(*self.place.options, "--verify", **env).stdout
 
     @property
     def deployment(self) -> DeploymentResponse:
@@ -184,8 +182,7 @@ class Builder:
 
 @pytest.fixture
 def builder(worker: System, checkout: Checkout, place: Place) -> Iterator[Builder]:
-    builder = Builder(worker, checkout, place)
-    yield builder
+    yield Builder(worker, checkout, place)
     with worker.client as client:
         for found in client.read_deployments():
             if found.work_pool_name == POOL:
@@ -219,42 +216,43 @@ def test_a_worker_fetches_the_code_and_runs_it(builder: Builder, tmp_path: Path)
     assert target.read_text() == "hello you, world"
 
 
-def test_the_zones_from_a_bucket_to_the_warehouse(worker: System, place: Place) -> None:
-    write_zones(worker.folder / "site" / "misc")
-    builder = Builder(worker, Checkout(ROOT), place)
+def test_the_zones_from_a_bucket_to_the_warehouse(builder: Builder) -> None:
+    builder.checkout, system = Checkout(ROOT), builder.system
+    write_zones(system.folder / "site" / "misc")
     built = builder("--projects", "reference")
     assert built.returncode == 0, built.stdout + built.stderr
-    assert worker.run("zones/zones").state_name == "Completed"
-    assert worker.lake() == ["zones.parquet"]
-    assert worker.ask("SELECT count(*) FROM dezoomcamp.zones") == [(265,)]
-    assert builder.verify() == "1 checked, none broken\n"
-    # back to how the others of this repository are deployed
-    assert build("--projects", "reference", **builder.api).returncode == 0
+    assert system.run("zones/zones").state_name == "Completed"
+    assert system.lake() == ["zones.parquet"]
+    assert system.ask("SELECT count(*) FROM dezoomcamp.zones") == [(265,)]
 
 
 def test_again_changes_nothing_and_a_change_is_a_new_version(
     builder: Builder, tmp_path: Path
 ) -> None:
+    with builder.system.client as client:
+        before = len(client.read_deployments()), len(client.read_flows())
+        planned = builder("--dry-run")
+        assert rows(planned.stdout)["greeting/default"][-1] == "created"
+        assert planned.stdout.endswith("\n1 created (dry run: nothing was done)\n")
+        assert not builder.place.objects()
+        assert (len(client.read_deployments()), len(client.read_flows())) == before
+
     builder()
-    first, before = builder.place.objects(), builder.deployment
-    again = builder()
-    assert rows(again.stdout)["greeting/default"][-1] == "unchanged"
+    first, created = builder.place.objects(), builder.deployment
+    assert rows(builder().stdout)["greeting/default"][-1] == "unchanged"
     assert builder.place.objects() == first
-    assert builder.deployment.updated == before.updated
+    assert builder.deployment.updated == created.updated
 
     builder.checkout.write("flows/shared/words.py", "WORD = 'goodbye'")
-    plan = builder("--dry-run")
-    assert rows(plan.stdout)["greeting/default"][-1] == "updated (version, pull_steps)"
-    assert builder.place.objects() == first
-    assert builder.deployment.updated == before.updated
-
-    builder()
+    assert rows(builder().stdout)["greeting/default"][-1] == "updated (version, pull_steps)"
     both = builder.place.objects()
     assert len(both) == 2 * len(first)
     assert both.items() > first.items()
     target = tmp_path / "said"
     assert builder.system.run("greeting/default", target=str(target)).state_name == "Completed"
     assert target.read_text() == "goodbye you, world"
+    # without a server no version is known to be unused
+    assert builder.verify(PREFECT_API_URL="") == "2 checked, none broken\n"
 
     builder("--prune-after", "0")
     assert builder.place.objects().keys() == both.keys() - first.keys()
@@ -264,31 +262,29 @@ def test_killed_in_the_upload(builder: Builder, tmp_path: Path) -> None:
     """The deployment names a whole version at all times; the next build makes up for it."""
     builder()
     before = builder.deployment
-    for number in range(400):
+    for number in range(150):
         builder.checkout.write(f"flows/shared/part_{number}.py", f"x = {number}")
     start = [sys.executable, str(BUILD), "--root", str(builder.checkout.root), *builder.options]
-    building = subprocess.Popen(start, env=os.environ | builder.api, stdout=subprocess.DEVNULL)
-    while len(builder.place.objects()) < 60:
+    building = subprocess.Popen(start, stdout=subprocess.DEVNULL)
+    while len(builder.place.objects()) < 30:
         assert building.poll() is None
         time.sleep(0.01)
     building.kill()
     building.wait()
-    half = len(builder.place.objects())
-    assert half < 400
+    assert len(builder.place.objects()) < 150
     assert builder.deployment.updated == before.updated
     target = tmp_path / "said"
     assert builder.system.run("greeting/default", target=str(target)).state_name == "Completed"
     assert "half an upload, without its manifest; run build.py again" in builder.verify()
 
     assert rows(builder().stdout)["greeting/default"][-1] == "updated (version, pull_steps)"
-    assert len(builder.place.objects()) > 400
+    assert len(builder.place.objects()) > 150
     assert builder.verify() == "1 checked, none broken\n"
 
 
 def test_verify_finds_what_a_run_would_find_and_says_what_mends_it(builder: Builder) -> None:
     builder()
     place, folder = builder.place, builder.folder
-    assert builder.verify() == "1 checked, none broken\n"
     place.write("my_flow_2025_12_23.py", "x = 1")
     place.write(f"{folder}/config/place.yaml", "a: [")
     place.delete(f"{folder}/shared/__init__.py")
@@ -306,7 +302,6 @@ def test_verify_finds_what_a_run_would_find_and_says_what_mends_it(builder: Buil
     place.delete("my_flow_2025_12_23.py")
     place.delete(f"{folder}/config/place.yaml")
     assert rows(builder().stdout)["greeting/default"][-1] == "unchanged"
-    assert builder.verify() == "1 checked, none broken\n"
 
     with builder.system.client as client:
         wrong = DeploymentUpdate(entrypoint="flows.py:greeting", path="greeting")
@@ -315,14 +310,7 @@ def test_verify_finds_what_a_run_would_find_and_says_what_mends_it(builder: Buil
     assert "has the entrypoint flows.py:greeting: no such file; run build.py again" in said
     assert "the deployment greeting/default has the path greeting" in said
     assert rows(builder().stdout)["greeting/default"][-1] == "updated (path, entrypoint)"
-
-
-def test_without_a_server_all_whole_versions_are_verified(builder: Builder) -> None:
-    builder()
-    builder.checkout.write("flows/shared/words.py", "WORD = 'goodbye'")
-    builder()
-    checked = builder.checkout.build(*builder.place.options, "--verify", PREFECT_API_URL="")
-    assert (checked.returncode, checked.stdout) == (0, "2 checked, none broken\n")
+    assert builder.verify() == "1 checked, none broken\n"
 
 
 @BOTH
@@ -360,16 +348,15 @@ def test_what_is_pruned(place: Place, checkout: Checkout, tmp_path: Path) -> Non
     assert findings == ["half an upload, without its manifest; run build.py again"]
 
 
-@pytest.mark.parametrize("kind", [S3, Gcs])
+@pytest.mark.parametrize(("kind", "options"), [(S3, ()), (Gcs, ("--verify",))])
 def test_a_bucket_that_is_not_there(
-    kind: Callable[..., Place], worker: System, checkout: Checkout
+    kind: Callable[..., Place], options: tuple[str, ...], worker: System, checkout: Checkout
 ) -> None:
     builder = Builder(worker, checkout, kind("no-such-bucket", make=False))
-    for options in ((), ("--verify",)):
-        built = builder(*options)
-        assert built.returncode == 1
-        assert built.stderr.startswith(f"error: there is no bucket {builder.place.url}; make it: ")
-        assert built.stderr.count("\n") == 1
+    built = builder(*options)
+    assert built.returncode == 1
+    assert built.stderr.startswith(f"error: there is no bucket {builder.place.url}; make it: ")
+    assert built.stderr.count("\n") == 1
 
 
 def test_two_buckets_are_one_too_many(checkout: Checkout) -> None:

@@ -320,12 +320,6 @@ def test_the_version_is_that_of_the_files(checkout: Checkout) -> None:
     assert bundle(flow).version == first
 
 
-def test_verify_on_this_repository() -> None:
-    checked = build("--verify", PREFECT_API_URL="")
-    assert checked.returncode == 0, checked.stdout
-    assert checked.stdout.endswith(" checked, none broken\n")
-
-
 def test_verify_sees_what_only_the_checkout_has(checkout: Checkout) -> None:
     """nyc_taxi is installed where this runs, and so can be imported, but not on a bare worker."""
     checkout.flow("taxi", "trips", "import nyc_taxi\n" + FLOW.format(name="t", function="t"))
