@@ -16,7 +16,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 from google.cloud import storage
-from local_system import NO_EVENT_FEED, bare_system, system  # noqa: F401
+from local_system import LIGHT, bare_system, system  # noqa: F401
 from moto.server import ThreadedMotoServer
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
@@ -71,7 +71,7 @@ def real() -> Path:
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A Prefect server with a database of its own; scripts that a test starts use it too."""
-    os.environ.update(NO_EVENT_FEED)
+    os.environ.update(LIGHT)
     with prefect_test_harness(server_startup_timeout=60):
         os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
         yield

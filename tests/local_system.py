@@ -22,8 +22,13 @@ from emulators.server import free_port
 from mirror import Site
 
 ROOT = Path(__file__).parents[1]
-NO_EVENT_FEED = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false"}
-"""SQLite has one writer: a request that meets that of the UI's event feed waits for 2 s."""
+LIGHT = {
+    # SQLite has one writer: a request that meets that of the UI's event feed waits for 2 s.
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+    # A kind of block is registered when the first of it is saved, not all kinds at the start.
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+}
+"""What the servers of the tests do without."""
 
 
 @dataclass
@@ -100,7 +105,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """What `make up-local` starts: server, process pool, worker and all deployments."""
     port = free_port()
     with place(tmp_path_factory.mktemp("system"), f"http://127.0.0.1:{port}/api") as system:
-        system.env.update(NO_EVENT_FEED, PREFECT_SERVER_API_PORT=str(port))
+        system.env.update(LIGHT, PREFECT_SERVER_API_PORT=str(port))
         try:
             up = system.shell("./local.sh", "up")
             assert up.returncode == 0, up.stdout + up.stderr

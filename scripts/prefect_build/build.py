@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from looking import get_ready
 from nyc_taxi.environment import load_environment
 from nyc_taxi.errors import NycTaxiError
 
@@ -76,6 +77,7 @@ def build(
         root: The folder that holds flows/.
     """
     load_environment(env)
+    get_ready()
     from buckets import open_bucket
     from deployments import Defaults
     from projects import find_flows

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,19 @@ Answer = list[Look] | BadInput
 """The flows, in the order asked for, or why they are broken."""
 
 
+def get_ready() -> Any:
+    """Start the process that all others are forked from: it imports while the caller does."""
+    if os.name != "posix":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    forkserver.ensure_running()
+    return context
+
+
 def look(asks: list[Ask]) -> Iterator[Answer]:
     """The answer to each ask, in order, a few at a time."""
-    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    if hasattr(context, "set_forkserver_preload"):
-        context.set_forkserver_preload(PRELOADED)
+    context = get_ready()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(lambda ask: _in_a_process(context, ask), asks)
 
