@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from nyc_taxi.errors import BadInput
@@ -26,6 +27,9 @@ PRELOADED = [
     *("cyclopts", "rich.progress", "looking"),
 ]
 """What each process would import else: Prefect, and what build.py does."""
+
+_starting_or_ending = Lock()
+"""Starting a process looks at all that have ended; two looks at one lose its exit code."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ def look(asks: list[Ask]) -> Iterator[Answer]:
 def _in_a_process(context: Any, ask: Ask) -> Answer:
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_report, args=(ask, there), daemon=True)
-    process.start()
+    with _starting_or_ending:
+        process.start()
     there.close()
     try:
         if here.poll(PATIENCE):
@@ -83,11 +88,13 @@ def _in_a_process(context: Any, ask: Ask) -> Answer:
         else:
             answer = f"its import took longer than {PATIENCE} s; do its work inside the flow"
     except EOFError:
-        process.join()
+        with _starting_or_ending:
+            process.join()
         answer = f"its import ended the process (exit code {process.exitcode})"
     finally:
-        process.kill()
-        process.join()
+        with _starting_or_ending:
+            process.kill()
+            process.join()
         here.close()
     return BadInput(answer) if isinstance(answer, str) else answer
 
