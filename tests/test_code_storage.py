@@ -3,6 +3,7 @@ checkout but fetches the code and runs it."""
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from bundles import bundle
 from emulators import client_environment, gcs, running
 from gcs import GcsBucket
 from mirror import write_zones
+from nyc_taxi.errors import StoreError
 from nyc_taxi.pools import save_pool
 from projects import FlowFile
 from s3 import S3Bucket
@@ -346,6 +348,15 @@ def test_what_is_pruned(place: Place, checkout: Checkout, tmp_path: Path) -> Non
     ((where, findings),) = verify_bucket(CodeStore(bucket), None)
     assert where.endswith(now)
     assert findings == ["half an upload, without its manifest; run build.py again"]
+
+
+def test_what_may_not_be_deleted_is_named(place: S3) -> None:
+    place.write("old/flow.py", "x = 1")
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject"}
+    policy = {"Version": "2012-10-17", "Statement": [deny | {"Resource": "arn:aws:s3:::*"}]}
+    place.bucket.Policy().put(Policy=json.dumps(policy))
+    with pytest.raises(StoreError, match=r"does not delete old/flow\.py: Access Denied"):
+        S3Bucket(place.options[1], None).delete(["old/flow.py"])
 
 
 @pytest.mark.parametrize(("kind", "options"), [(S3, ()), (Gcs, ("--verify",))])

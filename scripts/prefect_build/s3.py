@@ -51,7 +51,9 @@ class S3Bucket:
         with self._talking():
             for first in range(0, len(keys), 1000):
                 some = [{"Key": key} for key in keys[first : first + 1000]]
-                self.client.delete_objects(Bucket=self.name, Delete={"Objects": some})
+                answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": some})
+                for kept in answer.get("Errors", []):
+                    raise StoreError(f"{self.url} does not delete {kept['Key']}: {kept['Message']}")
 
     def pull_step(self, folder: str) -> dict[str, Any]:
         step: dict[str, Any] = {"bucket": self.name, "folder": folder}
