@@ -62,6 +62,25 @@ def look_at(checkout: Checkout) -> dict[str, Candidate]:
     return {one.file.folder.name: one for one in found}
 
 
+def test_a_flow_of_the_same_name_in_a_file_that_was_not_asked_for(checkout: Checkout) -> None:
+    """Such a file is only read, and of several flows in it those count that have a deployment."""
+    checkout.flow("air", "trips")
+    checkout.flow("air", "parts")
+    several = FLOW.format(name="trips", function="whole") + FLOW.format(name="parts", function="of")
+    checkout.flow("taxi", "all", "raise SystemExit\n" + several)
+    checkout.write("flows/taxi/all/deployment.yaml", "flow: whole")
+    checkout.flow("taxi", "half", "def (:")
+    found = list(candidates(find_flows(checkout.root, ["air"], []), Defaults(), bundled=True))
+    find_namesakes(found)
+    assert {one.file.folder.name: one.findings for one in found} == {
+        "parts": [],
+        "trips": [
+            "flows/taxi/all/flow.py has a flow of the name trips as well; "
+            "rename one of them: @flow(name=...)"
+        ],
+    }
+
+
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Candidate]:
     """One checkout with everything that can be wrong, looked at once."""

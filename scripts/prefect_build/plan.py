@@ -15,7 +15,7 @@ from checks import check_folders
 from deployments import Defaults, DeploymentFile, wanted_deployments
 from looking import Ask, Look, look
 from nyc_taxi.errors import BadInput, NycTaxiError
-from projects import FlowFile
+from projects import FlowFile, find_flows, flows_in
 from register import Deployment, Server, deployment
 
 
@@ -62,18 +62,32 @@ def candidates(files: list[FlowFile], defaults: Defaults, bundled: bool) -> Iter
 
 
 def find_namesakes(found: list[Candidate]) -> None:
-    """Add a finding to every flow whose name another file has: Prefect knows flows by name."""
+    """Add a finding to every flow whose name another file has: Prefect knows flows by name.
+
+    Files that were not asked for count as well; they are only read.
+    """
+    looked_at = {one.file: {seen.name for seen in one.looks.values()} for one in found}
     files: dict[str, set[FlowFile]] = {}
+    for file in find_flows(found[0].file.root, [], []):
+        for name in looked_at[file] if file in looked_at else _names_written_in(file):
+            files.setdefault(code_name(name), set()).add(file)
     for one in found:
-        for seen in one.looks.values():
-            files.setdefault(code_name(seen.name), set()).add(one.file)
-    for one in found:
-        for seen in one.looks.values():
-            if others := ", ".join(map(str, sorted(files[code_name(seen.name)] - {one.file}))):
+        for name in looked_at[one.file]:
+            if others := ", ".join(map(str, sorted(files[code_name(name)] - {one.file}))):
                 one.findings.append(
-                    f"{others} has a flow of the name {seen.name} as well; "
+                    f"{others} has a flow of the name {name} as well; "
                     "rename one of them: @flow(name=...)"
                 )
+
+
+def _names_written_in(file: FlowFile) -> set[str]:
+    """Of the flows that would be registered; none of a file that is broken."""
+    try:
+        flows = flows_in(file.path)
+        chosen = {settings.flow for settings in wanted_deployments(file, Defaults())} - {None}
+    except (SyntaxError, BadInput):
+        return set()
+    return {name for function, name in flows.items() if not chosen or function in chosen}
 
 
 @dataclass

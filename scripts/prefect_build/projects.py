@@ -70,17 +70,24 @@ def _at(path: Path, found: list[FlowFile], root: Path) -> FlowFile:
 
 
 def defines_flow(path: Path) -> bool:
-    """Whether a function of the file is decorated with @flow. The file is only read."""
     try:
-        tree = ast.parse(path.read_bytes())
+        return bool(flows_in(path))
     except SyntaxError:
         return True  # so that whoever imports it says where
-    return any(
-        _is_flow(decorator)
-        for node in tree.body
+
+
+def flows_in(path: Path) -> dict[str, str]:
+    """The functions that are decorated with @flow, and what Prefect calls them.
+
+    The file is only read. Raises SyntaxError.
+    """
+    return {
+        node.name: _name(decorator) or node.name.replace("_", "-")
+        for node in ast.parse(path.read_bytes()).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         for decorator in node.decorator_list
-    )
+        if _is_flow(decorator)
+    }
 
 
 def _is_flow(decorator: ast.expr) -> bool:
@@ -89,3 +96,11 @@ def _is_flow(decorator: ast.expr) -> bool:
         isinstance(named, ast.Name | ast.Attribute)
         and (named.id if isinstance(named, ast.Name) else named.attr) == "flow"
     )
+
+
+def _name(decorator: ast.expr) -> str | None:
+    """What `@flow(name="...")` says."""
+    for keyword in decorator.keywords if isinstance(decorator, ast.Call) else ():
+        if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+            return str(keyword.value.value)
+    return None
