@@ -265,6 +265,18 @@ class TestWarehouse:
             warehouse.replace_month(YELLOW, trips, FILL)
         assert warehouse.count(YELLOW) == 0
 
+    def test_a_table_that_has_no_columns_yet_is_waited_for(
+        self, bigquery_block: str, trips: Path
+    ) -> None:
+        client = bigquery.Client(project=bigquery_block)
+        client.create_dataset("dezoomcamp")
+        client.create_table(f"{bigquery_block}.dezoomcamp.yellow_rides")
+        warehouse = open_warehouse(f"bigquery:{bigquery_block}")
+        with pytest.raises(StoreError, match="yellow_rides has no column trip_month"):
+            warehouse.replace_month(YELLOW, trips, FILL)
+        threading.Timer(1, client.delete_table, ["dezoomcamp.yellow_rides"]).start()
+        assert warehouse.replace_month(YELLOW, trips, FILL) == 5000
+
 
 @pytest.fixture
 def google(

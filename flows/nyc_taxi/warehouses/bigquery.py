@@ -45,6 +45,8 @@ PATIENT: dict[str, Any] = {"retry": CHANGE_RETRY, "timeout": 60}
 JOB: dict[str, Any] = {"retry": BIGQUERY_RETRY, "timeout": 60}
 STAGED = timedelta(days=1)
 """How long BigQuery keeps what a killed run has staged."""
+MADE = 5
+"""Seconds for a table without columns to get them."""
 UPLOADS = 4
 """Tries for a part of a file, about 15 seconds."""
 _STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
@@ -240,7 +242,8 @@ class BigQueryWarehouse:
             table = Table(name, [SchemaField("trip_month", "DATE"), *columns])
             table.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="trip_month")
             table.clustering_fields = [trips.service.pickup_zone, trips.service.pickup]
-            found = self.client.create_table(table, exists_ok=True, **PATIENT)
+            made = self.client.create_table(table, exists_ok=True, **PATIENT)
+            found = self._find(name) or made
         have = {
             field.name.lower(): _STANDARD.get(k := field.field_type, k) for field in found.schema
         }
@@ -280,10 +283,16 @@ class BigQueryWarehouse:
         return f"{self.dataset}.{color}_rides"
 
     def _find(self, name: str) -> Table | None:
-        try:
-            return self.client.get_table(name, **PATIENT)
-        except NotFound:
-            return None
+        """The emulator shows a table that somebody is making before it has columns."""
+        deadline = time.monotonic() + MADE
+        while True:
+            try:
+                found = self.client.get_table(name, **PATIENT)
+            except NotFound:
+                return None
+            if found.schema or time.monotonic() > deadline:
+                return found
+            time.sleep(0.1)
 
     @contextmanager
     def _talking(self) -> Iterator[None]:
