@@ -1,5 +1,7 @@
-"""The deployments of prefect.yaml, run by a process worker as a user runs them, and the message about a
-run that went wrong: it arrives at a webhook; a good run sends none."""
+"""The deployments of prefect.yaml, run by a process worker as a user runs them.
+
+The message about a run that went wrong arrives at a webhook; a good run sends none.
+"""
 
 from __future__ import annotations
 
