@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import runpy
 import subprocess
@@ -12,11 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
 
+from looking import get_ready
+
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "scripts" / "prefect_build" / "build.py"
-WARM = multiprocessing.get_context("forkserver")
-"""Its processes are forked from one that has imported what build.py imports, most of its time."""
-WARM.set_forkserver_preload(["prefect.main", "plan", "s3", "gcs"])
 
 FLOW = '''
 from prefect import flow
@@ -53,11 +51,14 @@ class Checkout:
 
 
 def build(*options: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run build.py in a process of its own. An empty value takes a variable away."""
+    """Run build.py in a process of its own, forked from one that has imported Prefect.
+
+    An empty value takes a variable away.
+    """
     given = {name: value for name, value in (os.environ | env).items() if value}
     with TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = WARM.Process(target=_main, args=(options, given, out, err))
+        process = get_ready().Process(target=_main, args=(options, given, out, err))
         process.start()
         process.join(600)
         code = process.exitcode

@@ -66,7 +66,7 @@ def find_namesakes(found: list[Candidate]) -> None:
 
     Files that were not asked for count as well; they are only read.
     """
-    looked_at = {one.file: {seen.name for seen in one.looks.values()} for one in found}
+    looked_at = {one.file: [seen.name for seen in one.looks.values()] for one in found}
     files: dict[str, set[FlowFile]] = {}
     for file in find_flows(found[0].file.root, [], []):
         for name in looked_at[file] if file in looked_at else _names_written_in(file):
@@ -80,14 +80,14 @@ def find_namesakes(found: list[Candidate]) -> None:
                 )
 
 
-def _names_written_in(file: FlowFile) -> set[str]:
+def _names_written_in(file: FlowFile) -> list[str]:
     """Of the flows that would be registered; none of a file that is broken."""
     try:
         flows = flows_in(file.path)
         chosen = {settings.flow for settings in wanted_deployments(file, Defaults())} - {None}
     except (SyntaxError, BadInput):
-        return set()
-    return {name for function, name in flows.items() if not chosen or function in chosen}
+        return []
+    return [name for function, name in flows.items() if not chosen or function in chosen]
 
 
 @dataclass

@@ -52,8 +52,9 @@ class S3Bucket:
             for first in range(0, len(keys), 1000):
                 some = [{"Key": key} for key in keys[first : first + 1000]]
                 answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": some})
-                for kept in answer.get("Errors", []):
-                    raise StoreError(f"{self.url} does not delete {kept['Key']}: {kept['Message']}")
+                if kept := answer.get("Errors"):
+                    key, reason = kept[0]["Key"], kept[0]["Message"]
+                    raise StoreError(f"{self.url} does not delete {key}: {reason}")
 
     def pull_step(self, folder: str) -> dict[str, Any]:
         step: dict[str, Any] = {"bucket": self.name, "folder": folder}
