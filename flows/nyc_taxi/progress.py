@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
-import duckdb
 from prefect.logging.handlers import PrefectConsoleHandler
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +18,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.theme import Theme
+
+from nyc_taxi.engine import Database
 
 _lock = threading.Lock()
 _shared: Progress | None = None
@@ -70,7 +71,7 @@ def bar(name: str, total: int | None) -> Iterator[Callable[[float], None]]:
 
 
 @contextmanager
-def watching(db: duckdb.DuckDBPyConnection, name: str) -> Iterator[None]:
+def watching(db: Database, name: str) -> Iterator[None]:
     """A bar for the statement that `db` runs in the block, from DuckDB's own count."""
     db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
     ended = threading.Event()

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from nyc_taxi.engine import literal, open_duckdb
+from nyc_taxi.engine import Database, open_duckdb, parquet_sql
 from nyc_taxi.errors import BadValue, CannotWrite, Damaged, NycTaxiError
 
 
@@ -48,13 +48,12 @@ def nothing_unnamed(raw: Path) -> str:
 
 
 @contextmanager
-def reading(raw: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(raw: Path, threads: int | None = None) -> Iterator[Database]:
     """DuckDB with the raw file as the view `raw`; its complaints become one line of ours."""
     with open_duckdb(threads=threads) as db:
         try:
             if raw.suffix == ".parquet":
-                file = f"read_parquet({literal(raw)}, binary_as_string = true)"
-                db.execute(f"CREATE VIEW raw AS FROM {file}")
+                db.execute(f"CREATE VIEW raw AS FROM {parquet_sql(raw, binary_as_string='true')}")
             else:
                 db.register("raw", _csv_batches(raw))
             yield db

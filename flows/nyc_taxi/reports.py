@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect.artifacts import create_table_artifact
 
-from nyc_taxi.engine import literal, open_duckdb
+from nyc_taxi.engine import open_duckdb, parquet_sql
 from nyc_taxi.months import TripMonth
 
 
@@ -57,7 +57,7 @@ def find_dirt(trips: TripMonth, parquet: Path) -> dict[str, int]:
         del tests["negative totals"]
     counts = ", ".join(f"count(*) FILTER ({test})" for test in tests.values())
     with open_duckdb() as db:
-        row = db.execute(f"SELECT {counts} FROM read_parquet({literal(parquet)})").fetchone() or ()
+        row = db.execute(f"SELECT {counts} FROM {parquet_sql(parquet)}").fetchone() or ()
     return dict(zip(tests, row, strict=True))
 
 

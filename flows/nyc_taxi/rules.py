@@ -16,12 +16,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-import duckdb
 import yaml
 
 from nyc_taxi.casts import cast
 from nyc_taxi.colors import Column, Type
-from nyc_taxi.engine import quoted
+from nyc_taxi.engine import Database, quoted
 from nyc_taxi.errors import BadInput
 from nyc_taxi.settings import settings
 
@@ -126,7 +125,7 @@ def hash_key(wanted_by: Path) -> str:
     return key.get_secret_value()
 
 
-def prepare(db: duckdb.DuckDBPyConnection) -> None:
+def prepare(db: Database) -> None:
     """Let DuckDB hash: HMAC-SHA256 in hex, null for null. The key is in no SQL text."""
     key = settings().hash_key
     if key is None:

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import pyarrow.parquet as pq
 
-from nyc_taxi.engine import literal, open_duckdb, quoted
+from nyc_taxi.engine import open_duckdb, parquet_sql, quoted
 from nyc_taxi.months import TripMonth
 
 PASSENGERS = "passenger_count"
@@ -46,7 +46,7 @@ def zero_passengers(trips: TripMonth, parquet: Path, only: str) -> int:
     """Trips with 0 passengers, once all but `only` are left out."""
     if not trips.service.column(PASSENGERS):
         return 0
-    rows = f"FROM read_parquet({literal(parquet)}) WHERE {only} AND {PASSENGERS} = 0"
+    rows = f"FROM {parquet_sql(parquet)} WHERE {only} AND {PASSENGERS} = 0"
     with open_duckdb() as db:
         row = db.execute(f"SELECT count(*) {rows}").fetchone()
     return int(row[0]) if row else 0

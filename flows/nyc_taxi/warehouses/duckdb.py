@@ -6,13 +6,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
 
 from nyc_taxi.colors import RIDES, WHOLE, rides_sql
-from nyc_taxi.engine import literal, open_duckdb, quoted
+from nyc_taxi.engine import Database, open_duckdb, parquet_sql, quoted
 from nyc_taxi.errors import Busy, StoreError
 from nyc_taxi.files import only_writer, writing
 from nyc_taxi.months import TripMonth
@@ -41,7 +41,7 @@ class DuckDBWarehouse:
         month = f"DATE '{trips.first_day}'"
         table = f"{DATASET}.{trips.color}_rides"
         trip_rows = f"SELECT {month} AS trip_month, {filled(fill)}"
-        source = f"read_parquet({literal(parquet)})"
+        source = parquet_sql(parquet)
         with self._open() as db, writing(self.path), self._transaction(db):
             expected = db.execute(f"SELECT count(*) FROM {source}").fetchone()
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
@@ -62,7 +62,7 @@ class DuckDBWarehouse:
         with self._open() as db, writing(self.path), self._transaction(db):
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
             made = db.execute(
-                f"CREATE OR REPLACE TABLE {table} AS FROM read_parquet({literal(parquet)})"
+                f"CREATE OR REPLACE TABLE {table} AS FROM {parquet_sql(parquet)}"
             ).fetchone()
         return int(made[0]) if made else 0
 
@@ -86,16 +86,16 @@ class DuckDBWarehouse:
             return f"{self.path} holds {len(self._tables(db))} tables of {DATASET}"
 
     @contextmanager
-    def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _open(self) -> Iterator[Database]:
         """The file, once no other run holds it; at most `NYC_TAXI_WAIT` seconds from now."""
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + settings().wait
-        with _turns[self.path]:
+        with _turns[self.path], ExitStack() as opened:
             while True:
                 try:
                     with writing(self.path):
-                        db = open_duckdb(str(self.path))
+                        db = opened.enter_context(open_duckdb(str(self.path)))
                     break
                 except duckdb.IOException as problem:
                     if "lock" not in str(problem):
@@ -109,11 +109,10 @@ class DuckDBWarehouse:
                             f"{settings().wait:.0f} s; close it and run this again"
                         ) from problem
                 time.sleep(0.2)
-            with db:
-                yield db
+            yield db
 
     @contextmanager
-    def _transaction(self, db: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    def _transaction(self, db: Database) -> Iterator[None]:
         db.begin()
         try:
             yield
@@ -124,18 +123,18 @@ class DuckDBWarehouse:
             ) from problem
 
     @staticmethod
-    def _tables(db: duckdb.DuckDBPyConnection) -> set[str]:
+    def _tables(db: Database) -> set[str]:
         rows = db.execute(
             "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [DATASET]
         ).fetchall()
         return {row[0] for row in rows}
 
     @staticmethod
-    def _columns(db: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    def _columns(db: Database, table: str) -> dict[str, str]:
         """Lower-case names and their types."""
         return {row[0].lower(): row[1] for row in db.execute(f"DESCRIBE {table}").fetchall()}
 
-    def _widen(self, db: duckdb.DuckDBPyConnection, table: str, source: str) -> None:
+    def _widen(self, db: Database, table: str, source: str) -> None:
         have = self._columns(db, table)
         if "trip_month" not in have:
             raise StoreError(
@@ -152,7 +151,7 @@ class DuckDBWarehouse:
                     "rename the table and load its months again"
                 )
 
-    def _rides_view(self, db: duckdb.DuckDBPyConnection) -> None:
+    def _rides_view(self, db: Database) -> None:
         """Yellow and green together, as far as there are tables of them."""
         there = self._tables(db)
         tables = {c: f"{DATASET}.{c}_rides" for c in RIDES if f"{c}_rides" in there}

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 from psycopg2.errors import InvalidTableDefinition, LockNotAvailable
 from psycopg2.extensions import cursor
 
 from nyc_taxi.colors import RIDES, SERVICES, WHOLE, Color, Type, rides_sql
-from nyc_taxi.engine import literal, open_duckdb, quoted
+from nyc_taxi.engine import Database as Engine
+from nyc_taxi.engine import open_duckdb, parquet_sql, quoted
 from nyc_taxi.errors import BadInput, Busy, StoreError
 from nyc_taxi.months import TripMonth
 from nyc_taxi.pgcopy import Feed, encoded
@@ -98,7 +98,7 @@ class PostgresWarehouse:
         table = self._table(trips.color)
         with open_duckdb(threads=1) as file:
             file.execute(
-                f"CREATE VIEW trips AS SELECT {filled(fill)} FROM read_parquet({literal(parquet)}) "
+                f"CREATE VIEW trips AS SELECT {filled(fill)} FROM {parquet_sql(parquet)} "
                 f"WHERE {only}"
             )
             with self.database.session() as db:
@@ -115,7 +115,7 @@ class PostgresWarehouse:
         """Where the columns are the same the table stays, and so do its indexes and rights."""
         table = Table.named(small_table(name))
         with open_duckdb(threads=1) as file:
-            file.execute(f"CREATE VIEW trips AS FROM read_parquet({literal(parquet)})")
+            file.execute(f"CREATE VIEW trips AS FROM {parquet_sql(parquet)}")
             kinds = _types(file)
             columns = {n.lower(): TYPES[kind] for n, kind in kinds.items()}
             with self.database.session() as db:
@@ -210,7 +210,7 @@ def _holds(columns: Columns) -> set[Color]:
     }
 
 
-def _types(file: duckdb.DuckDBPyConnection) -> dict[str, Type]:
+def _types(file: Engine) -> dict[str, Type]:
     return {
         name: _KINDS.get(kind.partition("(")[0], "VARCHAR")
         for name, kind, *_ in file.execute("DESCRIBE trips").fetchall()
@@ -221,9 +221,7 @@ def _definitions(columns: Columns) -> str:
     return ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
 
 
-def _kinds(
-    file: duckdb.DuckDBPyConnection, trips: TripMonth, table: Table, have: Columns | None
-) -> dict[str, Type]:
+def _kinds(file: Engine, trips: TripMonth, table: Table, have: Columns | None) -> dict[str, Type]:
     """The type each column of the file is sent as: its own, or the wider one of the table."""
     kinds = _types(file)
     if have is None:
@@ -248,7 +246,7 @@ def _kinds(
 
 def _load(
     db: cursor,
-    file: duckdb.DuckDBPyConnection,
+    file: Engine,
     trips: TripMonth,
     new: Table,
     kinds: Mapping[str, Type],
@@ -270,7 +268,7 @@ def _load(
 
 def _copy(
     db: cursor,
-    file: duckdb.DuckDBPyConnection,
+    file: Engine,
     table: Table,
     kinds: Mapping[str, Type],
     label: str,

@@ -20,7 +20,7 @@ import shapefile
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
-from nyc_taxi.engine import literal
+from nyc_taxi.engine import literal, open_duckdb
 from nyc_taxi.errors import Damaged
 from nyc_taxi.files import replacing, writing
 from nyc_taxi.raw import explained
@@ -176,7 +176,7 @@ def write_zones(
         raise Damaged(f"shapes of zones that the lookup has not: {sorted(strangers)}; {AGAIN}")
     lookup = sorted(lookup, key=lambda row: int(row["LocationID"]))
     rows = pa.Table.from_pylist([_row(row, shapes) for row in lookup], SCHEMA)
-    with duckdb.connect() as db, replacing(target) as part, writing(target):
+    with open_duckdb() as db, replacing(target) as part, writing(target):
         db.register("rows", rows)
         prepare(db)
         columns = [(name, kind) for name, kind, *_ in db.execute("DESCRIBE rows").fetchall()]
