@@ -71,9 +71,10 @@ image:  ## build the image nyc-taxi:latest
 	docker build --tag nyc-taxi:latest .
 
 up:  ## the whole system in Docker: Postgres, server, UI, workers, deployments
-	@grep -qs ^POSTGRES_PASSWORD= .env || (umask 077; printf 'POSTGRES_PASSWORD=%s\n' \
-	  "$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >> .env)
+	@$(PYTHON) docker/make_env.py
 	$(COMPOSE) up --build --detach
+	@echo "the UI: http://127.0.0.1:$${PREFECT_PORT:-4200}; it asks for PREFECT_AUTH_STRING of .env, and"
+	@echo "prefect's own commands for: export PREFECT_API_AUTH_STRING=<that string>"
 
 down:  ## stop it; its volumes stay
 	$(COMPOSE) --profile emulators down

@@ -41,7 +41,8 @@ class System:
 
     @property
     def client(self) -> SyncPrefectClient:
-        return SyncPrefectClient(api=self.env["PREFECT_API_URL"])
+        auth = self.env.get("PREFECT_API_AUTH_STRING")
+        return SyncPrefectClient(api=self.env["PREFECT_API_URL"], auth_string=auth)
 
     def shell(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

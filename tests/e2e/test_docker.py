@@ -135,6 +135,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
             "NYC_TAXI_VOLUME": f"{NAME}-data",
             "NYC_TAXI_SOURCE_URL": re.sub(r"//[\d.]+", f"//{host}", site.url),
             "POSTGRES_PASSWORD": f"{secrets.token_hex(16)}@:/%$",
+            "PREFECT_AUTH_STRING": (auth := f"admin:{secrets.token_hex(16)}"),
+            "PREFECT_API_AUTH_STRING": auth,
             "POSTGRES_PORT": str(free_port()),
             "PREFECT_PORT": str(port),
             "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
