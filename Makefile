@@ -3,7 +3,7 @@ PYTHON ?= python3
 COLOR ?= yellow
 YEAR ?= 2021
 MONTHS ?= 1
-POSTGRES_PORT ?= 5433
+POSTGRES_PORT ?= 5434
 
 BIN := .venv/bin
 COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
@@ -49,7 +49,7 @@ doctor: install  ## check what the settings name: source, lake, warehouse
 run: install  ## months from the TLC's own site: make run COLOR=green YEAR=2021 MONTHS=1,2
 	$(BIN)/python flows/etl_web_to_bq.py --color $(COLOR) --year $(YEAR) --months $(MONTHS)
 
-postgres: install  ## a PostgreSQL on 127.0.0.1:5433, its data in data/postgres, and its block
+postgres: install  ## a PostgreSQL on 127.0.0.1:5434, its data in data/postgres, and its block
 	@$(BIN)/python -m embedded.postgres up --port $(POSTGRES_PORT)
 	@POSTGRES_URL=$$($(BIN)/python -m embedded.postgres url --port $(POSTGRES_PORT)) \
 	  $(BIN)/python blocks/make_postgres_block.py
@@ -72,11 +72,12 @@ image:  ## build the image nyc-taxi:latest
 
 up:  ## the whole system in Docker: Postgres, server, UI, workers, deployments
 	@$(PYTHON) docker/make_env.py
-	$(COMPOSE) up --build --detach
-	@echo "the UI: http://127.0.0.1:$${PREFECT_PORT:-4200}; it asks for PREFECT_AUTH_STRING of .env, and"
-	@echo "prefect's own commands for: export PREFECT_API_AUTH_STRING=<that string>"
+	@$(COMPOSE) up --build --detach || { echo "error: Docker Compose failed, see above; where a port is \
+	taken, set POSTGRES_PORT or PREFECT_PORT in .env, or run make down-local" >&2; exit 1; }
+	@echo "the UI: http://$$($(COMPOSE) port server 4200); its password is PREFECT_AUTH_STRING in .env"
 
 down:  ## stop it; its volumes stay
+	@$(PYTHON) docker/make_env.py
 	$(COMPOSE) --profile emulators down
 
 test: install  ## everything is tested, three files of tests at a time

@@ -45,15 +45,16 @@ def value(held: bytes, name: str) -> bytes:
 
 def replace(path: Path, content: bytes) -> None:
     """Put the new content in the file's place in one step, with mode 0600."""
-    handle, part = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    part = Path(name)
     try:
-        with open(handle, "wb") as file:
+        with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        part.replace(path)
     except BaseException:
-        os.unlink(part)
+        part.unlink()
         raise
 
 

@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m embedded.postgres", description=__doc__)
     parser.add_argument("do", choices=["up", "down", "url"])
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "postgres")
-    parser.add_argument("--port", type=int, default=5433)
+    parser.add_argument("--port", type=int, default=5434)
     args = parser.parse_args()
     server = Server(args.folder.resolve(), args.port)
     if args.do == "url":

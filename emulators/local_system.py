@@ -71,7 +71,9 @@ def up() -> None:
     """Start what is not running, and deploy."""
     home = Path(environment()["PREFECT_HOME"])
     with writable(home):
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # its database holds the blocks' secrets
+        home.mkdir(
+            mode=0o700, parents=True, exist_ok=True
+        )  # its database holds the blocks' secrets
     server().start()
     run(sys.executable, "blocks/make_process_pool.py")
     run(*prefect("--no-prompt", "deploy", "--all"), log=folder() / "deploy.log")
