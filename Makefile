@@ -8,6 +8,10 @@ POSTGRES_PORT ?= 5434
 BIN := .venv/bin
 COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 UV := $(BIN)/uv
+# The secrets scan stays offline (-n); the tests' passwords and the users in their URLs are invented.
+FILES := git ls-files -z --cached --others --exclude-standard --
+SCAN := $(BIN)/detect-secrets-hook -n
+INVENTED := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
 export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE := copy
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
@@ -16,7 +20,7 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run \
-        deploy up-local down-local image up down test test-docker check fix pins bench clean
+        deploy up-local down-local image up down test test-docker check audit fix pins bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -86,11 +90,17 @@ test: install  ## everything is tested, three files of tests at a time
 test-docker: install  ## what needs a Docker engine
 	$(BIN)/python -m pytest tests/e2e
 
-check: install  ## lint, formatting, types, and that every flow runs where only its code is
+check: install  ## lint, formatting, types, secrets, and that every flow runs where only its code is
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --no-progress --pedantic --strict-collection .github
+	$(FILES) ':!tests' ':!*/tests.py' ':!conftest.py' | xargs -0 $(SCAN) --baseline .secrets.baseline
+	$(FILES) tests '*/tests.py' conftest.py | xargs -0 $(SCAN) $(INVENTED)
 	$(BIN)/python scripts/prefect_build/build.py --verify
+
+audit: install  ## look for known vulnerabilities of the pinned packages (needs the network)
+	$(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r docker-requirements.txt
 
 fix: install  ## mend what lint and formatting can mend
 	$(BIN)/ruff check --fix .

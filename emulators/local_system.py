@@ -50,6 +50,7 @@ def server() -> Server:
         port(),
         path="/api/health",
         env=environment(),
+        umask=0o077,
         advice=f"stop it, or choose another port: PREFECT_SERVER_API_PORT={port() + 1} "
         "make up-local",
     )
@@ -71,9 +72,7 @@ def up() -> None:
     """Start what is not running, and deploy."""
     home = Path(environment()["PREFECT_HOME"])
     with writable(home):
-        home.mkdir(
-            mode=0o700, parents=True, exist_ok=True
-        )  # its database holds the blocks' secrets
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # its database holds secrets
     server().start()
     run(sys.executable, "blocks/make_process_pool.py")
     run(*prefect("--no-prompt", "deploy", "--all"), log=folder() / "deploy.log")

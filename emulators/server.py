@@ -43,6 +43,8 @@ class Server:
     logs: str = ""
     """What its log says once it is ready, where there is no port."""
     env: Mapping[str, str] = field(default_factory=dict)
+    umask: int = -1
+    """Of its files; -1 is that of who starts it."""
     advice: str = "stop the program that has it"
     """What to do where its port is taken."""
     seconds_to_stop: int = 10
@@ -86,6 +88,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=self.umask,
                 preexec_fn=_heed_sigint,
             )
         _children[process.pid] = process

@@ -101,7 +101,7 @@ def secret_settings() -> dict[str, SecretStr]:
 
 def holds_credentials(url: str) -> bool:
     """Whether a URL has a user, a password or a query, which may be a signature."""
-    scheme, separator, rest = url.partition("://")
+    _, separator, rest = url.partition("://")
     return bool(separator) and ("@" in rest.partition("/")[0] or "?" in rest)
 
 
@@ -110,7 +110,7 @@ def secrets_in_blocks() -> dict[str, str]:
     references = {}
     for name, value in secret_settings().items():
         block = name.lower().replace("_", "-")
-        Secret(value=value).save(block, overwrite=True)  # type: ignore[arg-type]  # SecretStr
+        Secret(value=value).save(block, overwrite=True)
         references[name] = f"{{{{ prefect.blocks.secret.{block} }}}}"
     return references
 
