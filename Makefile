@@ -28,8 +28,14 @@ help:  ## this list
 install: .venv/installed  ## make the environment in .venv
 
 .venv/installed: docker-requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
-	  "error: Python 3.11 or newer is needed, not " + sys.version.split()[0] + "; try: make PYTHON=python3.12 install")'
+	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); \
+	case "$$version" in \
+	  3.1[1-9]|3.[2-9][0-9]) ;; \
+	  '') echo "error: $(PYTHON) does not run here; install Python 3.11 or newer, or name one that runs:" \
+	    "make PYTHON=python3.12 install (with pyenv select it first: pyenv shell 3.12)" >&2; exit 1 ;; \
+	  *) echo "error: Python 3.11 or newer is needed, and $(PYTHON) is $$version;" \
+	    "try: make PYTHON=python3.12 install" >&2; exit 1 ;; \
+	esac
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
 	$(UV) pip install --quiet --python $(BIN)/python --editable . --group dev
