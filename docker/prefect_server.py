@@ -51,8 +51,9 @@ class OnlyTheseOrigins:
 
 
 def host_name(host: str) -> str | None:
+    """Without the port, in small letters, without the dot of the DNS root."""
     try:
-        return urlsplit(f"//{host}").hostname
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
         return None
 

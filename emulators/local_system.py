@@ -28,7 +28,8 @@ def port() -> int:
 def environment() -> dict[str, str]:
     return {
         "PREFECT_API_URL": f"http://127.0.0.1:{port()}/api",
-        "PREFECT_HOME": os.environ.get("PREFECT_HOME") or str(ROOT / ".prefect"),
+        "PREFECT_HOME": (home := os.environ.get("PREFECT_HOME") or str(ROOT / ".prefect")),
+        "PREFECT_PROFILES_PATH": str(Path(home) / "profiles.toml"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }

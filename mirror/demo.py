@@ -47,6 +47,7 @@ def demo(folder: Path) -> None:
             "NYC_TAXI_WAREHOUSE": f"duckdb:{warehouse}",
             # A server of its own, whatever Prefect server or cloud the user's profile names.
             "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_PROFILES_PATH": str(folder / "prefect" / "profiles.toml"),
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
         for color, months in RUNS:

@@ -90,6 +90,7 @@ def place(folder: Path, api: str) -> Iterator[System]:
     with Site(folder / "site") as site:
         env = kept | {
             "PREFECT_HOME": str(folder / "home"),
+            "PREFECT_PROFILES_PATH": str(folder / "home" / "profiles.toml"),
             "PREFECT_API_URL": api,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "NYC_TAXI_LOCAL": str(folder / "local"),

@@ -169,7 +169,7 @@ class TestTheServerOfCompose:
         with SyncPrefectClient(api=f"{url}/api", auth_string=AUTH) as client:
             assert client.read_flows() == []
 
-    @pytest.mark.parametrize("host", ["server:4200", "localhost", "host.docker.internal:4200"])
+    @pytest.mark.parametrize("host", ["server:4200", "LOCALHOST.", "host.docker.internal:4200"])
     def test_containers_reach_it_by_its_names(self, url: str, host: str) -> None:
         auth = ("admin", AUTH.partition(":")[2])
         answer = httpx.post(f"{url}/api/flows/filter", json={}, auth=auth, headers={"Host": host})
@@ -290,9 +290,9 @@ def test_the_same_command_started_later_is_another_process(
 
 
 def test_a_server_on_another_port_than_asked_for_is_named(tmp_path: Path) -> None:
-    program = "import http.server, sys; http.server.test(port=int(sys.argv[1]), bind='127.0.0.1')"
+    bind = ("--bind", "127.0.0.1", "--directory", str(tmp_path))
     first, second = (
-        Server("web", tmp_path, (sys.executable, "-c", program, str(port)), port)
+        Server("web", tmp_path, (sys.executable, "-m", "http.server", str(port), *bind), port)
         for port in (free_port(), free_port())
     )
     with running(first):

@@ -19,6 +19,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg2
 import pytest
 from conftest import NO_SERVICE
@@ -248,6 +249,23 @@ def test_a_month_gets_into_postgres(from_python: Compose, name: str) -> None:
     run = from_python.run(f"Ingest Data/{name}", months=[1], table_name=table, keep_zero=True)
     assert run.state_name == "Completed", from_python.compose("logs", "worker", "docker-worker")
     assert from_python.rows(table) == 2000
+
+
+def test_callers_without_the_auth_string_and_other_origins_are_refused(up: Compose) -> None:
+    url = up.env["PREFECT_API_URL"]
+    user, _, password = up.env["PREFECT_AUTH_STRING"].partition(":")
+    auth = (user, password)
+    assert httpx.post(f"{url}/flows/filter", json={}).status_code == 401
+    assert httpx.post(f"{url}/flows/filter", json={}, auth=auth).status_code == 200
+    evil = {"Origin": "http://evil.example"}
+    assert httpx.post(f"{url}/flows/filter", json={}, auth=auth, headers=evil).status_code == 403
+
+
+def test_the_auth_string_is_in_no_work_pool(up: Compose) -> None:
+    with up.client as client:
+        held = "".join(pool.model_dump_json() for pool in client.read_work_pools())
+    assert "docker-pool" in held
+    assert up.env["PREFECT_AUTH_STRING"] not in held
 
 
 def test_the_password_is_in_the_block_alone(up: Compose) -> None:
