@@ -101,6 +101,7 @@ check: install  ## lint, formatting, types, secrets, and that every flow runs wh
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/zizmor --offline --no-progress --pedantic --strict-collection .github
+	git ls-files --error-unmatch Makefile >/dev/null # else nothing would be scanned
 	$(FILES) ':!tests' ':!*/tests.py' ':!conftest.py' | xargs -0 $(SCAN) --baseline .secrets.baseline
 	$(FILES) tests '*/tests.py' conftest.py | xargs -0 $(SCAN) $(INVENTED)
 	$(BIN)/python scripts/prefect_build/build.py --verify

@@ -164,7 +164,13 @@ def _not_root() -> dict[str, Any]:
         return {}
     import pwd  # only where there are such things
 
-    nobody = pwd.getpwnam("nobody")
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        raise CannotStart(
+            "PostgreSQL refuses to run as root, and there is no user nobody here; "
+            "run as another user"
+        ) from None
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
