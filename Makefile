@@ -39,6 +39,7 @@ install: .venv/installed  ## make the environment in .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
 	$(UV) pip install --quiet --python $(BIN)/python --editable . --group dev
+	@mkdir -p -m 700 .prefect # Prefect's database, which holds the blocks' secrets
 	@touch $@
 
 demo: install  ## months from a mirror of the TLC's site into a lake and a warehouse
