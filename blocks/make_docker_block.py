@@ -69,7 +69,6 @@ def main() -> None:
         command=COMMAND,
         image_pull_policy="IfNotPresent",
         auto_remove=True,
-        container_create_kwargs={"init": True},  # `docker stop` reaches the flow run
         networks=[network],
         volumes=[f"{volume}:{DATA}"],
         env={"PREFECT_API_URL": api, **flow_settings(), **emulators(), **secrets_in_blocks()},
