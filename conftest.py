@@ -16,7 +16,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 from google.cloud import storage
-from local_system import LIGHT, bare_system, system  # noqa: F401
+from local_system import LIGHT, NO_SERVICE, bare_system, page, system  # noqa: F401
 from moto.server import ThreadedMotoServer
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
@@ -32,8 +32,6 @@ from nyc_taxi.months import TripMonth
 ROOT = Path(__file__).parent
 REAL_FILES = ROOT.parent / "shared" / "tlc"
 """Files of the TLC, beside a checkout where somebody put them."""
-NO_SERVICE = "no service: "
-"""How the reason of a test begins that is left out for want of one."""
 
 
 @pytest.fixture(autouse=True)

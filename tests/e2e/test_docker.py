@@ -22,8 +22,8 @@ from typing import Any
 import httpx
 import psycopg2
 import pytest
-from conftest import NO_SERVICE
-from local_system import ROOT, System
+from local_system import NO_SERVICE, ROOT, System
+from playwright.sync_api import Page
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 
@@ -259,6 +259,13 @@ def test_callers_without_the_auth_string_and_other_origins_are_refused(up: Compo
     assert httpx.post(f"{url}/flows/filter", json={}, auth=auth).status_code == 200
     evil = {"Origin": "http://evil.example"}
     assert httpx.post(f"{url}/flows/filter", json={}, auth=auth, headers=evil).status_code == 403
+
+
+def test_the_ui_asks_for_the_auth_string(up: Compose, page: Page) -> None:
+    page.goto(f"{up.env['PREFECT_API_URL'].removesuffix('/api')}/dashboard")
+    page.get_by_role("textbox").fill(up.env["PREFECT_AUTH_STRING"])
+    page.keyboard.press("Enter")
+    page.get_by_text("Work Pools").first.wait_for()
 
 
 def test_the_auth_string_is_in_no_work_pool(up: Compose) -> None:
