@@ -70,7 +70,7 @@ def real() -> Path:
 def prefect_server() -> Iterator[None]:
     """A Prefect server with a database of its own; scripts that a test starts use it too."""
     os.environ.update(LIGHT)
-    with prefect_test_harness(server_startup_timeout=60):
+    with prefect_test_harness(server_startup_timeout=150):
         os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
         yield
         del os.environ["PREFECT_API_URL"]
