@@ -100,3 +100,50 @@ def test_the_file_of_the_emulators_is_its_owners_alone(
     emulators.__main__.up()
     assert stat.S_IMODE((tmp_path / "env").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "prefect").stat().st_mode) == 0o700
+
+
+class TestTheSecretsScan:
+    """The lines of `make check` that look for secrets, in a repository of the test's own."""
+
+    @pytest.fixture
+    def repository(self, tmp_path: Path) -> Path:
+        (tmp_path / "tests").mkdir()
+        (tmp_path / "tests" / "test_it.py").write_text('password = "of-the-test"\n')
+        (tmp_path / "Makefile").touch()
+        (tmp_path / "it.py").write_text("x = 1\n")
+        baseline = ROOT / ".secrets.baseline"
+        (tmp_path / baseline.name).write_text(baseline.read_text())
+        subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+        subprocess.run(["git", "add", "--all"], cwd=tmp_path, check=True)
+        return tmp_path
+
+    def scan(self, repository: Path) -> bool:
+        """Whether it is clean."""
+        shown = subprocess.run(
+            ["make", "--dry-run", "check"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.replace(".venv/bin/", f"{ROOT}/.venv/bin/")
+        lines = [line for line in shown.splitlines() if "git ls-files" in line]
+        assert len(lines) == 3
+        assert all(" -n " in line for line in lines[1:])  # no request to check what it found
+        done = subprocess.run(
+            ["sh", "-ec", "\n".join(lines)], cwd=repository, capture_output=True, text=True
+        )
+        return done.returncode == 0
+
+    def test_a_tree_without_secrets_passes(self, repository: Path) -> None:
+        assert self.scan(repository)
+
+    @pytest.mark.parametrize("place", ["it.py", "tests/test_it.py", "new.txt"])
+    def test_a_planted_key_is_found(self, repository: Path, place: str) -> None:
+        (repository / place).write_text(f"key = 'AKIA{'IOSFODNN7QXAMPLE'}'\n")
+        assert not self.scan(repository)
+
+    def test_a_password_in_the_code_is_found(self, repository: Path) -> None:
+        (repository / "it.py").write_text(
+            'password = "hunter2-and-more"\n'
+        )  # pragma: allowlist secret
+        assert not self.scan(repository)
+
+    def test_a_folder_that_git_does_not_know_does_not_pass(self, repository: Path) -> None:
+        subprocess.run(["rm", "-r", str(repository / ".git")], check=True)
+        assert not self.scan(repository)
