@@ -32,5 +32,5 @@ COPY flows flows
 
 # Healthy is who reaches the API: the server itself, a worker, a flow run.
 ENV PREFECT_API_URL=http://127.0.0.1:4200/api
-COPY docker/healthy.py docker/
+COPY docker/healthy.py docker/prefect_server.py docker/
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "docker/healthy.py"]

@@ -3,11 +3,15 @@ PYTHON ?= python3
 COLOR ?= yellow
 YEAR ?= 2021
 MONTHS ?= 1
-POSTGRES_PORT ?= 5433
+POSTGRES_PORT ?= 5434
 
 BIN := .venv/bin
 COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 UV := $(BIN)/uv
+# The secrets scan stays offline (-n); the tests' passwords and the users in their URLs are invented.
+FILES := git ls-files -z --cached --others --exclude-standard --
+SCAN := $(BIN)/detect-secrets-hook -n
+INVENTED := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
 export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE := copy
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
@@ -16,7 +20,7 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run \
-        deploy up-local down-local image up down test test-docker check fix pins bench clean
+        deploy up-local down-local image up down test test-docker check audit fix pins bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,11 +28,18 @@ help:  ## this list
 install: .venv/installed  ## make the environment in .venv
 
 .venv/installed: docker-requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
-	  "error: Python 3.11 or newer is needed, not " + sys.version.split()[0] + "; try: make PYTHON=python3.12 install")'
+	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); \
+	case "$$version" in \
+	  3.1[1-9]|3.[2-9][0-9]) ;; \
+	  '') echo "error: $(PYTHON) does not run here; install Python 3.11 or newer, or name one that runs:" \
+	    "make PYTHON=python3.12 install (with pyenv select it first: pyenv shell 3.12)" >&2; exit 1 ;; \
+	  *) echo "error: Python 3.11 or newer is needed, and $(PYTHON) is $$version;" \
+	    "try: make PYTHON=python3.12 install" >&2; exit 1 ;; \
+	esac
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
 	$(UV) pip install --quiet --python $(BIN)/python --editable . --group dev
+	@mkdir -p -m 700 .prefect # Prefect's database, which holds the blocks' secrets
 	@touch $@
 
 demo: install  ## months from a mirror of the TLC's site into a lake and a warehouse
@@ -49,7 +60,7 @@ doctor: install  ## check what the settings name: source, lake, warehouse
 run: install  ## months from the TLC's own site: make run COLOR=green YEAR=2021 MONTHS=1,2
 	$(BIN)/python flows/etl_web_to_bq.py --color $(COLOR) --year $(YEAR) --months $(MONTHS)
 
-postgres: install  ## a PostgreSQL on 127.0.0.1:5433, its data in data/postgres, and its block
+postgres: install  ## a PostgreSQL on 127.0.0.1:5434, its data in data/postgres, and its block
 	@$(BIN)/python -m embedded.postgres up --port $(POSTGRES_PORT)
 	@POSTGRES_URL=$$($(BIN)/python -m embedded.postgres url --port $(POSTGRES_PORT)) \
 	  $(BIN)/python blocks/make_postgres_block.py
@@ -71,11 +82,13 @@ image:  ## build the image nyc-taxi:latest
 	docker build --tag nyc-taxi:latest .
 
 up:  ## the whole system in Docker: Postgres, server, UI, workers, deployments
-	@grep -qs ^POSTGRES_PASSWORD= .env || (umask 077; printf 'POSTGRES_PASSWORD=%s\n' \
-	  "$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >> .env)
-	$(COMPOSE) up --build --detach
+	@$(PYTHON) docker/make_env.py
+	@$(COMPOSE) up --build --detach || { echo "error: Docker Compose failed, see above; where a port is \
+	taken, set POSTGRES_PORT or PREFECT_PORT in .env, or run make down-local" >&2; exit 1; }
+	@echo "the UI: http://$$($(COMPOSE) port server 4200); its password is PREFECT_AUTH_STRING in .env"
 
 down:  ## stop it; its volumes stay
+	@$(PYTHON) docker/make_env.py
 	$(COMPOSE) --profile emulators down
 
 test: install  ## everything is tested, three files of tests at a time
@@ -84,11 +97,18 @@ test: install  ## everything is tested, three files of tests at a time
 test-docker: install  ## what needs a Docker engine
 	$(BIN)/python -m pytest tests/e2e
 
-check: install  ## lint, formatting, types, and that every flow runs where only its code is
+check: install  ## lint, formatting, types, secrets, and that every flow runs where only its code is
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --no-progress --pedantic --strict-collection .github
+	git ls-files --error-unmatch Makefile >/dev/null # else nothing would be scanned
+	$(FILES) ':!tests' ':!*/tests.py' ':!conftest.py' | xargs -0 $(SCAN) --baseline .secrets.baseline
+	$(FILES) tests '*/tests.py' conftest.py | xargs -0 $(SCAN) $(INVENTED)
 	$(BIN)/python scripts/prefect_build/build.py --verify
+
+audit: install  ## look for known vulnerabilities of the pinned packages (needs the network)
+	$(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r docker-requirements.txt
 
 fix: install  ## mend what lint and formatting can mend
 	$(BIN)/ruff check --fix .

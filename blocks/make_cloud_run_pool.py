@@ -4,7 +4,7 @@ The values come from the environment, `.env.<name>` with NYC_TAXI_ENV=<name>, or
 
     NYC_TAXI_IMAGE, NYC_TAXI_CLOUD_RUN_REGION, NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT
     NYC_TAXI_CLOUD_RUN_CPU, NYC_TAXI_CLOUD_RUN_MEMORY, NYC_TAXI_CLOUD_RUN_TIMEOUT
-    NYC_TAXI_CLOUD_RUN_API_KEY_SECRET, CLOUD_PREFECT_API_URL
+    NYC_TAXI_CLOUD_RUN_API_KEY_SECRET, NYC_TAXI_CLOUD_RUN_SECRETS, CLOUD_PREFECT_API_URL
 
 .env.example explains each. Project and credentials are those of the block
 `gcp-credentials/zoom-gcp-creds`, which blocks/make_gcp_blocks.py makes.
@@ -26,6 +26,7 @@ from nyc_taxi.pools import (
     needed,
     number,
     save_pool,
+    secrets_by_reference,
 )
 
 POOL = "cloud-run-pool"
@@ -55,6 +56,12 @@ def main() -> None:
     image = needed("NYC_TAXI_IMAGE")
     region = needed("NYC_TAXI_CLOUD_RUN_REGION")
     secret = key_by_reference("NYC_TAXI_CLOUD_RUN_API_KEY_SECRET", "prefect-api-key")
+    held = {
+        name: {"secret": secret, "version": "latest"}
+        for name, secret in secrets_by_reference(
+            "NYC_TAXI_CLOUD_RUN_SECRETS", "NYC_TAXI_HASH_KEY=nyc-taxi-hash-key"
+        ).items()
+    }
     jobs: dict[str, Any] = {
         "image": image,
         "region": region,
@@ -63,6 +70,8 @@ def main() -> None:
         "memory": os.environ.get("NYC_TAXI_CLOUD_RUN_MEMORY") or "4Gi",
         "timeout": number("NYC_TAXI_CLOUD_RUN_TIMEOUT", 3600),
         "prefect_api_key_secret": {"secret": secret, "version": "latest"} if secret else None,
+        "prefect_api_auth_string_secret": held.pop("PREFECT_API_AUTH_STRING", None),
+        "env_from_secrets": held or None,
         "env": {"PREFECT_API_URL": api_for_jobs(), **flow_settings()},
     }
     project, block = credentials()

@@ -19,7 +19,15 @@ from prefect_docker import DockerRegistryCredentials
 from pydantic import SecretStr
 
 from nyc_taxi.environment import script
-from nyc_taxi.pools import block_reference, docker_flow_runs_in, flow_settings, needed, save_pool
+from nyc_taxi.pools import (
+    block_reference,
+    docker_flow_runs_in,
+    flow_settings,
+    needed,
+    save_pool,
+    secrets_in_blocks,
+    without_password,
+)
 
 POOL = "docker-pool"
 DATA = "/data"
@@ -52,6 +60,7 @@ def main() -> None:
     network = os.environ.get("NYC_TAXI_NETWORK", "nyc-taxi")
     volume = os.environ.get("NYC_TAXI_VOLUME", "nyc-taxi-data")
     api = os.environ.get("DOCKER_PREFECT_API_URL", "http://server:4200/api")
+    without_password("DOCKER_PREFECT_API_URL", api)
     private = registry()
     save_pool(
         POOL,
@@ -62,7 +71,7 @@ def main() -> None:
         auto_remove=True,
         networks=[network],
         volumes=[f"{volume}:{DATA}"],
-        env={"PREFECT_API_URL": api, **flow_settings(), **emulators()},
+        env={"PREFECT_API_URL": api, **flow_settings(), **emulators(), **secrets_in_blocks()},
         **private,
     )
     docker_flow_runs_in(POOL, overwrite=True)

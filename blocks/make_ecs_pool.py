@@ -4,7 +4,8 @@ The values come from the environment, `.env.<name>` with NYC_TAXI_ENV=<name>, or
 
     NYC_TAXI_IMAGE, AWS_DEFAULT_REGION, NYC_TAXI_ECS_CLUSTER, NYC_TAXI_ECS_EXECUTION_ROLE
     NYC_TAXI_ECS_TASK_ROLE, NYC_TAXI_ECS_VPC, NYC_TAXI_ECS_SUBNETS, NYC_TAXI_ECS_SECURITY_GROUPS
-    NYC_TAXI_ECS_CPU, NYC_TAXI_ECS_MEMORY, NYC_TAXI_ECS_API_KEY_SECRET, CLOUD_PREFECT_API_URL
+    NYC_TAXI_ECS_CPU, NYC_TAXI_ECS_MEMORY, NYC_TAXI_ECS_API_KEY_SECRET, NYC_TAXI_ECS_SECRETS,
+    CLOUD_PREFECT_API_URL
 
 .env.example explains each. The worker finds its credentials as AWS's own tools do; the block
 `aws-credentials/aws` holds the region, and keys only if you put them there.
@@ -25,6 +26,7 @@ from nyc_taxi.pools import (
     needed,
     number,
     save_pool,
+    secrets_by_reference,
 )
 
 POOL = "ecs-pool"
@@ -55,10 +57,24 @@ def credentials(region: str) -> dict[str, Any]:
     return block_reference(block.save(CREDENTIALS, overwrite=True))
 
 
+def secrets() -> dict[str, str]:
+    return secrets_by_reference(
+        "NYC_TAXI_ECS_SECRETS",
+        "NYC_TAXI_HASH_KEY=arn:aws:ssm:REGION:ACCOUNT:parameter/DataFlows/prod/HASH_KEY",
+    )
+
+
 def main() -> None:
     image = needed("NYC_TAXI_IMAGE")
     region = needed("AWS_DEFAULT_REGION")
     cluster = needed("NYC_TAXI_ECS_CLUSTER")
+    held = secrets()
+    auth_string = held.pop("PREFECT_API_AUTH_STRING", None)
+    pairs = [{"name": name, "valueFrom": secret} for name, secret in sorted(held.items())]
+
+    def add_secrets(configuration: dict[str, Any]) -> None:
+        configuration["task_definition"]["containerDefinitions"][0]["secrets"] = pairs
+
     jobs: dict[str, Any] = {
         "image": image,
         "cluster": cluster,
@@ -72,11 +88,12 @@ def main() -> None:
             "NYC_TAXI_ECS_API_KEY_SECRET",
             "arn:aws:ssm:REGION:ACCOUNT:parameter/DataFlows/prod/PREFECT_API_KEY",
         ),
+        "prefect_api_auth_string_secret_arn": auth_string,
         "env": {"PREFECT_API_URL": api_for_jobs(), **flow_settings()},
         "configure_cloudwatch_logs": True,
         "match_latest_revision_in_family": True,  # else a new one whenever the worker starts
     }
-    save_pool(POOL, "ecs", **jobs, aws_credentials=credentials(region))
+    save_pool(POOL, "ecs", add_secrets, **jobs, aws_credentials=credentials(region))
     print(f"work pool {POOL}: tasks of {image} in the cluster {cluster}, {region}")
 
 

@@ -82,14 +82,14 @@ def send_test(block: CustomWebhookNotificationBlock) -> None:
 
 def main() -> None:
     block = webhook()
+    if "--test" in sys.argv[1:]:
+        send_test(block)  # before it replaces one that works
     block.save(NAME, overwrite=True)
     with get_client(sync_client=True) as client:
         for old in client.read_automations_by_name(NAME):
             client.delete_automation(old.id)
         client.create_automation(automation(block))
     print(f"automation {NAME}: flow runs that fail, crash or are late")
-    if "--test" in sys.argv[1:]:
-        send_test(block)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
+import shlex
 import shutil
 import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -25,7 +29,8 @@ USER = PASSWORD = "root"
 DATABASE = "ny_taxi"
 LONGEST_SOCKET = 90
 """Bytes of a folder's path that still leave room for a Unix socket's name."""
-
+OPEN_FOLDER = Path("/var/lib")
+"""Where root keeps data and programs if `nobody`, as whom PostgreSQL runs, cannot reach theirs."""
 
 RUNS = """\
 PostgreSQL runs: 127.0.0.1:{server.port}, database {database}, user and password {user}
@@ -57,24 +62,36 @@ class Server:
 
     @property
     def log(self) -> Path:
-        return self.folder / "log"
+        return self.data / "log"
+
+    @property
+    def data(self) -> Path:
+        """The folder itself: a link, where root had to keep the data elsewhere."""
+        return self.folder.resolve()
 
     def up(self) -> None:
         """Start it and make its database; nothing happens where both are there."""
-        if not (self.folder / "PG_VERSION").exists():
-            self._make()
-        if not self.runs():
+        if not (running := self.runs()):
             self._free_port()
-            place = str(self.folder) if len(str(self.folder)) < LONGEST_SOCKET else ""
+        if not (self.folder / "PG_VERSION").exists():
+            with writable(self.folder.parent):
+                self._make()
+        elif closed := _closed_to_nobody(self.data):
+            raise CannotStart(
+                f"{self.folder}: the user nobody, as whom root runs PostgreSQL, cannot pass "
+                f"{closed}; run as another user, or move the data away and start again"
+            )
+        if not running:
+            place = str(self.data) if len(str(self.data)) < LONGEST_SOCKET else ""
             options = f"-h 127.0.0.1 -p {self.port} -k '{place}'"
-            self._run("pg_ctl", "start", "-w", "-D", self.folder, "-l", self.log, "-o", options)
+            self._run("pg_ctl", "start", "-w", "-D", self.data, "-l", self.log, "-o", options)
         if DATABASE not in self.psql("SELECT datname FROM pg_database").split():
             self.psql(f"CREATE DATABASE {DATABASE}")
 
     def down(self) -> None:
         """Stop it; connections are closed, what was committed stays."""
         if self.runs():
-            self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self.folder)
+            self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self.data)
 
     def kill(self) -> None:
         """End it and its children as a power failure would."""
@@ -87,7 +104,7 @@ class Server:
     def runs(self) -> bool:
         if not (self.folder / "postmaster.pid").exists():
             return False
-        return _command("pg_ctl", "status", "-D", self.folder).returncode == 0
+        return _command("pg_ctl", "status", "-D", self.data).returncode == 0
 
     def psql(self, query: str, database: str = "postgres") -> str:
         return self._run(
@@ -96,22 +113,29 @@ class Server:
         )  # fmt: skip
 
     def _make(self) -> None:
-        part = self.folder.with_name(f"{self.folder.name}.part")
-        part.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(part, ignore_errors=True)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        target = self.folder
+        if _closed_to_nobody(self.folder.parent):
+            key = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
+            target = OPEN_FOLDER / f"nyc-taxi-{self.folder.name}-{key}"
+        part = target.with_name(f"{target.name}.part")
+        for stale in (part, target):
+            shutil.rmtree(stale, ignore_errors=True)  # neither holds a database
         part.mkdir()
-        if owner := _not_root():
-            os.chown(part, owner["user"], owner["group"])
-            for folder in (*part.parents, *BIN.parents):
-                folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
         password = part.with_suffix(".password")
+        password.touch(mode=0o600)
         password.write_text(PASSWORD)
+        if owner := _not_root():
+            for path in (part, password):
+                os.chown(path, owner["user"], owner["group"])
         self._run(
             "initdb", "-D", part, "-U", USER, "--pwfile", password, "-A", "scram-sha-256",
             "-E", "UTF8", "--locale", "C",
         )  # fmt: skip
         password.unlink()
-        part.rename(self.folder)
+        part.rename(target)
+        if target != self.folder:
+            self.folder.symlink_to(target)
 
     def _free_port(self) -> None:
         with socket.socket() as knock:
@@ -140,13 +164,56 @@ def _not_root() -> dict[str, Any]:
         return {}
     import pwd  # only where there are such things
 
-    nobody = pwd.getpwnam("nobody")
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        raise CannotStart(
+            "PostgreSQL refuses to run as root, and there is no user nobody here; "
+            "run as another user"
+        ) from None
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _closed_to_nobody(folder: Path) -> Path | None:
+    """For root, the folder on the way to this one, or itself, that `nobody` may not enter."""
+    if not (owner := _not_root()):
+        return None
+    for place in (folder, *folder.parents):
+        found = place.stat()
+        may = stat.S_IXUSR if found.st_uid == owner["user"] else stat.S_IXOTH
+        if not found.st_mode & may:
+            return place
+    return None
+
+
+def programs() -> Path:
+    """The folder of PostgreSQL's programs: for root, a copy where `nobody` cannot reach them."""
+    if not _closed_to_nobody(BIN):
+        return BIN
+    copy = OPEN_FOLDER / f"nyc-taxi-postgres-programs-{WHEEL.version}"
+    if not copy.exists():
+        with writable(copy):
+            part = copy.with_name(f"{copy.name}.{os.getpid()}")
+            shutil.copytree(BIN.parent, part, symlinks=True)
+            part.chmod(0o755)
+            part.rename(copy)
+    return copy / BIN.name
+
+
+@contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise CannotStart(
+            f"{folder} cannot be written: {problem.strerror}; make it writable, or work in a "
+            "checkout that is"
+        ) from None
 
 
 def _command(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [BIN / program, *arguments],
+        [programs() / program, *arguments],
         env={**os.environ, "PGPASSWORD": PASSWORD},
         **_not_root(),
         cwd="/",
@@ -161,7 +228,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m embedded.postgres", description=__doc__)
     parser.add_argument("do", choices=["up", "down", "url"])
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "postgres")
-    parser.add_argument("--port", type=int, default=5433)
+    parser.add_argument("--port", type=int, default=5434)
     args = parser.parse_args()
     server = Server(args.folder.resolve(), args.port)
     if args.do == "url":
@@ -171,7 +238,8 @@ def main() -> None:
         server.up() if args.do == "up" else server.down()
     except CannotStart as problem:
         sys.exit(f"error: {problem}")
-    words = {"server": server, "database": DATABASE, "user": USER, "psql": BIN / "psql"}
+    psql = shlex.quote(str(BIN / "psql"))
+    words = {"server": server, "database": DATABASE, "user": USER, "psql": psql}
     print(RUNS.format(**words) if args.do == "up" else f"PostgreSQL in {server.folder} is stopped")
 
 

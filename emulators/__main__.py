@@ -27,7 +27,9 @@ def up() -> None:
     values = {**client_environment(storage, warehouse), **places(FOLDER)}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     env = FOLDER / "env"
+    env.touch(mode=0o600)
     env.write_text("\n".join(["unset PREFECT_API_URL", *lines, ""]))
+    (FOLDER / "prefect").mkdir(mode=0o700, exist_ok=True)  # its database holds secrets
     print(f"""
 To work with them, in this shell:
   . {env.relative_to(ROOT)}
@@ -65,6 +67,9 @@ def main() -> None:
         demo(args.folder.resolve()) if "folder" in args else args.run()
     except CannotStart as problem:
         sys.exit(f"error: {problem}")
+    except OSError as problem:
+        place = problem.filename or FOLDER
+        sys.exit(f"error: {place}: {problem.strerror}; make it writable, or work elsewhere")
 
 
 if __name__ == "__main__":

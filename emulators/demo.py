@@ -45,6 +45,7 @@ def places(folder: Path) -> dict[str, str]:
         "NYC_TAXI_GCS_BUCKET": BUCKET,
         "NYC_TAXI_DATA_DIR": str(folder),
         "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_PROFILES_PATH": str(folder / "prefect" / "profiles.toml"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     }
 

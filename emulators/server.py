@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -14,8 +16,10 @@ from pathlib import Path
 import httpx
 import psutil
 
-PATIENCE = 30
-"""Seconds for a server to answer, once it is started; one that is told to end has ten."""
+PATIENCE = 60
+"""Seconds for a server to be ready, once it is started."""
+CLOCK_STEP = 5
+"""Seconds by which a process's start may seem to come after what was written later."""
 
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -32,10 +36,19 @@ class Server:
     folder: Path
     """Its data, its log and the id of its process."""
     command: tuple[str, ...]
-    port: int
+    port: int | None
+    """On 127.0.0.1; None for a program that answers no requests, such as a worker."""
     path: str = "/"
     """What it answers once it is ready."""
+    logs: str = ""
+    """What its log says once it is ready, where there is no port."""
     env: Mapping[str, str] = field(default_factory=dict)
+    umask: int = -1
+    """Of its files; -1 is that of who starts it."""
+    advice: str = "stop the program that has it"
+    """What to do where its port is taken."""
+    seconds_to_stop: int = 10
+    """From SIGTERM to SIGKILL."""
 
     @property
     def url(self) -> str:
@@ -50,13 +63,24 @@ class Server:
         return self.folder / f"{self.name}.pid"
 
     def start(self) -> None:
-        """Start it in the background and wait for its first answer; nothing, if it runs."""
+        """Start it in the background and wait until it is ready; nothing, if it runs.
+
+        Raises CannotStart, also where its port is taken by a program that is not this server.
+        """
         if self.process():
+            port = json.loads(self._pid.read_text())["port"]
+            if port != self.port:
+                raise CannotStart(f"{self.name} runs on port {port} already; stop it first")
             return
-        if self.answers():
-            raise CannotStart(f"port {self.port}, where {self.name} should be, is taken; free it")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
+        if self.port and listens(self.port):
+            raise CannotStart(
+                f"port {self.port}, which {self.name} needs, is taken by a program that was not "
+                f"started here; {self.advice}"
+            )
+        with writable(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            log = self.log.open("wb")
+        with log:
             process = subprocess.Popen(
                 self.command,
                 env={**os.environ, **self.env},
@@ -64,9 +88,12 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=self.umask,
+                preexec_fn=_heed_sigint,
             )
         _children[process.pid] = process
-        self._pid.write_text(str(process.pid))
+        facts = {"pid": process.pid, "command": self.command, "port": self.port}
+        self._pid.write_text(json.dumps(facts))
         deadline = time.monotonic() + PATIENCE
         while not self.answers():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -79,7 +106,7 @@ class Server:
         if process := self.process():
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(self.seconds_to_stop)
             except psutil.TimeoutExpired:
                 process.kill()
                 process.wait(10)
@@ -88,18 +115,40 @@ class Server:
         self._pid.unlink(missing_ok=True)
 
     def process(self) -> psutil.Process | None:
-        """Its process, and no other that came to have the same number."""
-        with suppress(OSError, ValueError, psutil.Error):
-            process = psutil.Process(int(self._pid.read_text()))
-            if str(self.folder) in " ".join(process.cmdline()):
+        """Its process, and not another that came to have the same number."""
+        with suppress(OSError, ValueError, KeyError, TypeError, psutil.Error):
+            held = json.loads(self._pid.read_text())
+            process = psutil.Process(held["pid"])
+            same = process.cmdline()[-len(held["command"]) :] == held["command"]
+            older = process.create_time() < self._pid.stat().st_mtime + CLOCK_STEP
+            if same and older and process.status() != psutil.STATUS_ZOMBIE:
                 return process
         return None
 
     def answers(self) -> bool:
+        if self.port is None:
+            return self.logs in self.log.read_text(errors="replace")
         try:
-            return httpx.get(self.url + self.path, timeout=5).status_code == 200
+            return httpx.get(self.url + self.path, timeout=5, trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
+
+
+def _heed_sigint() -> None:
+    """A shell's background jobs ignore SIGINT; Prefect's worker sends it to itself to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """One line where the folder cannot be made or written to."""
+    try:
+        yield
+    except OSError as problem:
+        raise CannotStart(
+            f"{folder} cannot be written: {problem.strerror}; make it writable, or work in a "
+            "checkout that is"
+        ) from None
 
 
 @contextmanager
@@ -109,6 +158,12 @@ def running(server: Server) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as knock:
+        knock.settimeout(5)
+        return knock.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:

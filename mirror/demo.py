@@ -23,6 +23,19 @@ QUESTION = """
     GROUP BY ALL ORDER BY trips DESC LIMIT 3"""
 
 
+BOXES = str.maketrans("┌┬┐├┼┤└┴┘─│·", "+++++++++-|.")
+
+
+def show(table: duckdb.DuckDBPyRelation) -> None:
+    """Print it: with lines of - and | where the console has no others."""
+    text = str(table)
+    try:
+        text.encode(encoding := sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = text.translate(BOXES).encode(encoding, "replace").decode(encoding)
+    print(text)
+
+
 def demo(folder: Path) -> None:
     """Run the flow scripts as a user would, and show what landed; `folder` gets all of it."""
     warehouse = folder / "warehouse.duckdb"
@@ -34,6 +47,7 @@ def demo(folder: Path) -> None:
             "NYC_TAXI_WAREHOUSE": f"duckdb:{warehouse}",
             # A server of its own, whatever Prefect server or cloud the user's profile names.
             "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_PROFILES_PATH": str(folder / "prefect" / "profiles.toml"),
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
         for color, months in RUNS:
@@ -45,7 +59,7 @@ def demo(folder: Path) -> None:
     with duckdb.connect(str(warehouse), read_only=True) as db:
         for title, query in (("What landed", LANDED), ("When are card trips made?", QUESTION)):
             print(f"\n{title}\n{query.strip()};")
-            db.sql(query).show()
+            show(db.sql(query))
     print(f"""
 The files are in {folder}:
   raw/              as the site served them

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import duckdb
@@ -21,6 +22,9 @@ from prefect.client.schemas.objects import FlowRun
 from emulators.server import free_port
 from mirror import Site
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 ROOT = Path(__file__).parents[1]
 LIGHT = {
     # SQLite has one writer: a request that meets that of the UI's event feed waits for 2 s.
@@ -29,6 +33,8 @@ LIGHT = {
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
 }
 """What the servers of the tests do without."""
+NO_SERVICE = "no service: "
+"""How the reason of a test begins that is skipped because a service is missing."""
 
 
 @dataclass
@@ -41,7 +47,8 @@ class System:
 
     @property
     def client(self) -> SyncPrefectClient:
-        return SyncPrefectClient(api=self.env["PREFECT_API_URL"])
+        auth = self.env.get("PREFECT_API_AUTH_STRING")
+        return SyncPrefectClient(api=self.env["PREFECT_API_URL"], auth_string=auth)
 
     def shell(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -89,6 +96,7 @@ def place(folder: Path, api: str) -> Iterator[System]:
     with Site(folder / "site") as site:
         env = kept | {
             "PREFECT_HOME": str(folder / "home"),
+            "PREFECT_PROFILES_PATH": str(folder / "home" / "profiles.toml"),
             "PREFECT_API_URL": api,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "NYC_TAXI_LOCAL": str(folder / "local"),
@@ -123,3 +131,20 @@ def bare_system(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) 
         made = system.shell(sys.executable, "blocks/make_process_pool.py")
         assert made.returncode == 0, made.stderr
         yield system
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of Chromium."""
+    from playwright.sync_api import sync_playwright  # for the tests that need a Docker engine
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        pytest.skip(f"{NO_SERVICE}no Chromium; apt-get install chromium")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(90_000)
+        yield page
+        browser.close()

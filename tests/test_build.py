@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from checkouts import FLOW, Checkout, build, rows
 from local_system import System
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
 
 from nyc_taxi.pools import save_pool
 
@@ -142,6 +144,45 @@ def test_the_broken_are_named_and_the_others_registered(
     assert built.stdout.endswith("\n4 broken, 1 created\n")
     assert read(bare_system, "good/default").entrypoint == "flows/air/good/flow.py:good"
     assert read(bare_system, "breaks/default").updated == before.updated
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_parameter_that_the_flow_does_not_have_is_named(checkout: Checkout, verify: bool) -> None:
+    checkout.flow("air", "quality")
+    checkout.write("flows/air/quality/deployment.yaml", "parameters: {numbr: 7}")
+    built = checkout.build(*(["--verify"] if verify else []))
+    assert built.returncode == 1
+    said = "its deployment default has a parameter numbr, which the flow does not; the flow has num"
+    assert f"flows/air/quality/flow.py: {said}ber" in built.stdout
+
+
+def test_a_flow_that_is_gone_is_named_and_deleted_when_asked(
+    checkout: Checkout, bare_system: System
+) -> None:
+    """Its deployments would go on being scheduled, and each run would fail."""
+    for name in ("quality", "alarm"):
+        checkout.flow("air", name)
+    checkout.write("flows/air/alarm/deployment.yaml", "schedule: {cron: '0 0 * * *'}")
+    checkout.build()
+    shutil.rmtree(checkout.root / "flows/air/alarm")
+    line = "alarm/default: its flow is gone from flows/; "
+    for options in ([], ["--prune-deployments", "--dry-run"]):
+        built = checkout.build(*options)
+        assert built.returncode == 0
+        assert line in built.stdout
+        assert read(bare_system, "alarm/default")
+    assert f"{line}delete it: build.py --prune-deployments" in checkout.build().stdout
+    assert f"{line}deleted" in checkout.build("--prune-deployments").stdout
+    with pytest.raises(ObjectNotFound):
+        read(bare_system, "alarm/default")
+    assert read(bare_system, "quality/default")
+    assert line not in checkout.build().stdout
+
+
+def test_a_pool_that_no_script_makes(checkout: Checkout) -> None:
+    checkout.flow("air", "quality")
+    said = checkout.build("--work-pool", "nope").stdout
+    assert "make it: prefect work-pool create nope --type process" in said
 
 
 def test_projects_flows_labels_pool_and_image(checkout: Checkout, bare_system: System) -> None:

@@ -315,6 +315,40 @@ def test_verify_finds_what_a_run_would_find_and_says_what_mends_it(builder: Buil
     assert builder.verify() == "1 checked, none broken\n"
 
 
+def test_what_was_replaced_by_a_rollback_stays_as_long(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its age counts from when it was replaced, not from its upload."""
+    checkout, words = builder.checkout, "flows/shared/words.py"
+    checkout.write(words, "WORD = 'old'")
+    builder()
+    old = builder.folder
+    checkout.write(words, "WORD = 'new'")
+    builder()
+    new = builder.folder
+    assert old != new
+
+    def left() -> set[str]:
+        return {key.rpartition("/")[0] for key in builder.place.objects() if "manifest" in key}
+
+    store = CodeStore(S3Bucket(builder.place.options[1], None))
+    store.keys = {key: found - timedelta(days=30) for key, found in store.keys.items()}
+    store.mark_replaced({old}, {new})  # as a build with the old code does before it deploys
+    store.prune({old}, {old}, timedelta(hours=24))
+    assert left() == {old, new}
+
+    checkout.write(words, "WORD = 'old'")
+    rolled_back = builder()
+    assert rolled_back.returncode == 0, rolled_back.stdout
+    assert builder.folder == old
+    replaced = f"{new}/.replaced"
+    assert replaced in builder.place.objects()
+    builder("--prune-after", "1")
+    assert left() == {old, new}
+    builder("--prune-after", "0")
+    assert left() == {old}
+
+
 @BOTH
 def test_what_is_pruned(place: Place, checkout: Checkout, tmp_path: Path) -> None:
     """Not what a deployment named when the build began, nor what was replaced a moment ago."""

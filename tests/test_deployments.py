@@ -264,6 +264,26 @@ def test_the_address_is_kept_as_a_secret(watched: System, webhook: Webhook) -> N
     assert "secret" not in shown.stdout.replace("secrets", "")
 
 
+def test_a_dead_webhook_replaces_no_good_one(watched: System) -> None:
+    with watched.client as client:
+        (before,) = client.read_automations_by_name("flow-run-notification")
+    made = watched.shell(
+        sys.executable,
+        "blocks/make_notification.py",
+        "--test",
+        NOTIFICATION_URL="http://127.0.0.1:9/dead",
+    )
+    assert made.returncode == 1
+    assert made.stderr.startswith("error: the webhook did not take the message")
+    with watched.client as client:
+        (after,) = client.read_automations_by_name("flow-run-notification")
+        held = client.read_block_document_by_name(
+            "flow-run-notification", "custom-webhook", include_secrets=True
+        )
+    assert after == before
+    assert "dead" not in str(held.data)
+
+
 def test_without_an_address_one_line_says_so(system: System) -> None:
     made = system.shell(sys.executable, "blocks/make_notification.py", NOTIFICATION_URL="hooks")
     assert made.returncode == 1

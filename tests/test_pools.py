@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -18,13 +19,19 @@ from prefect.blocks.fields import SecretDict
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.objects import WorkPool
-from prefect.settings import PREFECT_API_KEY, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, temporary_settings
+from prefect.variables import Variable
 from prefect_aws import AwsCredentials
+from prefect_docker.worker import DockerWorkerJobConfiguration
 from prefect_gcp import GcpCredentials
+from prefect_gcp.workers.cloud_run_v2 import CloudRunWorkerJobV2Configuration
 
 from blocks.make_cloud_run_pool import main as cloud_run
+from blocks.make_docker_block import main as docker_pool
 from blocks.make_ecs_pool import main as ecs
+from blocks.make_process_pool import main as process_pool
 from nyc_taxi.errors import BadInput
+from nyc_taxi.pools import DOCKER_FLOW_POOL, holds_credentials
 
 API = "https://prefect.example.com/api"
 IMAGE = "ghcr.io/you/nyc-taxi@sha256:" + "0" * 64
@@ -75,8 +82,8 @@ def make(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         with monkeypatch.context() as given:
             for name, value in env.items():
                 given.setenv(name, value)
-            key = {PREFECT_API_KEY: env["PREFECT_API_KEY"]} if "PREFECT_API_KEY" in env else {}
-            with temporary_settings(key):
+            settings = (PREFECT_API_KEY, PREFECT_API_AUTH_STRING)
+            with temporary_settings({s: env[s.name] for s in settings if s.name in env}):
                 main()
         return capsys.readouterr().out
 
@@ -284,6 +291,109 @@ class TestCloudRun:
             make(cloud_run, **CLOUD_RUN)
 
 
+SIGNED = "https://me:in_clear@months.example/trips?sig=in_clear"
+SECRETS = {"NYC_TAXI_HASH_KEY": "hash_key_in_clear", "NYC_TAXI_SOURCE_URL": SIGNED}
+
+
+class TestSecrets:
+    """The settings that jobs need reach them, and no work pool holds one in clear."""
+
+    def test_a_docker_pool_refers_to_blocks(self, make: Make) -> None:
+        make(docker_pool, **SECRETS)
+        held = pool("docker-pool")
+        assert "in_clear" not in held.model_dump_json()
+        configuration = asyncio.run(
+            DockerWorkerJobConfiguration.from_template_and_values(held.base_job_template, {})
+        )
+        assert SECRETS.items() <= configuration.env.items()
+
+    def test_a_source_without_credentials_is_a_plain_setting(self, make: Make) -> None:
+        make(docker_pool, NYC_TAXI_SOURCE_URL="https://months.example/{color}/trips")
+        env = defaults("docker-pool")["env"]
+        assert env["NYC_TAXI_SOURCE_URL"] == "https://months.example/{color}/trips"
+        assert "NYC_TAXI_HASH_KEY" not in env
+
+    @pytest.mark.parametrize(
+        ("main", "env"),
+        [
+            (docker_pool, {"DOCKER_PREFECT_API_URL": "http://me:in_clear@server/api"}),
+            (ecs, ECS | {"CLOUD_PREFECT_API_URL": "https://me:in_clear@prefect.example/api"}),
+            (
+                cloud_run,
+                CLOUD_RUN | {"CLOUD_PREFECT_API_URL": "https://prefect.example/?key=in_clear"},
+            ),
+        ],
+    )
+    def test_a_password_in_the_servers_address_is_refused(
+        self, make: Make, main: Callable[[], None], env: dict[str, str]
+    ) -> None:
+        with pytest.raises(BadInput, match=r"_PREFECT_API_URL holds a user, a password or a") as no:
+            make(main, **env)
+        assert "in_clear" not in str(no.value)
+
+    @pytest.mark.parametrize("google", ["no key"], indirect=True)
+    @pytest.mark.parametrize("kind", ["ECS", "CLOUD_RUN"])
+    def test_a_cloud_needs_a_reference_for_each(
+        self, make: Make, google: object, kind: str
+    ) -> None:
+        main, env = {"ECS": (ecs, ECS), "CLOUD_RUN": (cloud_run, CLOUD_RUN)}[kind]
+        auth = {"PREFECT_API_AUTH_STRING": "me:in_clear"}
+        for secret in (*SECRETS.items(), *auth.items()):
+            with pytest.raises(BadInput) as refused:
+                make(main, **env, **dict([secret]))
+            assert f"name it in NYC_TAXI_{kind}_SECRETS, such as NYC_TAXI_HASH" in str(
+                refused.value
+            )
+            assert "in_clear" not in str(refused.value)
+        with pytest.raises(BadInput, match=f"NYC_TAXI_{kind}_SECRETS is not a list of NAME=SECRET"):
+            make(main, **env, **{f"NYC_TAXI_{kind}_SECRETS": "nyc-taxi-hash-key"})
+
+    @pytest.mark.parametrize("google", ["no key"], indirect=True)
+    def test_cloud_run_reads_them_from_its_secret_manager(self, make: Make, google: object) -> None:
+        names = (
+            "NYC_TAXI_HASH_KEY=hash-key, NYC_TAXI_SOURCE_URL=source,PREFECT_API_AUTH_STRING=auth"
+        )
+        given = {**SECRETS, "PREFECT_API_AUTH_STRING": "me:in_clear"}
+        make(cloud_run, **CLOUD_RUN, **given, NYC_TAXI_CLOUD_RUN_SECRETS=names)
+        held = pool("cloud-run-pool")
+        assert "in_clear" not in held.model_dump_json()
+        configuration = asyncio.run(
+            CloudRunWorkerJobV2Configuration.from_template_and_values(held.base_job_template, {})
+        )
+        found = {name: facts.secret for name, facts in configuration.env_from_secrets.items()}
+        assert found == {"NYC_TAXI_HASH_KEY": "hash-key", "NYC_TAXI_SOURCE_URL": "source"}
+        auth = configuration.prefect_api_auth_string_secret
+        assert auth and auth.secret == "auth"
+
+    @pytest.mark.parametrize(
+        ("url", "secret"),
+        [
+            ("https://d37ci6vzurychx.cloudfront.net/trip-data", False),
+            ("https://me@host/x", True),
+            ("https://:pw@host", True),
+            ("https://host/x?download=1", True),
+            ("http://host:8009/{color}/{color}_{year}-{month:02}.parquet", False),
+            ("https://host/a@b", False),
+            ("/home/me@work/trips?", False),
+        ],
+    )
+    def test_which_addresses_hold_credentials(self, url: str, secret: bool) -> None:
+        assert holds_credentials(url) is secret
+
+
+def test_docker_flow_goes_to_a_pool_that_is_there(make: Make) -> None:
+    """Its pool may have been deleted: up-local's script then chooses its own, and says so."""
+    make(docker_pool)
+    assert make(process_pool).startswith("work pool process-pool")
+    assert Variable.get(DOCKER_FLOW_POOL) == "docker-pool"
+    with get_client(sync_client=True) as client:
+        client.delete_work_pool("docker-pool")
+    said = "docker-flow runs in process-pool: there is no work pool docker-pool any more\n"
+    assert make(process_pool).startswith(said)
+    assert Variable.get(DOCKER_FLOW_POOL) == "process-pool"
+    assert "docker-flow" not in make(process_pool)
+
+
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """AWS, with a cluster and a default VPC; no containers run there."""
@@ -319,7 +429,16 @@ def in_a_task() -> None:
 
 def test_the_worker_makes_a_task_of_the_image(make: Make, aws: dict[str, str]) -> None:
     secret = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/DataFlows/prod/PREFECT_API_KEY"
-    make(ecs, **ECS, NYC_TAXI_ECS_API_KEY_SECRET=secret, PREFECT_API_KEY="pnu_in_clear")
+    hash_key = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/HASH_KEY"
+    auth = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/AUTH"
+    make(
+        ecs,
+        **ECS,
+        NYC_TAXI_ECS_API_KEY_SECRET=secret,
+        PREFECT_API_KEY="pnu_in_clear",
+        NYC_TAXI_HASH_KEY="hash_in_clear",
+        NYC_TAXI_ECS_SECRETS=f"NYC_TAXI_HASH_KEY={hash_key},PREFECT_API_AUTH_STRING={auth}",
+    )
     # moto asks for the memory of each container; AWS, on Fargate, only for the task's.
     template = pool("ecs-pool").base_job_template
     definition = template["job_configuration"]["task_definition"]
@@ -340,6 +459,8 @@ def test_the_worker_makes_a_task_of_the_image(make: Make, aws: dict[str, str]) -
         env={
             **os.environ,
             "PREFECT_API_KEY": "pnu_in_clear",
+            "PREFECT_API_AUTH_STRING": "me:in_clear",
+            "NYC_TAXI_HASH_KEY": "hash_in_clear",
             "PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_ENABLED": "false",
         },
         capture_output=True,
@@ -356,7 +477,11 @@ def test_the_worker_makes_a_task_of_the_image(make: Make, aws: dict[str, str]) -
     assert definition["requiresCompatibilities"] == ["FARGATE"]
     (container,) = definition["containerDefinitions"]
     assert container["image"] == IMAGE
-    assert container["secrets"] == [{"name": "PREFECT_API_KEY", "valueFrom": secret}]
+    assert {entry["name"]: entry["valueFrom"] for entry in container["secrets"]} == {
+        "PREFECT_API_KEY": secret,
+        "PREFECT_API_AUTH_STRING": auth,
+        "NYC_TAXI_HASH_KEY": hash_key,
+    }
     (override,) = task["overrides"]["containerOverrides"]
     env = {entry["name"]: entry["value"] for entry in override["environment"]}
     assert env["PREFECT_API_URL"] == API

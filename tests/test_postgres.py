@@ -38,6 +38,7 @@ Clean = Callable[..., Path]
 def server() -> Iterator[Server]:
     """One of this module's own, to be killed and filled up."""
     with TemporaryDirectory(prefix="pg-") as folder:
+        Path(folder).chmod(0o711)  # root runs PostgreSQL as nobody
         server = Server(Path(folder) / "data", free_port())
         server.up()
         yield server

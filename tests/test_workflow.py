@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -20,7 +21,8 @@ TEXT = PATH.read_text()
 WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
 JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
 RUNS = [step["run"] for job in JOBS.values() for step in job["steps"] if "run" in step]
-TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 
 
 def scripts() -> list[tuple[str, set[str]]]:
@@ -40,7 +42,7 @@ def step_of(job: str, word: str) -> dict[str, Any]:
 
 def test_every_make_target_is_there() -> None:
     used = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(RUNS)))
-    assert {"check", "test", "test-docker", "install"} <= used <= TARGETS
+    assert {"check", "audit", "test", "test-docker", "install"} <= used <= TARGETS
 
 
 def test_the_scripts_it_runs_are_these() -> None:
@@ -74,12 +76,106 @@ def test_it_runs_for_both_branches_and_pull_requests_to_them() -> None:
     assert "workflow_run" not in TEXT
 
 
-@pytest.mark.parametrize(("job", "branch"), [("plan", "base_ref"), ("deploy", "ref_name")])
-def test_main_is_prod_and_dev_is_dev(job: str, branch: str) -> None:
-    environment = f"${{{{ github.{branch} == 'main' && 'prod' || 'dev' }}}}"
-    assert JOBS[job]["environment"] == environment
-    assert JOBS[job]["env"]["NYC_TAXI_ENV"] == environment
+@pytest.mark.parametrize(
+    ("job", "branch", "prefix"), [("plan", "base_ref", "plan-"), ("deploy", "ref_name", "")]
+)
+def test_main_is_prod_and_dev_is_dev(job: str, branch: str, prefix: str) -> None:
+    """A pull request's code runs in an environment of its own, without prod's secrets."""
+    choice = "${{{{ github.{} == 'main' && '{}prod' || '{}dev' }}}}"
+    assert JOBS[job]["environment"] == choice.format(branch, prefix, prefix)
+    assert JOBS[job]["env"]["NYC_TAXI_ENV"] == choice.format(branch, "", "")
     assert '--env "$NYC_TAXI_ENV"' in step_of(job, "build.py")["run"]
+
+
+def test_secrets_are_given_to_single_steps() -> None:
+    given = {
+        (job, name): value
+        for job, facts in JOBS.items()
+        for name, value in facts.get("env", {}).items()
+        if "secrets." in value or "token" in value
+    }
+    assert not given
+    secrets = set(re.findall(r"secrets\.(\w+)", TEXT))
+    assert secrets == {"PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_READ_KEY"}
+    assert "secrets.PREFECT_API_KEY" not in json.dumps(JOBS["plan"])
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    used = re.findall(r"uses: (.*)", TEXT)
+    assert len(used) == 6
+    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", one) for one in used)
+    assert len(set(used)) == 2  # one version of each
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    (command,) = re.findall(r"^\t\$\(BIN\)/(zizmor .*) \.github$", MAKEFILE, re.MULTILINE)
+    program, *options = command.split()
+    assert "--offline" in options
+    found = Path(sys.executable).with_name(program)
+    return subprocess.run([found, *options, folder], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (
+            "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2",
+            "actions/checkout@v6",
+        ),
+        ("permissions: {}\n", "permissions: write-all\n"),
+        ("      - run: make audit", "      - run: echo ${{ github.event.pull_request.title }}"),
+        ("  pull_request: {", "  pull_request_target: {"),
+    ],
+)
+def test_make_check_lints_the_workflow(tmp_path: Path, good: str, bad: str) -> None:
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "pipeline.yml").write_text(TEXT)
+    clean = lint(tmp_path)
+    assert clean.returncode == 0, clean.stdout + clean.stderr
+    (folder / "pipeline.yml").write_text(TEXT.replace(good, bad, 1))
+    assert lint(tmp_path).returncode != 0
+
+
+def test_no_test_is_skipped_silently() -> None:
+    """CI installs what the tests need; one that is skipped all the same fails."""
+    assert JOBS["test"]["env"] == {"NYC_TAXI_TEST_SERVICES": "all"}
+    assert "docker-registry" in step_of("test", "apt-get")["run"]
+    local = (ROOT / ".ci" / "run").read_text()
+    assert "export NYC_TAXI_TEST_SERVICES=all" in local
+    assert re.search(r"apt-get update .*apt-get install .*docker-registry chromium", local)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "service", "code"),
+    [
+        ("", "no Docker engine answers", 0),
+        ("all", "no Docker engine answers", 1),
+        ("Docker", "no docker-registry (apt-get install docker-registry)", 1),
+        ("docker", "no Docker engine answers", 1),
+        ("chromium", "no Docker engine answers", 0),
+    ],
+)
+def test_a_test_skipped_because_a_service_is_missing_fails_ci(
+    tmp_path: Path, wanted: str, service: str, code: int
+) -> None:
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    (tmp_path / "test_it.py").write_text(
+        f"import conftest, pytest\ndef test_it(): pytest.skip(conftest.NO_SERVICE + {service!r})\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "NYC_TAXI_TEST_SERVICES": wanted,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "flows"), str(ROOT / "tests")]),
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert run.returncode == code, run.stdout + run.stderr
 
 
 def test_what_a_pull_request_does_is_dry() -> None:
@@ -93,9 +189,9 @@ def test_what_a_pull_request_does_is_dry() -> None:
 
 def test_a_fork_has_no_secrets_and_does_not_fail() -> None:
     first, *others = JOBS["plan"]["steps"]
-    assert first["if"] == "env.PREFECT_API_URL == ''"
-    assert first["run"].startswith("echo ")
-    assert all("env.PREFECT_API_URL != ''" in step["if"] for step in others)
+    assert first["env"] == {"PREFECT_API_URL": "${{ secrets.PREFECT_API_URL }}"}
+    assert "No dry run" in first["run"]
+    assert all("steps.server.outputs.named == 'true'" in step["if"] for step in others)
 
 
 def test_only_a_tested_push_is_deployed() -> None:
@@ -113,9 +209,10 @@ def test_one_deployment_of_a_branch_at_a_time_and_to_its_end() -> None:
 
 
 def test_no_job_may_more_than_it_must() -> None:
-    assert WORKFLOW["permissions"] == {"contents": "read"}
+    assert WORKFLOW["permissions"] == {}
     more = {name: job["permissions"] for name, job in JOBS.items() if "permissions" in job}
     assert more == {
+        "test": {"contents": "read"},
         "plan": {"contents": "read", "pull-requests": "write"},
         "deploy": {"contents": "read", "packages": "write"},
     }
@@ -132,10 +229,10 @@ def test_what_others_write_gets_into_no_command() -> None:
 
 def test_the_buckets_are_those_that_are_explained() -> None:
     explained = (ROOT / ".env.example").read_text()
-    for job in ("plan", "deploy"):
+    for env in (JOBS["plan"]["env"], step_of("deploy", "build.py")["env"]):
         for kind in ("S3", "GCS"):
             name = f"NYC_TAXI_CODE_{kind}_BUCKET"
-            assert JOBS[job]["env"][name] == f"${{{{ vars.{name} }}}}"
+            assert env[name] == f"${{{{ vars.{name} }}}}"
             assert f"{name}=" in explained
 
 
@@ -148,7 +245,7 @@ def runner(tmp_path: Path) -> Callable[..., Path]:
         script = tmp_path / ".venv" / "bin" / "python"
         script.write_text('#!/bin/sh\necho "$@" | tr " " ,\n')
         script.chmod(0o755)
-        files = {f"GITHUB_{name}": str(tmp_path / name) for name in ("ENV", "STEP_SUMMARY")}
+        files = {f"GITHUB_{name}": str(tmp_path / name) for name in ("OUTPUT", "STEP_SUMMARY")}
         subprocess.run(
             ["bash", "-e", "-c", step_of(job, word)["run"]],
             cwd=tmp_path,
@@ -166,8 +263,8 @@ def test_the_image_is_named_in_small_letters(runner: Callable[..., Path], reposi
     folder = runner("deploy", "docker_deploy.py", GITHUB_REPOSITORY=repository)
     owner, name = repository.lower().split("/")
     given = f"--dockerfile-dir,./,--docker-name,{name},--registry,ghcr.io/{owner}"
-    said = (folder / "ENV").read_text()
-    assert said == f"NYC_TAXI_IMAGE=scripts/docker_deploy.py,{given}\n"
+    said = (folder / "OUTPUT").read_text()
+    assert said == f"name=scripts/docker_deploy.py,{given}\n"
 
 
 def test_the_table_is_in_the_comment_and_in_the_summary(runner: Callable[..., Path]) -> None:

@@ -22,6 +22,8 @@ from bundles import Bundle
 from nyc_taxi.errors import BadInput
 
 MANIFEST = "manifest.json"
+REPLACED = ".replaced"
+"""An empty file in a version's folder: written when no deployment names the version any more."""
 VERSION = re.compile(r"(?P<folder>[^/]+/flow/[0-9a-f]{16})/(?P<name>.+)")
 AT_ONCE = 8
 """Requests to a bucket that are under way at the same time."""
@@ -79,6 +81,15 @@ class CodeStore:
         self.bucket.write(manifest, json.dumps(held, indent=1).encode())
         self.keys |= dict.fromkeys({*keys, manifest}, datetime.now(UTC))
 
+    def mark_replaced(self, current: set[str], named: set[str]) -> None:
+        """Note the time at which deployments cease to name a version; call it just before that."""
+        flows = {folder.rpartition("/")[0] for folder in current}
+        for folder in named & self.folders().keys() - current:
+            if folder.rpartition("/")[0] in flows:
+                key = f"{folder}/{REPLACED}"
+                self.bucket.write(key, b"")
+                self.keys[key] = datetime.now(UTC)
+
     def prune(self, current: set[str], named: set[str], older: timedelta) -> None:
         """Delete the other versions of the flows whose current folders these are, once old enough.
 
@@ -88,6 +99,7 @@ class CodeStore:
         now = datetime.now(UTC)
         flows = {folder.rpartition("/")[0] for folder in current}
         folders = self.folders()
+        # the marker is the newest of a version that was replaced
         written = {one: max(self.keys[key] for key in folders[one].values()) for one in folders}
 
         def replaced(folder: str) -> datetime:

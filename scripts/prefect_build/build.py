@@ -53,6 +53,7 @@ def build(
     dry_run: Switch = False,
     verify: Switch = False,
     prune_after: Hours = 24,
+    prune_deployments: Switch = False,
     root: Path = ROOT,
 ) -> bool:
     """Register flows with Prefect: find them by folder, check them, store and deploy them.
@@ -74,6 +75,7 @@ def build(
         dry_run: Only show what would be done.
         verify: Register nothing, but check and import: the checkout, or what lies in the bucket.
         prune_after: Hours after which code that was replaced leaves the bucket.
+        prune_deployments: Delete the deployments whose flow is no longer under flows/.
         root: The folder that holds flows/.
     """
     load_environment(env)
@@ -92,7 +94,8 @@ def build(
     if verify and bucket:
         return verify_stored(bucket)
     defaults = Defaults(labels, work_pool, image)
-    return register(files, defaults, bucket, timedelta(hours=prune_after), dry_run)
+    after = timedelta(hours=prune_after)
+    return register(files, defaults, bucket, after, prune_deployments, dry_run)
 
 
 def register(
@@ -100,10 +103,12 @@ def register(
     defaults: Defaults,
     bucket: Bucket | None,
     prune_after: timedelta,
+    prune_deployments: bool,
     dry_run: bool,
 ) -> bool:
     """Whether every flow now is what it shall be (with `dry_run`, whether it would be)."""
     from buckets import CodeStore
+    from orphans import delete, orphans
     from plan import candidates, carry_out, find_namesakes, plan
     from register import connected
 
@@ -113,13 +118,23 @@ def register(
         found = list(shown(candidates(files, defaults, bundled), len(files), "importing"))
         find_namesakes(found)
         rows = list(plan(found, server, store))
+        gone = dict(orphans(found, server, store))
+        current = {row.wanted.code for row in rows if row.wanted}
+        named = {store.folder_of(d) or "" for d in server.deployments.values()} if store else set()
         if not dry_run:
+            if store:
+                store.mark_replaced(current, named)
             for row in shown(rows, len(rows), "registering"):
                 carry_out(row, server, store)
+        if prune_deployments and not dry_run:
+            for deployment in gone.values():
+                delete(server, deployment)
         if store and not dry_run:
-            named = {store.folder_of(found) or "" for found in server.deployments.values()}
-            store.prune({row.wanted.code for row in rows if row.wanted}, named, prune_after)
-    show_rows(rows, bucket, dry_run)
+            store.prune(current, named, prune_after)
+    state = "deleted" if prune_deployments else "delete it: build.py --prune-deployments"
+    show_rows(
+        rows, bucket, dry_run, [f"{name}: its flow is gone from flows/; {state}" for name in gone]
+    )
     return not any(row.findings for row in rows)
 
 
@@ -154,7 +169,7 @@ def shown(things: Iterable[T], total: int, doing: str) -> Iterator[T]:
     )
 
 
-def show_rows(rows: list[Row], bucket: Bucket | None, dry_run: bool) -> None:
+def show_rows(rows: list[Row], bucket: Bucket | None, dry_run: bool, orphaned: list[str]) -> None:
     """A table that is Markdown as well, then what is broken, then how many of each."""
     table = Table(box=box.MARKDOWN)
     for column in ("flow", "entrypoint", "code", "work pool", "schedule", "status"):
@@ -168,6 +183,8 @@ def show_rows(rows: list[Row], bucket: Bucket | None, dry_run: bool) -> None:
     for row in rows:
         for finding in row.findings:
             out.print(f"{row.file}: {finding}", soft_wrap=True)
+    for line in orphaned:
+        out.print(line, soft_wrap=True)
     sums = Counter(row.status.partition(" ")[0] for row in rows)
     said = ", ".join(f"{number} {status}" for status, number in sorted(sums.items()))
     out.print(f"\n{said}{' (dry run: nothing was done)' if dry_run else ''}")

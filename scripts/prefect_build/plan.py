@@ -58,7 +58,19 @@ def candidates(files: list[FlowFile], defaults: Defaults, bundled: bool) -> Iter
                 one.findings.append(str(answer))
             else:
                 one.looks = {seen.function: seen for seen in answer}
+                one.findings += unknown_parameters(one)
             yield one
+
+
+def unknown_parameters(one: Candidate) -> Iterator[str]:
+    """Parameters of its deployments that the flow does not have; each run with one would fail."""
+    for settings in one.settings:
+        known = one.look(settings).schema.get("properties", {})
+        for name in sorted(set(settings.parameters) - set(known)):
+            yield (
+                f"its deployment {settings.name} has a parameter {name}, which the flow does not; "
+                f"the flow has {', '.join(known) or 'none'}"
+            )
 
 
 def find_namesakes(found: list[Candidate]) -> None:

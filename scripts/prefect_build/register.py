@@ -26,6 +26,7 @@ from nyc_taxi.errors import BadInput, StoreError
 
 PAGE = 200
 MAKE_POOL = {
+    "process-pool": "process_pool",
     "docker-pool": "docker_block",
     "ecs-pool": "ecs_pool",
     "cloud-run-pool": "cloud_run_pool",
@@ -129,10 +130,11 @@ class Server:
 
     def pool(self, name: str) -> WorkPool:
         if name not in self.pools:
-            script = MAKE_POOL.get(name, "process_pool")
+            script = MAKE_POOL.get(name)
+            make = f"python blocks/make_{script}.py" if script else "prefect work-pool create"
             raise BadInput(
                 f"no work pool {name} on the server, which has {', '.join(self.pools) or 'none'}; "
-                f"make it: python blocks/make_{script}.py"
+                f"make it: {make}" + ("" if script else f" {name} --type process")
             )
         return self.pools[name]
 

@@ -19,10 +19,11 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg2
 import pytest
-from conftest import NO_SERVICE
-from local_system import ROOT, System
+from local_system import NO_SERVICE, ROOT, System
+from playwright.sync_api import Page
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 
@@ -135,6 +136,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
             "NYC_TAXI_VOLUME": f"{NAME}-data",
             "NYC_TAXI_SOURCE_URL": re.sub(r"//[\d.]+", f"//{host}", site.url),
             "POSTGRES_PASSWORD": f"{secrets.token_hex(16)}@:/%$",
+            "PREFECT_AUTH_STRING": (auth := f"admin:{secrets.token_hex(16)}"),
+            "PREFECT_API_AUTH_STRING": auth,
             "POSTGRES_PORT": str(free_port()),
             "PREFECT_PORT": str(port),
             "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
@@ -248,6 +251,30 @@ def test_a_month_gets_into_postgres(from_python: Compose, name: str) -> None:
     assert from_python.rows(table) == 2000
 
 
+def test_callers_without_the_auth_string_and_other_origins_are_refused(up: Compose) -> None:
+    url = up.env["PREFECT_API_URL"]
+    user, _, password = up.env["PREFECT_AUTH_STRING"].partition(":")
+    auth = (user, password)
+    assert httpx.post(f"{url}/flows/filter", json={}).status_code == 401
+    assert httpx.post(f"{url}/flows/filter", json={}, auth=auth).status_code == 200
+    evil = {"Origin": "http://evil.example"}
+    assert httpx.post(f"{url}/flows/filter", json={}, auth=auth, headers=evil).status_code == 403
+
+
+def test_the_ui_asks_for_the_auth_string(up: Compose, page: Page) -> None:
+    page.goto(f"{up.env['PREFECT_API_URL'].removesuffix('/api')}/dashboard")
+    page.get_by_role("textbox").fill(up.env["PREFECT_AUTH_STRING"])
+    page.keyboard.press("Enter")
+    page.get_by_text("Work Pools").first.wait_for()
+
+
+def test_the_auth_string_is_in_no_work_pool(up: Compose) -> None:
+    with up.client as client:
+        held = "".join(pool.model_dump_json() for pool in client.read_work_pools())
+    assert "docker-pool" in held
+    assert up.env["PREFECT_AUTH_STRING"] not in held
+
+
 def test_the_password_is_in_the_block_alone(up: Compose) -> None:
     with up.client as client:
         pools = [pool.model_dump_json() for pool in client.read_work_pools()]
@@ -313,7 +340,7 @@ def test_a_month_gets_into_the_gcs_emulator(emulated: Compose, deployment: str, 
 
 def test_from_there_it_gets_into_the_bigquery_emulator(emulated: Compose) -> None:
     if "BIGQUERY_EMULATOR_HOST" not in emulated.env:
-        pytest.skip(f"{NO_SERVICE}the image {PYTHON313} is not here and cannot be pulled")
+        pytest.skip(f"the image {PYTHON313} cannot be pulled: no registry answers")
     run = emulated.run("etl-gcs-to-bq/etl-gcs-to-bq", months=[1])
     assert run.state_name == "Completed", emulated.compose("logs")
     assert emulated.compose("exec", "-T", "worker", "python", "-c", COUNT).split() == ["2000"]

@@ -15,8 +15,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from conftest import NO_SERVICE
-from local_system import ROOT
+from local_system import NO_SERVICE, ROOT
 
 from emulators.server import free_port
 

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from conftest import NO_SERVICE
 from local_system import System
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from nyc_taxi.months import TripMonth
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not chromium:
-        pytest.skip(f"{NO_SERVICE}no Chromium; apt-get install chromium")
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(90_000)
-        yield page
-        browser.close()
 
 
 def test_quick_run_is_clicked_and_completes(
