@@ -8,12 +8,23 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from nyc_taxi.downloads import Version, decode, file_version, identity, metadata_path
+from nyc_taxi.conform import Plan
+from nyc_taxi.downloads import (
+    Version,
+    decode,
+    discarding_damaged,
+    downloaded_version,
+    file_version,
+    identity,
+    metadata_path,
+)
 from nyc_taxi.errors import Interrupted, NotPublished, SourceError
 from nyc_taxi.files import only_writer, writing
 from nyc_taxi.http import Reply, get
 from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import bar
+from nyc_taxi.reports import MonthReport
+from nyc_taxi.settings import Settings
 from nyc_taxi.sources import format_of, locate, safe_url
 from nyc_taxi.verify import verify
 
@@ -30,6 +41,14 @@ def fetch_month(trips: TripMonth, source: str, folder: Path, timeout: float = 30
     target = folder / trips.color / f"{trips.stem}{format_of(location)}"
     with only_writer(target):
         return _Download(trips, location, target, timeout).run()
+
+
+def write_month(plan: Plan, config: Settings) -> MonthReport:
+    """Write the month as Parquet to the data folder; a damaged download is deleted."""
+    target = config.data_dir / plan.trips.color / f"{plan.trips.stem}.parquet"
+    version = downloaded_version(plan.raw, config.source_url)  # another run may replace the file
+    with discarding_damaged(plan.raw, config.source_url):
+        return replace(plan.write(target), version=version)
 
 
 def published_version(
