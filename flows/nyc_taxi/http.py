@@ -100,12 +100,15 @@ class _Connections:
     """The sockets of one request, to be shut down from another thread."""
 
     sockets: list[socket.socket] = field(default_factory=list)
+    streams: list[Any] = field(default_factory=list)
     stopped: bool = False
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         if event.endswith("connect_tcp.complete"):
+            stream = info["return_value"]
             # A duplicate: the original becomes part of a TLS socket, in its handshake out of reach.
-            self.sockets.append(info["return_value"].get_extra_info("socket").dup())
+            self.sockets.append(stream.get_extra_info("socket").dup())
+            self.streams.append(stream)
             if self.stopped:
                 self.shut()
 
@@ -121,7 +124,7 @@ class _Connections:
         check_stopped()
 
     def close(self) -> None:
-        for connection in self.sockets:
+        for connection in (*self.sockets, *self.streams):  # httpcore leaves some of SOCKS open
             connection.close()
 
 
