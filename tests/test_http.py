@@ -482,6 +482,13 @@ def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch, refusal:
             get(f"{'http' if scheme == 'http' else 'https'}://data.example/file?t0ken", body)
 
 
+def test_a_socks_proxy_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(lambda connection: time.sleep(30)) as own:
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{own}")
+        with failing(Interrupted, f"127.0.0.1:{own}", "timed out"):
+            get(FAR, body, timeout=0.5)
+
+
 class silent:
     """What the block raises tells no secret."""
 

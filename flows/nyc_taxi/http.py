@@ -25,19 +25,19 @@ import logging
 import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar
 
 import httpx
 import socksio
 from prefect.logging import get_logger
 
-from nyc_taxi.errors import Interrupted, NotPublished, NycTaxiError, Refused, SourceError
+from nyc_taxi.errors import Interrupted, Refused
+from nyc_taxi.http_errors import error_for_status, explain
 from nyc_taxi.network import Proxy, proxy_for, trusted_authorities
 from nyc_taxi.settings import settings
 from nyc_taxi.sources import safe_url
@@ -99,11 +99,19 @@ def _sleep(seconds: float) -> None:
 class _Connections:
     """The sockets of one request, to be shut down from another thread."""
 
+    timeout: float
     sockets: list[socket.socket] = field(default_factory=list)
     streams: list[Any] = field(default_factory=list)
     stopped: bool = False
+    timed_out: bool = False
+    handshake: threading.Timer | None = None
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        if self.handshake:
+            self.handshake.cancel()
+        if event.endswith("setup_socks5_connection.started"):  # httpcore has no timeout for it
+            self.handshake = threading.Timer(self.timeout, self.time_out)
+            self.handshake.start()
         if event.endswith("connect_tcp.complete"):
             stream = info["return_value"]
             # A duplicate: the original becomes part of a TLS socket, in its handshake out of reach.
@@ -112,8 +120,15 @@ class _Connections:
             if self.stopped:
                 self.shut()
 
+    def time_out(self) -> None:
+        self.timed_out = True
+        self._shut_down()
+
     def shut(self) -> None:
         self.stopped = True
+        self._shut_down()
+
+    def _shut_down(self) -> None:
         for connection in self.sockets:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -124,6 +139,8 @@ class _Connections:
         check_stopped()
 
     def close(self) -> None:
+        if self.handshake:
+            self.handshake.cancel()
         for connection in (*self.sockets, *self.streams):  # httpcore leaves some of SOCKS open
             connection.close()
 
@@ -137,7 +154,7 @@ class _Request(Generic[T]):
     accept: tuple[int, ...]
 
     def send(self) -> T:
-        connections = _Connections()
+        connections = _Connections(self.timeout)
         try:
             return interruptible(lambda: self._attempt(connections), connections.shut)
         finally:
@@ -151,7 +168,8 @@ class _Request(Generic[T]):
             return self._follow(connections)
         except (httpx.HTTPError, httpx.InvalidURL, socksio.ProtocolError, UnicodeError) as problem:
             connections.check()
-            error = self._explain(problem)
+            cause = httpx.ConnectTimeout("") if connections.timed_out else problem
+            error = explain(cause, self.url, self.hop, self.proxy)
         raise error
 
     def _follow(self, connections: _Connections) -> T:
@@ -192,92 +210,8 @@ class _Request(Generic[T]):
         reply = Reply(response.status_code, response.headers, chunks())
         if reply.status in self.accept:
             return self.receive(reply)
-        raise _error_for_status(self.url, reply, self.proxy)
-
-    def _explain(self, problem: Exception) -> NycTaxiError:
-        """The error of ours for one of httpx."""
-        name, host = safe_url(self.url), self.hop.host if self.hop else ""
-        look, via = "NYC_TAXI_SOURCE_URL", ""
-        if self.proxy:
-            look, via = self.proxy.variable, f" through the proxy {self.proxy}"
-        for cause in _causes(problem):
-            if isinstance(cause, socket.gaierror):
-                host = self.proxy.host if self.proxy else host
-                if cause.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None)):
-                    return Refused(f"there is no host {host!r}; check {look} and the network")
-                return Interrupted(f"cannot look up the host {host!r} ({cause.strerror}); rerun")
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                return Refused(
-                    f"the certificate of {host}{via} is not trusted: "
-                    f"{cause.verify_message.rstrip('.')}; if your company or a private CA issued "
-                    "it, set SSL_CERT_FILE to a PEM file with the certificate of that CA"
-                )
-            if _is_final_tls(cause) and isinstance(problem, httpx.ConnectError):
-                return Refused(f"no TLS connection to {host}{via} ({cause}); check {look}")
-        if isinstance(problem, httpx.ProxyError | socksio.ProtocolError) and self.proxy:
-            return self.proxy.error(name, str(problem))
-        if isinstance(problem, httpx.TimeoutException):
-            return Interrupted(f"{name}{via} timed out; rerun to resume")
-        if isinstance(problem, httpx.ConnectError):
-            return Interrupted(
-                f"cannot reach {name}{via} ({problem}); check {look} and the network"
-            )
-        if not isinstance(problem, httpx.TransportError) or "URL" in str(problem):
-            return Refused(f"{name} is, or redirects to, an invalid URL; check {look}")
-        return Interrupted(f"the connection to {name}{via} broke ({problem}); rerun to resume")
-
-
-def _is_final_tls(problem: BaseException) -> bool:
-    return isinstance(problem, ssl.SSLError) and not isinstance(problem, ssl.SSLEOFError)
-
-
-def _causes(problem: BaseException | None) -> Iterator[BaseException]:
-    while problem is not None:
-        yield problem
-        problem = problem.__cause__ or problem.__context__
-
-
-def _error_for_status(url: str, reply: Reply, proxy: Proxy | None) -> SourceError:
-    """The status classes of this module's docstring."""
-    status, name = reply.status, f"HTTP {reply.status} for {safe_url(url)}"
-    if status == 407 and proxy:
-        return proxy.error(safe_url(url), "407 Proxy Authentication Required")
-    if status in (408, 425, 429) or status >= 500:
-        why = "is throttling us" if status == 429 else "has trouble"
-        error = Interrupted(
-            f"the source {why} ({name}); run this again later, or set NYC_TAXI_MONTHS_AT_ONCE=1"
-        )
-        error.retry_after = _retry_after(reply.headers.get("Retry-After", ""))
-        return error
-    page = next(reply.chunks, b"")[:4096].decode("utf-8", "replace") if status == 403 else ""
-    if "Request blocked" in page or "too much traffic" in page:
-        error = Interrupted(
-            f"the source is throttling us (HTTP 403, 'Request blocked', for {safe_url(url)}); "
-            "wait some minutes and run this again, or set NYC_TAXI_MONTHS_AT_ONCE=1"
-        )
-        error.retry_after = _retry_after(reply.headers.get("Retry-After", ""))
-        return error
-    missing = "AccessDenied" in page and "expired" not in page
-    if status in (404, 410) or (status == 403 and (missing or not page)):
-        gone = NotPublished(f"{safe_url(url)} answers {status}; check NYC_TAXI_SOURCE_URL")
-        gone.status = status
-        return gone
-    return Refused(
-        f"the source refuses to serve {safe_url(url)} (HTTP {status}); check NYC_TAXI_SOURCE_URL, "
-        "its credentials, and whether a proxy or a firewall stands between"
-    )
-
-
-def _retry_after(value: str) -> float | None:
-    """Seconds from a Retry-After header, which is a number or a date; None without a valid one."""
-    if value.strip().isdecimal():
-        return float(value) or None
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    seconds = (until.astimezone(UTC) - datetime.now(UTC)).total_seconds()
-    return seconds if seconds > 0 else None
+        page = next(reply.chunks, b"") if reply.status == 403 else b""
+        raise error_for_status(self.url, reply.status, reply.headers, page, self.proxy)
 
 
 class _Redact(logging.Filter):

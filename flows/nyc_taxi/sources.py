@@ -71,10 +71,10 @@ def locate_misc(name: str, source: str) -> str | Path:
     place = _filled(source, "yellow", 2021, 1)
     if isinstance(place, Path):
         return (place.parent if place.name.endswith(FORMATS) else place).parent / "misc" / name
-    place = place.partition("#")[0]
-    path, mark, query = place.partition("?")
+    path, mark, query = place.partition("#")[0].partition("?")
     scheme, path = path[: path.index("://") + 3], path[path.index("://") + 3 :]
-    if path.lower().endswith(FORMATS) or not format_of(place):
+    in_query = place != source and not path.lower().endswith(FORMATS) and format_of(place)
+    if not in_query:
         host, _, folder = path.rstrip("/").partition("/")
         return f"{scheme}{host}/{_in_misc(folder, name).lstrip('/')}{mark}{query}"
     values = (pair.partition("=")[2] for pair in query.split("&"))
