@@ -86,6 +86,17 @@ def test_encoding_that_changes_starts_again(site: Site, folder: Path) -> None:
     assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
 
 
+def test_part_that_comes_with_status_200(site: Site, folder: Path) -> None:
+    serve(site, month())
+    site.cut(after=100_000)
+    with failing(Interrupted):
+        fetch_month(JANUARY, site.url, folder)
+    size = len(month())
+    headers = {"Content-Range": f"bytes 100000-{size - 1}/{size}"}
+    site.answer(200, body=month()[100_000:], headers=headers)
+    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
+
+
 @pytest.mark.parametrize(
     ("wire", "encoding"),
     [

@@ -120,7 +120,17 @@ def test_retry_after_is_waited_for(site: Site, status: int, value: Callable[[], 
 
 
 @pytest.mark.parametrize(
-    ("value", "requests"), [("", 1), ("0", 1), ("soon", 1), ("-1", 1), ("Thu, 01 Jan 1970", 1)]
+    ("value", "requests"),
+    [
+        ("", 1),
+        ("0", 1),
+        ("soon", 1),
+        ("-1", 1),
+        ("Thu, 01 Jan 1970", 1),
+        ("1.5", 1),
+        ("Wed, 21 Oct 99999 07:28:00 GMT", 1),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 1),
+    ],
 )
 def test_retry_after_without_a_time_to_come(site: Site, value: str, requests: int) -> None:
     site.answer(503, headers={"Retry-After": value}, times=None)
@@ -508,6 +518,13 @@ def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch, url: str
         get(url, body)
 
 
+def test_a_proxy_that_has_no_tls(offered: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As HTTPS_PROXY=https://... is often written for one."""
+    monkeypatch.setenv("HTTPS_PROXY", offered.url.replace("http:", "https:"))
+    with failing(Refused, "through the proxy https://127.0.0.1", "check HTTPS_PROXY"):
+        get("https://data.example/file", body)
+
+
 @pytest.mark.parametrize(
     "value", ["socks4://127.0.0.1:9", "ftp://h:9", "http://us3r:s3cr3t@:x", "http://h:port", "://"]
 )
@@ -543,6 +560,8 @@ def test_own_machine_is_never_asked_through_a_proxy(
         ("10.0.0.0/8", "http://10.1.2.3/", True),
         ("10.0.0.0/8", "http://11.1.2.3/", False),
         ("10.1.2.3", "http://10.1.2.3:80/", True),
+        ("localhost,127.0.0.0/8,::1/128", "http://a.example/", False),
+        ("localhost,::1,[::1],fe80::/10", "http://a.example/", False),
         ("fd00::/8,[fd01::2]", "http://[fd00::1]/", True),
         ("[fe80::1]", "http://[fe80::1]:8080/", True),
         ("[::1", "http://a.example/", False),

@@ -98,7 +98,8 @@ def _retry_after(value: str) -> float | None:
         return float(value) or None
     try:
         until = parsedate_to_datetime(value)
-    except ValueError:
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        seconds = (until - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError):
         return None
-    seconds = (until.astimezone(UTC) - datetime.now(UTC)).total_seconds()
     return seconds if seconds > 0 else None

@@ -133,7 +133,10 @@ class _Download:
         if reply.status == 416:
             self._forget_part()
             raise Interrupted(f"{self._name} cannot be resumed (HTTP 416); it starts anew")
-        done = self._resumed_at(reply) if reply.status == 206 else 0
+        # Some servers send the part that was asked for with the status of the whole.
+        resumed = self._size(self.part) and "Content-Range" in reply.headers
+        partial = reply.status == 206 or resumed
+        done = self._resumed_at(reply) if partial else 0
         length = reply.headers.get("Content-Length")
         total = done + int(length) if length else None
         if not done:

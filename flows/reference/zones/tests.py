@@ -125,21 +125,27 @@ def test_the_real_shapes(real: Path) -> None:
     assert lookup[264]["Zone"] == lookup[265]["Borough"] == "N/A"
 
 
-def reproject(path: Path, crs: str, wkt: str = "WKT1_ESRI") -> None:
+def reproject(path: Path, crs: str, kind: int = shapefile.POLYGON) -> None:
     """Write the shapes again in another coordinate system, as geopandas' `to_crs` does."""
     to = Transformer.from_crs("EPSG:2263", crs, always_xy=True)
     files = {end: io.BytesIO() for end in ("shp", "shx", "dbf")}
-    with shapefile.Reader(str(path)) as old, shapefile.Writer(**files, shapeType=5) as new:
+    with shapefile.Reader(str(path)) as old, shapefile.Writer(**files, shapeType=kind) as new:
         new.fields = old.fields[1:]
         for record in old.iterShapeRecords():
             points = [to.transform(*point) for point in record.shape.points]
             parts = [*record.shape.parts, len(points)]
-            new.poly([points[first:end] for first, end in pairwise(parts)])
+            rings = [points[first:end] for first, end in pairwise(parts)]
+            if kind == shapefile.POLYGONZ:
+                new.polyz([[(x, y, 7) for x, y in ring] for ring in rings])
+            else:
+                new.poly(rings)
             new.record(*record.record)
+        new.null()
+        new.record(OBJECTID=264, LocationID=264)
     with zipfile.ZipFile(path, "w") as archive:
         for end, file in files.items():
             archive.writestr(f"zones.{end}", file.getvalue())
-        archive.writestr("zones.prj", CRS(crs).to_wkt(wkt))
+        archive.writestr("zones.prj", CRS(crs).to_wkt("WKT1_ESRI"))
 
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4269", "EPSG:3857", "ESRI:102718", "EPSG:6347"])
@@ -153,6 +159,16 @@ def test_areas_do_not_depend_on_the_projection(misc: Path, crs: str) -> None:
     for id, shape in after.items():
         assert shape.area == pytest.approx(before[id].area, rel=1e-4)
         assert any(is_inside(shape.inside, rings) for rings in polygons(shape.geometry))
+
+
+def test_shapes_with_heights(misc: Path) -> None:
+    path = misc / "taxi_zones.zip"
+    before = read_shapes(path)
+    reproject(path, "EPSG:2263", shapefile.POLYGONZ)
+    after = read_shapes(path)
+    assert {id: (s.geometry, s.area) for id, s in after.items()} == {
+        id: (s.geometry, s.area) for id, s in before.items()
+    }
 
 
 PAGE = b"<html>Access denied</html>"

@@ -47,7 +47,8 @@ DIGITS = 7
 """Of a degree: about a centimetre."""
 UNREADABLE = (
     *(OSError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError),
-    *(shapefile.ShapefileException, shapefile.PossiblyCorruptFileHeader),
+    *(shapefile.ShapefileException, shapefile.GeoJSON_Error),
+    shapefile.PossiblyCorruptFileHeader,
     *(StopIteration, KeyError, ValueError, TypeError, IndexError),
 )
 """What the readers raise at a file that is something else, or cut off; RuntimeError: pyproj."""
@@ -115,7 +116,7 @@ def _read_zip(path: Path) -> tuple[dict[int, list[Polygon]], CRS]:
         field = _id_field(shapes)
         for record in shapes.iterShapeRecords():
             found = polygons.setdefault(int(record.record[field]), [])
-            found += _polygons(record.shape.__geo_interface__)
+            found += _polygons(record.shape)
     if not polygons:
         raise ValueError("it holds no records")
     return polygons, projection
@@ -160,9 +161,16 @@ def _id_field(shapes: shapefile.Reader) -> str | None:
     return next((name for name in names if name.lower() in ("locationid", "location_i")), None)
 
 
-def _polygons(geometry: shapefile.GeoJSONHomogeneousGeometryObject) -> list[Polygon]:
+def _polygons(shape: shapefile.Shape) -> list[Polygon]:
+    if shape.shapeType == shapefile.NULL:
+        return []
+    geometry = shape.__geo_interface__
+    if geometry["type"] not in ("Polygon", "MultiPolygon"):
+        raise ValueError(f"its shapes are {shape.shapeTypeName}, not polygons")
     coordinates = geometry["coordinates"]
-    return [coordinates] if geometry["type"] == "Polygon" and coordinates else list(coordinates)
+    polygons = [coordinates] if geometry["type"] == "Polygon" and coordinates else coordinates
+    # Without heights.
+    return [[[(x, y) for x, y, *_ in ring] for ring in rings] for rings in polygons]
 
 
 def _shape(polygons: list[Polygon], to_degrees: Transformer) -> Shape:
