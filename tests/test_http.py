@@ -281,6 +281,16 @@ def test_credentials_stay_with_their_host(site: Site, tmp_path: Path) -> None:
         assert "t0ken" not in f"{request.headers}"
 
 
+def test_cookies_of_redirects(site: Site) -> None:
+    """Some sites redirect to themselves until they get their cookie back."""
+    serve(site, b"content", "file")
+    site.answer(302, headers={"Location": "/b", "Set-Cookie": "gate=open"})
+    site.answer(302, headers={"Location": "/c"})
+    site.answer(302, headers={"Location": "/file"})
+    assert get(f"{site.url}/a", body) == b"content"
+    assert [r.headers["Cookie"] for r in site.requests] == [None] + ["gate=open"] * 3
+
+
 @pytest.mark.parametrize(
     ("first", "then", "again"),
     [

@@ -45,6 +45,7 @@ CSV = f"{JANUARY.stem}.csv.gz"
         ("https://h.org?sig=b", f"https://h.org/{NAME}?sig=b"),
         ("https://h.org/a?sig=b#c?d", f"https://h.org/a/{NAME}?sig=b"),
         ("https://h.org/a#c", f"https://h.org/a/{NAME}"),
+        (" https://h.org/a?sig=b\n", f"https://h.org/a/{NAME}?sig=b"),
         ("https://h.org/a%20b/%C3%A4?x=1", f"https://h.org/a%20b/%C3%A4/{NAME}?x=1"),
         ("https://u:p@h.org:8443/a?b=/c", f"https://u:p@h.org:8443/a/{NAME}?b=/c"),
         ("http://[::1]:8009/a?b", f"http://[::1]:8009/a/{NAME}?b"),

@@ -53,7 +53,7 @@ class Reply:
     status: int
     headers: httpx.Headers
     chunks: Iterator[bytes]
-    """The body as sent, whatever its Content-Encoding; raises Stopped once the run is stopped."""
+    """The body as sent, whatever its Content-Encoding."""
 
 
 def get(
@@ -167,7 +167,6 @@ class _Request(Generic[T]):
         try:
             return self._follow(connections)
         except (httpx.HTTPError, httpx.InvalidURL, socksio.ProtocolError, UnicodeError) as problem:
-            connections.check()
             cause = httpx.ConnectTimeout("") if connections.timed_out else problem
             error = explain(cause, self.url, self.hop, self.proxy)
         raise error
@@ -179,33 +178,32 @@ class _Request(Generic[T]):
         limits = httpx.Timeout(self.timeout).as_dict()
         extensions = {"trace": connections.trace, "timeout": limits}
         request = httpx.Request("GET", url, headers=self.headers, extensions=extensions)
+        cookies = httpx.Cookies()
         for _ in range(MAX_REDIRECTS + 1):
             self.hop, self.proxy = request.url, proxy_for(request.url)
-            with self._client() as client:
+            with self._client(cookies) as client:
                 response = client.send(request, stream=True, auth=login)
                 try:
-                    connections.check()
                     if response.next_request is None:
                         return self._read(response, connections)
-                    request, login = response.next_request, None
+                    request, login, cookies = response.next_request, None, client.cookies
                 finally:
                     response.close()
         raise Refused(f"{safe_url(self.url)} redirects more than {MAX_REDIRECTS} times")
 
-    def _client(self) -> httpx.Client:
+    def _client(self, cookies: httpx.Cookies) -> httpx.Client:
         assert self.hop
         secure = "https" in (self.hop.scheme, self.proxy and self.proxy.scheme)
         # Reading certifi's CAs takes longer than a request.
         tls = trusted_authorities() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         proxy = self.proxy.for_httpx(tls) if self.proxy else None
-        return httpx.Client(trust_env=False, verify=tls, proxy=proxy)
+        return httpx.Client(trust_env=False, verify=tls, proxy=proxy, cookies=cookies)
 
     def _read(self, response: httpx.Response, connections: _Connections) -> T:
         def chunks() -> Iterator[bytes]:
             for chunk in response.iter_raw():  # no size: what is gathered is lost when it breaks
                 connections.check()
                 yield chunk
-            connections.check()  # the end may be that of the connection, shut down by us
 
         reply = Reply(response.status_code, response.headers, chunks())
         if reply.status in self.accept:

@@ -34,7 +34,7 @@ def safe_url(url: str) -> str:
 
 
 def is_remote(source: str) -> bool:
-    return source.lower().startswith(("http://", "https://"))
+    return source.strip().lower().startswith(("http://", "https://"))
 
 
 def format_of(url: str) -> str | None:
@@ -49,6 +49,7 @@ def locate(trips: TripMonth, source: str) -> str | Path:
 
     The URL may hold credentials: print `safe_url(url)`.
     """
+    source = source.strip() if is_remote(source) else source  # secrets often end in a newline
     place = _filled(source, trips.color, trips.year, trips.month)
     if isinstance(place, Path):
         return _in_folder(trips, source, place)
@@ -68,6 +69,7 @@ def locate_misc(name: str, source: str) -> str | Path:
 
     The URL may hold credentials: print `safe_url(url)`.
     """
+    source = source.strip() if is_remote(source) else source
     place = _filled(source, "yellow", 2021, 1)
     if isinstance(place, Path):
         return (place.parent if place.name.endswith(FORMATS) else place).parent / "misc" / name
