@@ -7,12 +7,13 @@ from prefect.cache_policies import NO_CACHE
 
 from nyc_taxi.colors import Color
 from nyc_taxi.conform import Plan, conform
+from nyc_taxi.downloads import discarding_damaged
 from nyc_taxi.months import TripMonth
 from nyc_taxi.reports import MonthReport, publish
 from nyc_taxi.running import RETRIES, Month, Year, command
 from nyc_taxi.settings import settings
 from nyc_taxi.trip_rules import trip_rules
-from nyc_taxi.web import fetch_month
+from nyc_taxi.web import fetch_month, write_month
 
 CONFIG = Path(__file__).with_name("config")
 
@@ -28,17 +29,17 @@ def fetch(trips: TripMonth) -> Path:
 @task(cache_policy=NO_CACHE)
 def clean(trips: TripMonth, raw: Path) -> Plan:
     """Match the file's columns with the schema of its colour, and with what `config/` says."""
-    plan = conform(trips, raw, trip_rules(CONFIG, trips.color))
-    log = get_run_logger()
+    with discarding_damaged(raw, settings().source_url):
+        plan = conform(trips, raw, trip_rules(CONFIG, trips.color))
     for note in plan.notes:
-        log.info("%s: %s", trips, note)
+        get_run_logger().info("%s: %s", trips, note)
     return plan
 
 
 @task(cache_policy=NO_CACHE)
 def write_local(plan: Plan) -> MonthReport:
     """Write the month as Parquet, whole or not at all."""
-    report = plan.write(settings().data_dir / plan.trips.color / f"{plan.trips.stem}.parquet")
+    report = write_month(plan, settings())
     publish([report], key=str(plan.trips).replace(" ", "-"))
     get_run_logger().info(str(report))
     return report

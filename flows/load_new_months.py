@@ -49,12 +49,12 @@ def is_in_warehouse(trips: TripMonth, version: str | None) -> bool:
 
 
 def load_version(trips: TripMonth, keep_missing: bool) -> MonthReport | None:
-    version = find_version(trips)  # before the fetch: a file replaced since is for the next run
-    if is_in_warehouse(trips, version):
+    if is_in_warehouse(trips, find_version(trips)):
         get_run_logger().info("%s is in the warehouse already", trips)
         return None
     report = web_to_bq(trips, keep_missing, method="load")
-    remember_loaded(trips, version, settings().warehouse)
+    # Not what find_version said: the source may have given another file since, or from a cache.
+    remember_loaded(trips, report.version, settings().warehouse)
     return report
 
 

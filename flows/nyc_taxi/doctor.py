@@ -9,44 +9,51 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from datetime import date
 
-import httpx
-
+from nyc_taxi.colors import SERVICES, Color
 from nyc_taxi.errors import NycTaxiError, SourceError
 from nyc_taxi.lakes import open_lake
 from nyc_taxi.months import TripMonth
+from nyc_taxi.newest import months_back
 from nyc_taxi.settings import Settings, settings
-from nyc_taxi.sources import locate
+from nyc_taxi.sources import is_remote, safe_url
 from nyc_taxi.warehouses import open_warehouse
-
-FIRST_OF_THE_COURSE = TripMonth("yellow", 2021, 1)
+from nyc_taxi.web import published_version
 
 
 def checks(config: Settings) -> dict[str, tuple[str, Callable[[], str]]]:
     """The name of each thing, its address, and what looks whether it can be used."""
     return {
-        "source": (config.source_url, lambda: check_source(config.source_url, config.timeout)),
+        "source": (
+            safe_url(config.source_url),
+            lambda: check_source(config.source_url, config.timeout),
+        ),
         "lake": (config.lake, lambda: open_lake(config.lake).check()),
         "warehouse": (config.warehouse, lambda: open_warehouse(config.warehouse).check()),
     }
 
 
 def check_source(source: str, timeout: float) -> str:
-    place = locate(FIRST_OF_THE_COURSE, source)
-    if isinstance(place, Path):
-        return f"{place} is there"
-    try:
-        status = httpx.head(place, timeout=timeout, follow_redirects=True).status_code
-    except httpx.HTTPError as problem:
+    found = {color: _newest(color, source, timeout) for color in SERVICES}
+    has = [str(trips) for trips in found.values() if trips]
+    if not has:
         raise SourceError(
-            f"no answer ({problem}); look at the network, or set NYC_TAXI_SOURCE_URL"
-        ) from problem
-    if status != 200:
-        raise SourceError(
-            f"{place} answers {status}; set NYC_TAXI_SOURCE_URL to where the months are"
+            "it has none of the months that were looked for, of any color; "
+            "set NYC_TAXI_SOURCE_URL to where the months are"
         )
-    return f"{place} is there"
+    missing = [color for color, trips in found.items() if not trips]
+    return f"it has {', '.join(has)}" + (f"; not found: {', '.join(missing)}" if missing else "")
+
+
+def _newest(color: Color, source: str, timeout: float) -> TripMonth | None:
+    """Return the newest month; of a site, try only the last half year and each January."""
+    today = date.today()
+    for n, trips in enumerate(months_back(color, today.year, today.month)):
+        tried = n < 6 or trips.month == 1 or not is_remote(source)
+        if tried and published_version(trips, source, timeout, wait=0) is not None:
+            return trips
+    return None
 
 
 def main() -> int:

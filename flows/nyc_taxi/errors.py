@@ -32,7 +32,8 @@ class SourceError(NycTaxiError):
 
 
 class NotPublished(SourceError):
-    pass
+    status: int | None = None
+    """Of HTTP, where a server said so."""
 
 
 class Refused(SourceError):
@@ -41,6 +42,8 @@ class Refused(SourceError):
 
 class Interrupted(SourceError):
     can_pass = True
+    retry_after: float | None = None
+    """Seconds that the server asks to wait before the next try."""
 
 
 class Damaged(SourceError):

@@ -1,15 +1,12 @@
-"""The TLC's small files, which lie in `misc/` beside the months of every source."""
+"""The TLC's small files, in `misc/` next to the months of every source."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-import httpx
-
-from nyc_taxi.errors import Interrupted, NotPublished, Refused
-from nyc_taxi.files import replacing
-from nyc_taxi.settings import from_root
-from nyc_taxi.sources import FORMATS
+from nyc_taxi.downloads import decode
+from nyc_taxi.errors import NotPublished
+from nyc_taxi.files import replacing, writing
+from nyc_taxi.http import Reply, get
+from nyc_taxi.sources import locate_misc
 
 
 def fetch_misc(name: str, source: str, folder: Path, timeout: float = 30) -> Path:
@@ -17,26 +14,18 @@ def fetch_misc(name: str, source: str, folder: Path, timeout: float = 30) -> Pat
 
     What it holds is for its reader to judge.
     """
-    months = source.format(color="yellow", year=2021, month=1).rstrip("/")
-    if months.endswith(FORMATS):
-        months = months.rpartition("/")[0]
-    place = f"{months.rpartition('/')[0]}/misc/{name}"
-    if place.startswith("file:") or "://" not in place:
-        path = from_root(url2pathname(urlsplit(place).path) if "://" in place else place)
-        if not path.is_file():
-            raise NotPublished(f"there is no {path}; see NYC_TAXI_SOURCE_URL")
-        return path
-    try:
-        answer = httpx.get(place, timeout=timeout, follow_redirects=True)
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as problem:
-        raise Refused(f"cannot fetch {place}: {problem}; see NYC_TAXI_SOURCE_URL") from problem
-    except httpx.HTTPError as problem:
-        raise Interrupted(f"{place} gave no answer ({problem}); run this again") from problem
-    if answer.status_code == 429 or answer.status_code >= 500:
-        raise Interrupted(f"{place} answers {answer.status_code}; run this again later")
-    if answer.status_code != 200:
-        raise NotPublished(f"{place} answers {answer.status_code}; see NYC_TAXI_SOURCE_URL")
+    place = locate_misc(name, source)
+    if isinstance(place, Path):
+        if not place.is_file():
+            raise NotPublished(f"there is no {place}; see NYC_TAXI_SOURCE_URL")
+        return place
     target = folder / "misc" / name
     with replacing(target) as part:
-        part.write_bytes(answer.content)
+
+        def receive(reply: Reply) -> str:
+            with writing(target), part.open("wb") as file:
+                file.writelines(reply.chunks)
+            return str(reply.headers.get("Content-Encoding", ""))
+
+        decode(part, name, get(place, receive, timeout=timeout))
     return target

@@ -20,6 +20,8 @@ class MonthReport:
     seconds: float
     found: dict[str, int | str] = field(default_factory=dict)
     """What a user of the data should know: a description and how many trips it is true of."""
+    version: str | None = None
+    """Of the raw file, as the source names it."""
 
     def __str__(self) -> str:
         found = ", ".join(f"{what} {count}" for what, count in self.found.items() if count)

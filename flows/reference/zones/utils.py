@@ -1,6 +1,7 @@
 """The lookup and the shapes of the zones, and the one table that is made of both.
 
-The shapes are in feet of New York's State Plane; here they are WGS 84 degrees, as maps want them.
+The TLC's shapes are in feet of New York's State Plane; here they are WGS 84 degrees, as maps want
+them. Any other projection that a .prj names is read too.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ import csv
 import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import groupby, pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import duckdb
 import pyarrow as pa
 import shapefile
-from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError
+from pyproj import CRS, Geod, Transformer
 
 from nyc_taxi.engine import literal, open_duckdb
 from nyc_taxi.errors import Damaged
@@ -40,14 +42,16 @@ SCHEMA = pa.schema(
         ("area_km2", pa.float64()),
     ]
 )
+WGS84 = Geod(ellps="WGS84")
 DIGITS = 7
 """Of a degree: about a centimetre."""
 UNREADABLE = (
-    *(OSError, zipfile.BadZipFile, struct.error, CRSError),
-    *(shapefile.ShapefileException, shapefile.PossiblyCorruptFileHeader),
+    *(OSError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError),
+    *(shapefile.ShapefileException, shapefile.GeoJSON_Error),
+    shapefile.PossiblyCorruptFileHeader,
     *(StopIteration, KeyError, ValueError, TypeError, IndexError),
 )
-"""What the readers raise at a file that is something else, or cut off."""
+"""What the readers raise at a file that is something else, or cut off; RuntimeError: pyproj."""
 AGAIN = "look at what the source serves for it (NYC_TAXI_SOURCE_URL)"
 
 Point = tuple[float, float]
@@ -88,55 +92,122 @@ def read_lookup(path: Path) -> list[dict[str, str]]:
 
 def read_shapes(path: Path) -> dict[int, Shape]:
     """The shapes by LocationID. Several records may carry one id: they are one shape together."""
-    polygons: dict[int, list[Polygon]] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            name = next(name for name in archive.namelist() if name.endswith(".prj"))
-            projection = CRS.from_wkt(archive.read(name).decode())
-        with warnings.catch_warnings(), shapefile.Reader(str(path)) as records:
-            warnings.simplefilter("error", shapefile.PossiblyCorruptFileHeader)
-            for record in records.iterShapeRecords():
-                found = polygons.setdefault(int(record.record["LocationID"]), [])
-                found += _polygons(record.shape.__geo_interface__)
-        if not polygons:
-            raise ValueError("no records")
+        polygons, projection = _read_zip(path)
+        to_degrees = Transformer.from_crs(projection, "EPSG:4326", always_xy=True)
+        return {id: _shape(found, to_degrees) for id, found in polygons.items() if found}
     except UNREADABLE as problem:
-        raise Damaged(f"{path.name} is no zip of zone shapes ({problem!r}); {AGAIN}") from problem
-    meters = projection.axis_info[0].unit_conversion_factor
-    to_degrees = Transformer.from_crs(projection, "EPSG:4326", always_xy=True)
-    return {id: _shape(found, to_degrees, meters) for id, found in polygons.items() if found}
+        reason = " ".join(str(problem).split())[:200] or type(problem).__name__
+        raise Damaged(f"{path.name} is no zip of zone shapes ({reason}); {AGAIN}") from problem
 
 
-def _polygons(geometry: shapefile.GeoJSONHomogeneousGeometryObject) -> list[Polygon]:
-    coordinates = geometry["coordinates"]
-    return [coordinates] if geometry["type"] == "Polygon" and coordinates else list(coordinates)
+def _read_zip(path: Path) -> tuple[dict[int, list[Polygon]], CRS]:
+    """The polygons of each LocationID, and the projection they are in."""
+    with zipfile.ZipFile(path) as archive:
+        files = _find_zones(archive)
+        if ".prj" not in files:
+            raise ValueError("no .prj says what its coordinates are")
+        projection = CRS.from_wkt(files[".prj"].getvalue().decode("utf-8-sig"))
+        if not (projection.is_projected or projection.is_geographic):
+            raise ValueError("its .prj does not name a map projection")
+    polygons: dict[int, list[Polygon]] = {}
+    with warnings.catch_warnings(), _reader(files) as shapes:
+        warnings.simplefilter("error", shapefile.PossiblyCorruptFileHeader)
+        field = _id_field(shapes)
+        for record in shapes.iterShapeRecords():
+            found = polygons.setdefault(int(record.record[field]), [])
+            found += _polygons(record.shape)
+    if not polygons:
+        raise ValueError("it holds no records")
+    return polygons, projection
 
 
-def _shape(polygons: list[Polygon], to_degrees: Transformer, meters: float) -> Shape:
-    """`meters`: those of the unit that the polygons are in."""
-    area = sum(
-        abs(signed_area(ring)) * (1 if n == 0 else -1)
-        for rings in polygons
-        for n, ring in enumerate(rings)
+def _find_zones(archive: zipfile.ZipFile) -> dict[str, BytesIO]:
+    """The files of the one shapefile that has a LocationID, by their endings in lower case.
+
+    Besides them a Mac puts shadows into an archive: `__MACOSX/._taxi_zones.shp`.
+    """
+    shapefiles: dict[str, dict[str, str]] = {}
+    for name in archive.namelist():
+        path = PurePosixPath(name)
+        if path.parts[0] != "__MACOSX" and not path.name.startswith("._"):
+            stem = str(path.with_suffix("")).lower()
+            shapefiles.setdefault(stem, {})[path.suffix.lower()] = name
+    found = []
+    for names in shapefiles.values():
+        if ".shp" in names and ".dbf" in names:
+            files = {end: BytesIO(archive.read(name)) for end, name in names.items()}
+            with _reader(files) as shapes:
+                if _id_field(shapes):
+                    found.append((names[".shp"], files))
+    if len(found) != 1:
+        which = ", ".join(name for name, _ in found) or "none"
+        raise ValueError(f"it holds other than one shapefile with a field LocationID: {which}")
+    return found[0][1]
+
+
+def _reader(files: dict[str, BytesIO]) -> shapefile.Reader:
+    # Not the .shx: it is not needed, and one more thing to be damaged.
+    return shapefile.Reader(
+        shp=BytesIO(files[".shp"].getvalue()),
+        dbf=BytesIO(files[".dbf"].getvalue()),
+        encodingErrors="replace",
     )
-    longitude, latitude = to_degrees.transform(*point_inside(polygons))
+
+
+def _id_field(shapes: shapefile.Reader) -> str | None:
+    """The city's own export has `location_i`: names are cut to 10 characters there."""
+    names = (field[0] for field in shapes.fields)
+    return next((name for name in names if name.lower() in ("locationid", "location_i")), None)
+
+
+def _polygons(shape: shapefile.Shape) -> list[Polygon]:
+    if shape.shapeType == shapefile.NULL:
+        return []
+    geometry = shape.__geo_interface__
+    if geometry["type"] not in ("Polygon", "MultiPolygon"):
+        raise ValueError(f"its shapes are {shape.shapeTypeName}, not polygons")
+    coordinates = geometry["coordinates"]
+    polygons = [coordinates] if geometry["type"] == "Polygon" and coordinates else coordinates
+    # Without heights.
+    return [[[(x, y) for x, y, *_ in ring] for ring in rings] for rings in polygons]
+
+
+def _shape(polygons: list[Polygon], to_degrees: Transformer) -> Shape:
+    inside = point_inside(polygons)
+    degrees = [[_in_degrees(ring, to_degrees) for ring in rings] for rings in polygons]
+    [(longitude, latitude)] = _in_degrees([inside], to_degrees)
+    area = sum(
+        _area(ring) * (1 if n == 0 else -1) for rings in degrees for n, ring in enumerate(rings)
+    )
     texts = (
-        ", ".join(f"({_wkt(ring, to_degrees, hole=n > 0)})" for n, ring in enumerate(rings))
-        for rings in polygons
+        ", ".join(f"({_wkt(ring, hole=n > 0)})" for n, ring in enumerate(rings))
+        for rings in degrees
     )
     return Shape(
         f"MULTIPOLYGON ({', '.join(f'({text})' for text in texts)})",
         (round(longitude, DIGITS), round(latitude, DIGITS)),
-        round(area * meters**2 / 1e6, 6),
+        round(area / 1e6, 6),
     )
 
 
-def _wkt(ring: Ring, to_degrees: Transformer, hole: bool) -> str:
+def _in_degrees(ring: Ring, to_degrees: Transformer) -> Ring:
+    longitudes, latitudes = to_degrees.transform([x for x, _ in ring], [y for _, y in ring])
+    on_earth = all(abs(x) <= 180 for x in longitudes) and all(abs(y) <= 90 for y in latitudes)
+    if not on_earth:  # nor NaN or infinity
+        raise ValueError("its coordinates do not fit the projection of its .prj")
+    return list(zip(longitudes, latitudes, strict=True))
+
+
+def _area(ring: Ring) -> float:
+    """Square meters on the ellipsoid of WGS 84, whatever the projection of the file."""
+    return abs(WGS84.polygon_area_perimeter([x for x, _ in ring], [y for _, y in ring])[0])
+
+
+def _wkt(ring: Ring, hole: bool) -> str:
     if (signed_area(ring) < 0) != hole:
         ring = ring[::-1]
-    longitudes, latitudes = to_degrees.transform([x for x, _ in ring], [y for _, y in ring])
-    points = zip(longitudes, latitudes, strict=True)
-    texts = (f"{x:.{DIGITS}f} {y:.{DIGITS}f}" for x, y in points)
+    texts = (f"{x:.{DIGITS}f} {y:.{DIGITS}f}" for x, y in ring)
     # Two points that round to one would be an edge without length.
     return ", ".join(text for text, _ in groupby(texts))
 

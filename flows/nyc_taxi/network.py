@@ -1,0 +1,136 @@
+"""The proxy and the certificate authorities that the environment names for HTTP requests."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import certifi
+import httpx
+
+from nyc_taxi.errors import BadInput, Interrupted, Refused, SourceError
+from nyc_taxi.sources import safe_url
+
+_CA_ADVICE = "name a PEM file of CA certificates, or unset it"
+
+
+@dataclass(frozen=True)
+class Proxy:
+    variable: str
+    """Of the environment, such as HTTPS_PROXY."""
+    url: str
+    """May hold credentials; str(proxy) does not."""
+
+    def __str__(self) -> str:
+        return f"{safe_url(self.url)} ({self.variable})"
+
+    @property
+    def scheme(self) -> str:
+        return httpx.URL(self.url).scheme
+
+    @property
+    def host(self) -> str:
+        return httpx.URL(self.url).host
+
+    def for_httpx(self, tls: ssl.SSLContext) -> httpx.Proxy:
+        return httpx.Proxy(self.url, ssl_context=tls if self.scheme == "https" else None)
+
+    def error(self, target: str, reason: str) -> SourceError:
+        """The error for what the proxy answered instead of the target's reply."""
+        if reason.startswith("407") or "username" in reason.lower():
+            return Refused(
+                f"the proxy {self} asks for other credentials ({reason}); "
+                f"set {self.variable}=http://USER:PASSWORD@HOST:PORT"
+            )
+        if re.match(r"5\d\d|429|408", reason) or re.search(r"unreachable|refused|TTL", reason):
+            return Interrupted(f"the proxy {self} cannot reach {target} ({reason}); rerun")
+        return Refused(
+            f"the proxy {self} refuses to reach {target} ({reason}); check {self.variable}, or put "
+            "the host into NO_PROXY"
+        )
+
+
+def proxy_for(url: httpx.URL) -> Proxy | None:
+    """The proxy for a URL, None for a direct connection, as always to this machine itself."""
+    found = getproxies()
+    name = next((name for name in (url.scheme, "all") if found.get(name)), None)
+    if name is None or _is_loopback(url.host) or _is_exempt(url, found.get("no", "")):
+        return None
+    address = found[name] if "://" in found[name] else f"http://{found[name]}"
+    proxy = Proxy(f"{name.upper()}_PROXY", re.sub(r"^socks:", "socks5:", address))
+    try:
+        proxy.for_httpx(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        valid = bool(proxy.host)
+    except (ValueError, httpx.InvalidURL):
+        valid = False
+    if not valid:
+        raise BadInput(
+            f"{proxy.variable}={safe_url(address)!r} is not a proxy; write http://HOST:PORT, "
+            "https://HOST:PORT or socks5://HOST:PORT, or unset it"
+        )
+    return proxy
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _is_exempt(url: httpx.URL, rules: str) -> bool:
+    """Whether NO_PROXY names the host: itself, its domain, its network, or `*`."""
+    if proxy_bypass(f"{url.host}:{url.port}" if url.port else url.host):  # also the system's own
+        return True
+    return any(_covers(rule, url) for rule in re.split(r"[,\s]+", rules))
+
+
+def _covers(rule: str, url: httpx.URL) -> bool:
+    try:
+        if ipaddress.ip_address(url.host) in ipaddress.ip_network(rule.strip("[]"), strict=False):
+            return True
+    except ValueError:  # not a network, or the URL has a name
+        pass
+    try:
+        parts = urlsplit(f"//{rule}")
+        host, port = (parts.hostname or "").lstrip("*."), parts.port
+    except ValueError:
+        return False
+    if port not in (None, url.port or {"http": 80, "https": 443}.get(url.scheme)):
+        return False
+    return rule == "*" or (bool(host) and f".{url.host}".endswith(f".{host}"))
+
+
+def trusted_authorities() -> ssl.SSLContext:
+    """What the certificates of servers are checked against (see http.py for the variables)."""
+    given = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+    fallbacks = (name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name))
+    places: dict[str, str] = {}
+    for name in given or list(fallbacks)[:1]:
+        place = os.environ[name]
+        if name == "SSL_CERT_DIR" or Path(place).is_dir():
+            if not all(Path(part).is_dir() for part in place.split(os.pathsep)):
+                raise BadInput(f"{name}={place!r} is not a folder; {_CA_ADVICE}")
+            places["capath"] = place
+        else:
+            _check_pem(name, place)
+            places["cafile"] = place
+    return ssl.create_default_context(**(places or {"cafile": certifi.where()}))  # type: ignore[arg-type]
+
+
+def _check_pem(name: str, file: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except ssl.SSLError:
+        reason = "it holds no certificate in PEM format"
+    except OSError as problem:
+        reason = problem.strerror or type(problem).__name__
+    else:
+        return
+    raise BadInput(f"{name}={file!r} cannot be used: {reason}; {_CA_ADVICE}")
