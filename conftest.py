@@ -16,6 +16,9 @@ from uuid import uuid4
 import psycopg2
 import pytest
 from google.cloud import storage
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis.configuration import set_hypothesis_home_dir
 from local_system import LIGHT, bare_system, system  # noqa: F401
 from moto.server import ThreadedMotoServer
 from prefect.settings import PREFECT_API_URL
@@ -34,6 +37,18 @@ REAL_FILES = ROOT.parent / "shared" / "tlc"
 """Files of the TLC, beside a checkout where somebody put them."""
 NO_SERVICE = "no service: "
 """How the reason of a test begins that is left out for want of one."""
+
+set_hypothesis_home_dir(ROOT / ".pytest_cache" / "hypothesis")
+# The same examples in every run; NYC_TAXI_TEST_EXAMPLES=5000 looks further.
+hypothesis_settings.register_profile(
+    "default",
+    max_examples=int(os.environ.get("NYC_TAXI_TEST_EXAMPLES", "50")),
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("default")
 
 
 @pytest.fixture(autouse=True)
