@@ -217,11 +217,11 @@ class CsvFile:
         line = first.data.lstrip(b"\r\n").splitlines()[:1]
         if line and (separator := foreign_separator(line[0].decode("latin-1"))):
             raise BadCsv(f"{separator} separate its fields; only commas are read")
-        self._check_bytes(first)
         starts, ends = first.records
         if not starts.size:
             raise BadCsv("it is empty")
         head = int(ends[0]) + 1
+        self._check_bytes(first.before(head))
         names = self._header(first.data[starts[0] : head])
         width = first.fields(int(starts[1]), int(ends[1])) if starts.size > 1 else 0
         self.names = [name.strip() or None for name in names] + [None] * (width - len(names))
