@@ -181,6 +181,7 @@ def test_every_block_boundary(tmp_path: Path, end: str) -> None:
         ('a,b\n"","x"\n', [(None, "x")]),
         ('a,b\n"""",""","""\n', [('"', '","')]),
         ("a,b\n1, \n", [("1", " ")]),
+        ("a,b\n\ufeff1,2\n", [("\ufeff1", "2")]),
         ("a,b\n", []),
         ("a,b", []),
         ("a\n1\n\n 2\n", [("1",), (" 2",)]),
@@ -192,6 +193,10 @@ def test_every_block_boundary(tmp_path: Path, end: str) -> None:
 )
 def test_rows_are_as_written(tmp_path: Path, text: str, rows: Rows) -> None:
     assert read(write(tmp_path, text)) == rows
+
+
+def test_more_rows_than_arrow_parses_at_once(tmp_path: Path) -> None:
+    assert len(read(write(tmp_path, "a\n" + "1\n" * 600_000))) == 600_000
 
 
 @pytest.mark.parametrize(
@@ -294,7 +299,7 @@ def test_other_formats_are_named(tmp_path: Path, other: str, ending: str) -> Non
 
 
 @pytest.mark.parametrize("other", [name for name in OTHER if name != "Parquet"])
-def test_other_formats_are_no_parquet(tmp_path: Path, other: str) -> None:
+def test_other_formats_under_parquet_are_refused(tmp_path: Path, other: str) -> None:
     raw = write(tmp_path, OTHER[other][0], f"{FHV.stem}.parquet")
     with pytest.raises(Damaged, match=f"{raw.name} is not a Parquet file: it begins with "):
         verify(raw)
@@ -310,6 +315,7 @@ def test_other_formats_are_no_parquet(tmp_path: Path, other: str) -> None:
         OTHER["JSON"][0],
         OTHER["zip"][0],
         b"Not Found",
+        b"\x1b\x13\x00\x00\xa4\xb0\xb2\xea\x81\x47\x02\x8a",  # encoded by Brotli
         b"404: Not Found\n",
         b"\nSorry, too many requests; try again later\n",
         b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
@@ -427,7 +433,7 @@ FILL = b"0,x\n" * 300_000  # more than a block
         (b"\xff\xfea\x00,\x00\x00\xd8\n\x00", "UTF-16"),
     ],
 )
-def test_text_of_no_one_encoding_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+def test_mixed_and_unknown_encodings_are_refused(tmp_path: Path, content: bytes, says: str) -> None:
     assert says in refusal(write(tmp_path, content))
 
 

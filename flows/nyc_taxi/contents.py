@@ -28,7 +28,6 @@ _SIGNATURES = {
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     b"ARROW1": "an Arrow file",
     b"Obj\x01": "an Avro file",
-    b"ORC\n": "an ORC file",
     b"SQLite format 3\0": "an SQLite database",
 }
 _BOMS = (
@@ -60,7 +59,7 @@ def as_text(start: bytes) -> str:
 
 
 def is_text(start: bytes) -> bool:
-    return not _CONTROL.search(as_text(start))
+    return not _CONTROL.search(as_text(start)[:1000])
 
 
 def other_format(start: bytes) -> str | None:

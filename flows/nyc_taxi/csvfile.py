@@ -216,7 +216,7 @@ class CsvFile:
             first = first.after(len(codecs.BOM_UTF8))
         line = first.data.lstrip(b"\r\n").splitlines()[:1]
         if line and (separator := foreign_separator(line[0].decode("latin-1"))):
-            raise BadCsv(f"{separator} separate its fields; only commas are read")
+            raise BadCsv(f"{separator} separate its fields; use commas")
         starts, ends = first.records
         if not starts.size:
             raise BadCsv("it is empty")
@@ -262,8 +262,8 @@ class CsvFile:
             return "skip"
 
         rows = pa_csv.read_csv(
-            pa.BufferReader(text),
-            pa_csv.ReadOptions(column_names=columns, use_threads=False, block_size=len(text) + 1),
+            pa.BufferReader(b"\n" + text),  # Arrow cuts off what looks like a byte order mark
+            pa_csv.ReadOptions(column_names=columns, use_threads=False, block_size=len(text) + 2),
             pa_csv.ParseOptions(
                 newlines_in_values=piece.inner.size > 0,
                 invalid_row_handler=skip,

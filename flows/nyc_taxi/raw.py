@@ -12,8 +12,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.contents import open_unpacked, other_format, shown
-from nyc_taxi.csvfile import BLOCK, BadCsv, CsvFile
+from nyc_taxi.contents import START, open_unpacked, other_format, shown
+from nyc_taxi.csvfile import BadCsv, CsvFile
 from nyc_taxi.engine import Database, open_duckdb, parquet_sql
 from nyc_taxi.errors import BadSchema, BadValue, CannotWrite, Damaged, NycTaxiError
 from nyc_taxi.verify import rows_in_footer
@@ -69,7 +69,7 @@ def _open_csv(raw: Path) -> Iterator[CsvFile]:
     with ExitStack() as stack:
         with _explaining(raw):
             file = stack.enter_context(open_unpacked(raw))
-            start = file.read(BLOCK)
+            start = file.read(START)
             if kind := other_format(start):
                 raise BadCsv(f"it begins with {shown(start)}, as {kind} does")
             file.seek(0)

@@ -72,13 +72,13 @@ def _csv_problem(path: Path) -> str | None:
             start = file.read(START)
     except (zlib.error, EOFError) as problem:
         return f"is cut off or damaged ({problem})"
-    if other_format(start):
+    if other_format(start) or not (packed or is_text(start)):
         return f"is not a CSV file: {_described(start)}"
     if not is_text(start):
-        return None  # for its reader to judge
+        return None
     names = as_text(start).splitlines()[0].lower()
     if separator := foreign_separator(names):
-        return f"is not a CSV file: {separator} separate its fields, and only commas may"
+        return f"is not a CSV file: {separator} separate its fields; use commas"
     if _KNOWN.isdisjoint(name.strip('" ') for name in names.split(",")):
         return f"has none of the columns of trips: {_described(start)}"
     return None
