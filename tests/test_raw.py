@@ -8,7 +8,6 @@ import gzip
 import io
 import lzma
 import os
-import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from downloads import JANUARY, TEMPLATE, failing, names
 
 from mirror import Site
 from nyc_taxi.conform import conform
-from nyc_taxi.errors import BadSchema, CannotWrite, Damaged, NycTaxiError
+from nyc_taxi.errors import BadSchema, Damaged, NycTaxiError
 from nyc_taxi.months import TripMonth
 from nyc_taxi.raw import header, reading
 from nyc_taxi.rules import Rules
@@ -360,17 +359,13 @@ def test_other_separators_are_named(
         verify(raw)
 
 
-def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
-    raw = tmp_path / f"{FHV.stem}.csv"
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, ending: str) -> None:
+    raw = tmp_path / f"{FHV.stem}{ending}"
     raw.mkdir()
-    with pytest.raises(CannotWrite, match=rf"{raw} cannot be read: Is a directory"):
-        header(raw)
-    raw = write(tmp_path, fhv("B"), "other.csv")
-    raw.chmod(0)
-    if not os.access(raw, os.R_OK):
-        with pytest.raises(CannotWrite, match="Permission denied"):
-            header(raw)
-    raw.chmod(stat.S_IRUSR)
+    for look in (header, verify):
+        with pytest.raises(NycTaxiError, match=rf"{raw.name} cannot be read"):
+            look(raw)
 
 
 def test_a_gzip_cut_off_ends_in_one_line(tmp_path: Path) -> None:

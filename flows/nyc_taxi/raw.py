@@ -87,7 +87,7 @@ def _check_names(names: Iterable[str | None], raw: Path) -> None:
     for position, name in enumerate(names, 1):
         if name is None:
             continue
-        if not name.strip() or not name.isprintable():
+        if not name.strip() or not name.strip().isprintable():
             raise BadSchema(
                 f"{raw.name}: column {position} is called {name!r}; use a name of printable "
                 "characters that is not blank"

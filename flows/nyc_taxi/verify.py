@@ -18,7 +18,7 @@ from nyc_taxi.contents import (
     other_format,
     shown,
 )
-from nyc_taxi.errors import Damaged
+from nyc_taxi.errors import CannotWrite, Damaged
 
 CHUNK = 1 << 20
 _KNOWN = {
@@ -40,7 +40,11 @@ def verify(path: Path, name: str | None = None) -> None:
     A CSV may be gzip or not, whatever its name.
     """
     name = name or path.name
-    if problem := _parquet_problem(path) if name.endswith(".parquet") else _csv_problem(path):
+    try:
+        problem = _parquet_problem(path) if name.endswith(".parquet") else _csv_problem(path)
+    except OSError as refused:
+        raise CannotWrite(f"{path} cannot be read: {refused.strerror or refused}") from refused
+    if problem:
         raise Damaged(
             f"{name} {problem}; nothing was kept of it; look at what the source serves for {name}"
         )
