@@ -9,6 +9,7 @@ import io
 import lzma
 import os
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +50,7 @@ def write(folder: Path, content: bytes | str, name: str = f"{FHV.stem}.csv") -> 
 
 
 def read(raw: Path) -> Rows:
-    """All rows; their number is what was counted apart from the parser."""
+    """All rows; their number equals the independent count of records."""
     with reading(raw, threads=1) as db:
         rows = db.execute("FROM raw").fetchall()
         assert db.records() == len(rows)
@@ -375,6 +376,19 @@ def test_a_gzip_cut_off_ends_in_one_line(tmp_path: Path) -> None:
     assert "cannot be read to its end" in refusal(write(tmp_path, content + b"<html>"))
 
 
+def test_gzip_is_checked_in_little_memory(tmp_path: Path) -> None:
+    """A megabyte of gzip may hold a gigabyte of blanks."""
+    content = fhv("B00001") + "\n" * (200 << 20)
+    raw = write(tmp_path, gzip.compress(content.encode()) + bytes(512))  # padded, as tar does
+    tracemalloc.start()
+    try:
+        verify(raw)
+        assert read(raw)[0][0] == "B00001"
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_rows_in_the_footer_are_those_of_this_very_file(tmp_path: Path) -> None:
     for name, rows in (("a*.parquet", 3), ("ab.parquet", 2), ("a[b].parquet", 1)):
         pq.write_table(pa.table({"n": range(rows)}), tmp_path / name)
@@ -486,7 +500,7 @@ def test_a_name_that_cannot_be_seen_is_refused(tmp_path: Path, name: str) -> Non
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
-    """It made a declared column null, with another beside it."""
+    """It made a declared column null and added an undeclared one."""
     raw = write(tmp_path, ("\ufeff" + fhv("B00001")).encode())
     plan = conform(FHV, raw)
     assert plan.undeclared == ()

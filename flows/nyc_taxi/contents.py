@@ -1,4 +1,4 @@
-"""What a file holds, whatever its name: told from its first bytes."""
+"""Detect a file's format by its first bytes, not by its name."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def open_unpacked(path: Path) -> BinaryIO:
-    """The bytes of the file, or those inside if it is gzip."""
+    """Open the file for reading, decompressed if it is gzip."""
     with path.open("rb") as file:
         packed = file.read(2) == GZIP
     return cast(BinaryIO, gzip.open(path) if packed else path.open("rb"))
 
 
 def marked_encoding(start: bytes) -> str | None:
-    """The encoding that a byte order mark announces."""
+    """Return the encoding that a byte order mark announces, if there is one."""
     return next((encoding for bom, encoding in _BOMS if start.startswith(bom)), None)
 
 
 def as_text(start: bytes) -> str:
-    """The first characters without byte order mark and blanks before them, for people to read."""
+    """Decode the first characters, without a byte order mark and leading blanks."""
     return start.decode(marked_encoding(start) or "utf-8", "replace").strip("\ufeff\0 \t\r\n\f\v")
 
 
@@ -63,7 +63,7 @@ def is_text(start: bytes) -> bool:
 
 
 def other_format(start: bytes) -> str | None:
-    """What the bytes are if they are not CSV, as far as the first ones tell: "a zip archive"."""
+    """Return the format of bytes that are known not to be CSV, such as "a zip archive"."""
     for signature, name in _SIGNATURES.items():
         if start.startswith(signature):
             return name
@@ -80,11 +80,11 @@ def other_format(start: bytes) -> str | None:
 
 
 def shown(start: bytes) -> str:
-    """The first few characters, or bytes if they are not text."""
+    """Return the first few characters, or bytes if they are not text, for a message."""
     return repr(as_text(start)[:40] if is_text(start) else start[:8])
 
 
 def foreign_separator(header: str) -> str | None:
-    """What separates the names of a header line that has no comma: "semicolons"."""
+    """Return the separator of a header line without commas, such as "semicolons"."""
     found = [name for mark, name in SEPARATORS.items() if mark in header]
     return found[0] if found and "," not in header else None

@@ -205,7 +205,7 @@ class CsvFile:
     legacy: bool = False
     """Whether text was met that is not UTF-8, and so was read as LEGACY."""
     problem: Exception | None = None
-    """What ended the reading, for DuckDB tells it with words of its own."""
+    """The error that ended the reading; DuckDB reports it in its own words."""
 
     def __post_init__(self) -> None:
         self._utf8 = False

@@ -25,16 +25,16 @@ class RawFile(Database):
     def __init__(self, db: Database, records: Callable[[], int], csv: CsvFile | None) -> None:
         super().__init__(db.connection)
         self.records = records
-        """The rows that the file says it holds; those of a CSV are known once it was read."""
+        """How many rows the file says it holds; for a CSV, known once it has been read."""
         self._csv = csv
 
     def found(self) -> dict[str, int | str]:
-        """What to report of a file that was read."""
+        """Return what the report should say about the file once it has been read."""
         return {"text encoding": "Windows-1252"} if self._csv and self._csv.legacy else {}
 
 
 def header(raw: Path) -> dict[str, str]:
-    """The columns of a raw file with their DuckDB types; those of a CSV are texts.
+    """Return the columns of a raw file with their DuckDB types; CSV columns are texts.
 
     Raises BadSchema where two names are the same but for case and blanks.
     """
@@ -82,7 +82,7 @@ def _open_csv(raw: Path) -> Iterator[CsvFile]:
 
 
 def _check_names(names: Iterable[str | None], raw: Path) -> None:
-    """Each name once: of two that differ by case or blanks alone, one would hide the other."""
+    """Refuse names that differ only by case or blanks: DuckDB would hide or rename one of them."""
     seen: dict[str, int] = {}
     for position, name in enumerate(names, 1):
         if name is None:
@@ -96,7 +96,7 @@ def _check_names(names: Iterable[str | None], raw: Path) -> None:
         if first != position:
             raise BadSchema(
                 f"{raw.name} has the column {name.strip()} twice (columns {first} and {position}); "
-                "case and blanks do not tell names apart: give each column a name of its own"
+                "case and surrounding blanks do not count, so rename one of them"
             )
 
 

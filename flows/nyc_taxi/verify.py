@@ -1,5 +1,6 @@
 """Whether a raw file is complete, and of the format that its name tells."""
 
+import gzip
 import zlib
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pyarrow.parquet as pq
 
 from nyc_taxi.colors import SERVICES
 from nyc_taxi.contents import (
-    GZIP,
     PARQUET,
     START,
     as_text,
@@ -68,13 +68,12 @@ def _parquet_problem(path: Path) -> str | None:
 
 def _csv_problem(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == GZIP
-        if packed:
-            _check_gzip(path)
         with open_unpacked(path) as file:
             start = file.read(START)
-    except (zlib.error, EOFError) as problem:
+            packed = isinstance(file, gzip.GzipFile)
+            while packed and file.read(CHUNK):
+                pass  # up to the checksum of the last member
+    except (gzip.BadGzipFile, zlib.error, EOFError) as problem:
         return f"is cut off or damaged ({problem})"
     if other_format(start) or not (packed or is_text(start)):
         return f"is not a CSV file: {_described(start)}"
@@ -91,16 +90,3 @@ def _csv_problem(path: Path) -> str | None:
 def _described(start: bytes) -> str:
     kind = other_format(start)
     return f"it begins with {shown(start)}" + (f", as {kind} does" if kind else "")
-
-
-def _check_gzip(path: Path) -> None:
-    with path.open("rb") as file:
-        members = zlib.decompressobj(wbits=31)
-        while chunk := file.read(CHUNK):
-            while chunk:
-                if members.eof:
-                    members = zlib.decompressobj(wbits=31)
-                members.decompress(chunk)
-                chunk = members.unused_data
-    if not members.eof:
-        raise EOFError("no end-of-stream marker")
