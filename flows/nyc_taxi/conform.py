@@ -17,7 +17,7 @@ from nyc_taxi.errors import BadSchema, Damaged
 from nyc_taxi.files import replacing, writing
 from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import watching
-from nyc_taxi.raw import header, nothing_unnamed, reading
+from nyc_taxi.raw import header, reading
 from nyc_taxi.reports import MonthReport, find_dirt
 from nyc_taxi.rules import NO_RULES, Rules, prepare
 from nyc_taxi.trip_rules import table
@@ -81,7 +81,7 @@ class Plan:
                     "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
                 ).fetchone()
             rows = int(done[0]) if done else 0
-            self._check(rows, part)
+            self._check(db.records(), rows, part)
             dirt = find_dirt(self.trips, part)
             size = part.stat().st_size
         return MonthReport(
@@ -90,12 +90,11 @@ class Plan:
             rows=rows,
             size=size,
             seconds=time.monotonic() - began,
-            found={**dirt, "undeclared columns": ", ".join(self.undeclared) or 0},
+            found={**dirt, "undeclared columns": ", ".join(self.undeclared) or 0, **db.found()},
         )
 
-    def _check(self, rows: int, part: Path) -> None:
-        """No row is dropped or doubled: what the footers say of both files is what was copied."""
-        before = rows_in_footer(self.raw) if self.raw.suffix == ".parquet" else rows
+    def _check(self, before: int, rows: int, part: Path) -> None:
+        """No row is dropped or doubled: what both files say of themselves is what was copied."""
         after = rows_in_footer(part)
         if not before == rows == after:
             raise Damaged(
@@ -137,7 +136,7 @@ def conform(trips: TripMonth, raw: Path, rules: Rules = NO_RULES) -> Plan:
         kind = _undeclared(found[source])
         select.append(f"CAST({quoted(source)} AS {kind}) AS {quoted(source.strip())}")
         columns.append((source.strip(), kind))
-    sql = f"SELECT {', '.join(select)} FROM raw{nothing_unnamed(raw)}"
+    sql = f"SELECT {', '.join(select)} FROM raw"
     if rules.types or rules.sensitive:
         other = (c.name for service in SERVICES.values() for c in service.columns)
         own = (c.name for c in trips.service.columns)

@@ -2,86 +2,116 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 
+from nyc_taxi.contents import START, open_unpacked, other_format, shown
+from nyc_taxi.csvfile import BadCsv, CsvFile
 from nyc_taxi.engine import Database, open_duckdb, parquet_sql
-from nyc_taxi.errors import BadValue, CannotWrite, Damaged, NycTaxiError
+from nyc_taxi.errors import BadSchema, BadValue, CannotWrite, Damaged, NycTaxiError
+from nyc_taxi.verify import rows_in_footer
+
+
+class RawFile(Database):
+    """DuckDB with a raw file as the view `raw`."""
+
+    def __init__(self, db: Database, records: Callable[[], int], csv: CsvFile | None) -> None:
+        super().__init__(db.connection)
+        self.records = records
+        """How many rows the file says it holds; for a CSV, known once it has been read."""
+        self._csv = csv
+
+    def found(self) -> dict[str, int | str]:
+        """Return what the report should say about the file once it has been read."""
+        return {"text encoding": "Windows-1252"} if self._csv and self._csv.legacy else {}
 
 
 def header(raw: Path) -> dict[str, str]:
-    """The columns of a raw file with their DuckDB types; those of a CSV are texts."""
+    """Return the columns of a raw file with their DuckDB types; CSV columns are texts.
+
+    Raises BadSchema where two names are the same but for case and blanks.
+    """
     if raw.suffix != ".parquet":
-        return dict.fromkeys(_csv_fields(raw)[0], "VARCHAR")
+        with _open_csv(raw) as csv:
+            return {name: "VARCHAR" for name in csv.names if name is not None}
     with reading(raw) as db:
         return {row[0]: row[1] for row in db.execute("DESCRIBE raw").fetchall()}
 
 
-def _csv_fields(raw: Path) -> tuple[list[str], list[str]]:
-    """The named columns of a CSV file, and made-up names for fields that have none.
-
-    Rows of some files of 2014 to 2016 end in commas that no name stands for.
-    """
-    opener = gzip.open if raw.suffix == ".gz" else open
-    with opener(raw, "rt", newline="") as file:
-        lines = csv.reader(file)
-        names = [name.strip() for name in next(lines, [])]
-        first = next((fields for fields in lines if fields), names)
-    return names, [f"unnamed_{n}" for n in range(1, len(first) - len(names) + 1)]
-
-
-def nothing_unnamed(raw: Path) -> str:
-    """SQL that fails on a field that no column name stands for, unless it is blank."""
-    unnamed = [] if raw.suffix == ".parquet" else _csv_fields(raw)[1]
-    if not unnamed:
-        return ""
-    value = f"coalesce({', '.join(unnamed)})"
-    return f" WHERE {value} IS NULL OR error('a field without a name holds ' || {value})"
-
-
 @contextmanager
-def reading(raw: Path, threads: int | None = None) -> Iterator[Database]:
+def reading(raw: Path, threads: int | None = None) -> Iterator[RawFile]:
     """DuckDB with the raw file as the view `raw`; its complaints become one line of ours."""
     with open_duckdb(threads=threads) as db:
+        if raw.suffix != ".parquet":
+            with _open_csv(raw) as csv:
+                db.register("raw", csv.batches())
+                yield RawFile(db, lambda: csv.records, csv)
+            return
+        with _explaining(raw):
+            names = pq.read_schema(raw).names
+        _check_names(names, raw)
         try:
-            if raw.suffix == ".parquet":
-                db.execute(f"CREATE VIEW raw AS FROM {parquet_sql(raw, binary_as_string='true')}")
-            else:
-                db.register("raw", _csv_batches(raw))
-            yield db
-        except (duckdb.Error, pa.ArrowInvalid) as problem:
+            db.execute(f"CREATE VIEW raw AS FROM {parquet_sql(raw, binary_as_string='true')}")
+            yield RawFile(db, lambda: rows_in_footer(raw), None)
+        except (duckdb.Error, pa.ArrowException) as problem:
             raise explained(problem, raw) from problem
 
 
-def _csv_batches(raw: Path) -> pa.RecordBatchReader:
-    """The rows of a CSV file as texts, blanks as nulls.
+@contextmanager
+def _open_csv(raw: Path) -> Iterator[CsvFile]:
+    with ExitStack() as stack:
+        with _explaining(raw):
+            file = stack.enter_context(open_unpacked(raw))
+            start = file.read(START)
+            if kind := other_format(start):
+                raise BadCsv(f"it begins with {shown(start)}, as {kind} does")
+            file.seek(0)
+            csv = CsvFile(file)
+        _check_names(csv.names, raw)
+        try:
+            yield csv
+        except (duckdb.Error, pa.ArrowException) as problem:
+            raise explained(csv.problem or problem, raw) from problem
 
-    Arrow's reader, not DuckDB's: it takes the mixed line ends of these files and yet refuses a
-    row that has too few or too many fields.
-    """
-    names, unnamed = _csv_fields(raw)
-    names += unnamed
-    return pa_csv.open_csv(
-        pa.input_stream(str(raw), compression="gzip" if raw.suffix == ".gz" else None),
-        pa_csv.ReadOptions(column_names=names, skip_rows=1, use_threads=False),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            null_values=[""],
-            strings_can_be_null=True,
-        ),
-    )
+
+def _check_names(names: Iterable[str | None], raw: Path) -> None:
+    """Refuse names that differ only by case or blanks: DuckDB would hide or rename one of them."""
+    seen: dict[str, int] = {}
+    for position, name in enumerate(names, 1):
+        if name is None:
+            continue
+        if not name.strip() or not name.strip().isprintable():
+            raise BadSchema(
+                f"{raw.name}: column {position} is called {name!r}; use a name of printable "
+                "characters that is not blank"
+            )
+        first = seen.setdefault(name.strip().lower(), position)
+        if first != position:
+            raise BadSchema(
+                f"{raw.name} has the column {name.strip()} twice (columns {first} and {position}); "
+                "case and surrounding blanks do not count, so rename one of them"
+            )
+
+
+@contextmanager
+def _explaining(raw: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, EOFError, OSError, zlib.error, pa.ArrowException) as problem:
+        raise explained(problem, raw) from problem
 
 
 def explained(problem: Exception, raw: Path) -> NycTaxiError:
     """DuckDB's words as one line of ours: column, value and file."""
+    if isinstance(problem, OSError) and problem.strerror:
+        return CannotWrite(f"{raw} cannot be read: {problem.strerror}; allow it to be read")
     # Arrow goes on with the text of the row, which is nobody's business.
     first = re.sub(r"(Expected \d+ columns, got \d+): .*", r"\1", str(problem).partition("\n")[0])
     what = first.partition("Error: ")[2] or first
@@ -89,7 +119,8 @@ def explained(problem: Exception, raw: Path) -> NycTaxiError:
         return CannotWrite(
             f"{raw.name} needs more memory than NYC_TAXI_MEMORY allows; set it higher"
         )
-    if " holds " in what or isinstance(problem, duckdb.ConversionException):
+    is_bad_value = isinstance(problem, duckdb.Error) and " holds " in what
+    if is_bad_value or isinstance(problem, duckdb.ConversionException):
         return BadValue(
             f"{raw.name}: {what}, which does not fit the column's type; nothing was kept"
         )

@@ -1,61 +1,92 @@
 """Whether a raw file is complete, and of the format that its name tells."""
 
+import gzip
 import zlib
 from pathlib import Path
 
-import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from nyc_taxi.errors import Damaged
+from nyc_taxi.colors import SERVICES
+from nyc_taxi.contents import (
+    PARQUET,
+    START,
+    as_text,
+    foreign_separator,
+    is_text,
+    open_unpacked,
+    other_format,
+    shown,
+)
+from nyc_taxi.errors import CannotWrite, Damaged
 
 CHUNK = 1 << 20
+_KNOWN = {
+    name.lower()
+    for service in SERVICES.values()
+    for column in service.columns
+    for name in (column.name, *column.was)
+}
 
 
 def rows_in_footer(parquet: Path | str) -> int:
     """The number of rows a Parquet file says it holds."""
-    with duckdb.connect() as db:
-        row = db.execute("SELECT num_rows FROM parquet_file_metadata(?)", [str(parquet)]).fetchone()
-    return int(row[0]) if row else 0
+    return int(pq.read_metadata(parquet).num_rows)
 
 
 def verify(path: Path, name: str | None = None) -> None:
-    """Raise Damaged unless the file is complete and of the format that its name tells."""
+    """Raise Damaged unless the file is complete and of the format that its name tells.
+
+    A CSV may be gzip or not, whatever its name.
+    """
     name = name or path.name
+    try:
+        problem = _parquet_problem(path) if name.endswith(".parquet") else _csv_problem(path)
+    except OSError as refused:
+        raise CannotWrite(f"{path} cannot be read: {refused.strerror or refused}") from refused
+    if problem:
+        raise Damaged(
+            f"{name} {problem}; nothing was kept of it; look at what the source serves for {name}"
+        )
+
+
+def _parquet_problem(path: Path) -> str | None:
     with path.open("rb") as file:
-        start = file.read(4)
+        start = file.read(START)
         file.seek(max(0, path.stat().st_size - 4))
         end = file.read()
-    page = f"it begins with {start!r}" + (", as a web page does" if start[:1] == b"<" else "")
-    again = f"nothing was kept of it; look at what the source serves for {name}"
-    if name.endswith(".parquet"):
-        if start != b"PAR1":
-            raise Damaged(f"{name} is no Parquet file: {page}; {again}")
-        if end != b"PAR1":
-            raise Damaged(
-                f"{name} is cut off: a Parquet file ends in b'PAR1', not {end!r}; {again}"
-            )
-        try:
-            rows_in_footer(path)
-        except duckdb.Error as problem:
-            raise Damaged(f"{name} has an unreadable Parquet footer; {again}") from problem
-    elif name.endswith(".gz"):
-        if start[:2] != b"\x1f\x8b":
-            raise Damaged(f"{name} is no gzip file: {page}; {again}")
-        try:
-            _check_gzip(path)
-        except (zlib.error, EOFError) as problem:
-            raise Damaged(f"{name} is cut off or damaged ({problem}); {again}") from problem
-    elif not start or start[:1] == b"<":
-        raise Damaged(f"{name} is no CSV file: {page}; {again}")
+    if not start.startswith(PARQUET):
+        return f"is not a Parquet file: {_described(start)}"
+    if end != PARQUET:
+        return f"is cut off: a Parquet file ends in {PARQUET!r}, not {end!r}"
+    try:
+        rows_in_footer(path)
+    except (pa.ArrowException, OSError):
+        return "has an unreadable Parquet footer"
+    return None
 
 
-def _check_gzip(path: Path) -> None:
-    with path.open("rb") as file:
-        members = zlib.decompressobj(wbits=31)
-        while chunk := file.read(CHUNK):
-            while chunk:
-                if members.eof:
-                    members = zlib.decompressobj(wbits=31)
-                members.decompress(chunk)
-                chunk = members.unused_data
-    if not members.eof:
-        raise EOFError("no end-of-stream marker")
+def _csv_problem(path: Path) -> str | None:
+    try:
+        with open_unpacked(path) as file:
+            start = file.read(START)
+            packed = isinstance(file, gzip.GzipFile)
+            while packed and file.read(CHUNK):
+                pass  # up to the checksum of the last member
+    except (gzip.BadGzipFile, zlib.error, EOFError) as problem:
+        return f"is cut off or damaged ({problem})"
+    if other_format(start) or not (packed or is_text(start)):
+        return f"is not a CSV file: {_described(start)}"
+    if not is_text(start):
+        return None
+    names = as_text(start).splitlines()[0].lower()
+    if separator := foreign_separator(names):
+        return f"is not a CSV file: {separator} separate its fields; use commas"
+    if _KNOWN.isdisjoint(name.strip('" ') for name in names.split(",")):
+        return f"has none of the columns of trips: {_described(start)}"
+    return None
+
+
+def _described(start: bytes) -> str:
+    kind = other_format(start)
+    return f"it begins with {shown(start)}" + (f", as {kind} does" if kind else "")
