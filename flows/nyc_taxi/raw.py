@@ -89,7 +89,9 @@ def explained(problem: Exception, raw: Path) -> NycTaxiError:
         return CannotWrite(
             f"{raw.name} needs more memory than NYC_TAXI_MEMORY allows; set it higher"
         )
-    if " holds " in what or isinstance(problem, duckdb.ConversionException):
+    if " holds " in what:
+        return BadValue(f"{raw.name}: {what}; nothing was kept")
+    if isinstance(problem, duckdb.ConversionException):
         return BadValue(
             f"{raw.name}: {what}, which does not fit the column's type; nothing was kept"
         )

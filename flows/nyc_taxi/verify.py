@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 
+from nyc_taxi.engine import exact_path
 from nyc_taxi.errors import Damaged
 
 CHUNK = 1 << 20
@@ -13,7 +14,9 @@ CHUNK = 1 << 20
 def rows_in_footer(parquet: Path | str) -> int:
     """The number of rows a Parquet file says it holds."""
     with duckdb.connect() as db:
-        row = db.execute("SELECT num_rows FROM parquet_file_metadata(?)", [str(parquet)]).fetchone()
+        row = db.execute(
+            "SELECT num_rows FROM parquet_file_metadata(?)", [exact_path(parquet)]
+        ).fetchone()
     return int(row[0]) if row else 0
 
 
