@@ -173,6 +173,10 @@ class _Cast:
     def number_to_text(self, value: str) -> str:
         return self.text_to_text(f"CAST({value} AS VARCHAR)")
 
+    def float_to_text(self, value: str) -> str:
+        # DuckDB writes no more than eight digits of a FLOAT.
+        return self.text_to_text(f"CAST(CAST({value} AS DOUBLE) AS VARCHAR)")
+
     def float_to_whole(self, value: str) -> str:
         tried = f"CASE WHEN {value} = trunc({value}) THEN TRY_CAST({value} AS {self.kind}) END"
         return (
@@ -251,7 +255,8 @@ _CONVERSIONS: dict[Type, dict[str, _Conversion]] = {
     },
     "VARCHAR": {
         **dict.fromkeys((*_SMALL_WHOLE, "BIGINT", *_LARGE_WHOLE), _Cast.number_to_text),
-        **dict.fromkeys(("FLOAT", "DOUBLE", "DECIMAL"), _Cast.number_to_text),
+        **dict.fromkeys(("FLOAT", "DOUBLE"), _Cast.float_to_text),
+        "DECIMAL": _Cast.number_to_text,
         "VARCHAR": _Cast.text_to_text,
     },
 }
@@ -278,8 +283,7 @@ def cast(
     conversion = _CONVERSIONS[column.type].get(base)
     if conversion is None:
         raise BadSchema(
-            f"{file} holds {column.name} as {kind}, which cannot become {column.type}"
-            + (": its times need the time zone of New York, not UTC" if base in _ZONED else "")
+            f"{file} holds {column.name} as {kind}, from which no {column.type} can be made"
         )
     bad = _failure(column.name, value, secret, f", {_EXPECTED[column.type]}")
     return conversion(_Cast(column.name, column.type, column.codes, bad, counters), value)
@@ -301,7 +305,7 @@ def undeclared(
     """
     name = source.strip()
     made, conversion = _undeclared(kind)
-    if wanted not in (None, made, "VARCHAR"):
+    if wanted not in (None, made, "VARCHAR") or (wanted and made == "DOUBLE"):
         column = Column(name, wanted)
         return cast(column, source, kind, file, secret, counters), wanted
     if wanted != made and conversion != _Cast.nested_to_json:
