@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from etl_web_to_local import CONFIG
+import etl_web_to_local
 from nyc_taxi.colors import Color
 from nyc_taxi.conformed import check_conformed
 from nyc_taxi.lakes import hand_over, open_lake
@@ -24,7 +24,7 @@ def extract_from_gcs(trips: TripMonth, method: Method) -> Path | str:
     """The month's file in the lake at NYC_TAXI_LAKE: only its URL, where that is enough."""
     lake = open_lake(settings().lake)
     with lake.open(trips.key) as file:
-        check_conformed(file, trips, read_rules(CONFIG))
+        check_conformed(file, trips, read_rules(etl_web_to_local.CONFIG))
     return hand_over(lake, trips.key, open_warehouse(settings().warehouse, method).reads)
 
 

@@ -38,11 +38,11 @@ def check_conformed(file: BinaryIO, trips: TripMonth, rules: Rules = NO_RULES) -
     try:
         with pq.ParquetFile(file) as parquet:
             schema, writer = parquet.schema_arrow, parquet.metadata.created_by or "another program"
-    except (pa.ArrowException, OSError) as problem:
+    except (pa.ArrowException, OSError) as error:
         raise StoreError(
             f"the lake's {trips.key} is not a complete Parquet file "
-            f"({str(problem).splitlines()[0][:120]}); {again}"
-        ) from problem
+            f"({str(error).splitlines()[0][:120]}); {again}"
+        ) from error
     if problem := _problem(schema, trips, rules):
         raise BadSchema(
             f"the lake's {trips.key} was not written by these flows: {problem}; {again}"
