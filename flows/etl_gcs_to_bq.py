@@ -7,9 +7,12 @@ from pathlib import Path
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+import etl_web_to_local
 from nyc_taxi.colors import Color
+from nyc_taxi.conformed import check_conformed
 from nyc_taxi.lakes import hand_over, open_lake
 from nyc_taxi.months import TripMonth, trip_months
+from nyc_taxi.rules import read_rules
 from nyc_taxi.running import RETRIES, Months, Year, command, each_month
 from nyc_taxi.settings import settings
 from nyc_taxi.transform import missing, passengers_fill
@@ -19,8 +22,10 @@ from nyc_taxi.warehouses import Method, open_warehouse
 @task(cache_policy=NO_CACHE, **RETRIES)
 def extract_from_gcs(trips: TripMonth, method: Method) -> Path | str:
     """The month's file in the lake at NYC_TAXI_LAKE: only its URL, where that is enough."""
-    warehouse = open_warehouse(settings().warehouse, method)
-    return hand_over(open_lake(settings().lake), trips.key, warehouse.reads)
+    lake = open_lake(settings().lake)
+    with lake.open(trips.key) as file:
+        check_conformed(file, trips, read_rules(etl_web_to_local.CONFIG))
+    return hand_over(lake, trips.key, open_warehouse(settings().warehouse, method).reads)
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
@@ -29,8 +34,9 @@ def transform(trips: TripMonth, keep_missing: bool) -> Mapping[str, int]:
     fill = {} if keep_missing else passengers_fill(trips)
     with open_lake(settings().lake).open(trips.key) as file:
         pre = missing(file)
-    get_run_logger().info("pre: missing passenger count: %s", pre)
-    get_run_logger().info("post: missing passenger count: %s", 0 if fill else pre)
+    what = "(passenger_count is null)"
+    get_run_logger().info("pre: missing passenger count: %s %s", pre, what)
+    get_run_logger().info("post: missing passenger count: %s %s", 0 if fill else pre, what)
     return fill
 
 

@@ -32,8 +32,9 @@ def transform_data(trips: TripMonth, parquet: Path, keep_zero: bool) -> str:
     """Say which trips are loaded, as SQL: none with 0 passengers, unless they are to be kept."""
     only = EVERY_TRIP if keep_zero else carried(trips)
     log = get_run_logger()
-    log.info("pre: missing passenger count: %s", zero_passengers(trips, parquet, EVERY_TRIP))
-    log.info("post: missing passenger count: %s", zero_passengers(trips, parquet, only))
+    pre, post = (zero_passengers(trips, parquet, rows) for rows in (EVERY_TRIP, only))
+    log.info("pre: missing passenger count: %s (passenger_count is 0)", pre)
+    log.info("post: missing passenger count: %s (passenger_count is 0)", post)
     return only
 
 

@@ -77,6 +77,10 @@ def _text(name: str, *was: str, required: bool = False, **codes: str) -> Column:
     return Column(name, "VARCHAR", was, codes, required)
 
 
+def _flag(name: str, *was: str) -> Column:
+    return Column(name, "VARCHAR", was, _FLAG_CODES)
+
+
 # The TLC gives no number to DDS (Digital Dispatch Systems, gone since 2010): 3 is this project's.
 _VENDOR = _id("VendorID", "vendor_name", "vendor_id", required=True, cmt="1", vts="2", dds="3")
 _PAYMENT_CODES = {
@@ -86,9 +90,16 @@ _PAYMENT_CODES = {
     **dict.fromkeys(("dispute", "dis"), "4"),
     **dict.fromkeys(("unknown", "unk", "na"), "5"),
 }
-_FLAG_CODES = {"0": "N", "0.0": "N", "1": "Y", "1.0": "Y"}
+_FLAG_CODES = {
+    **dict.fromkeys(("y", "yes", "t", "true", "1", "1.0"), "Y"),
+    **dict.fromkeys(("n", "no", "f", "false", "0", "0.0"), "N"),
+}
+_SHARED_CODES = {
+    **dict.fromkeys(("y", "yes", "t", "true"), "1"),
+    **dict.fromkeys(("n", "no", "f", "false"), "0"),
+}
 _RATE = _id("RatecodeID", "rate_code", "rate_code_id")
-_FLAG = Column("store_and_fwd_flag", "VARCHAR", ("store_and_forward",), _FLAG_CODES)
+_FLAG = _flag("store_and_fwd_flag", "store_and_forward")
 _ZONES = (
     _id("PULocationID", "pickup_location_id"),
     _id("DOLocationID", "dropoff_location_id"),
@@ -180,7 +191,7 @@ SERVICES: dict[Color, Service] = {
             _time("dropOff_datetime"),
             _id("PUlocationID", "locationid"),
             _id("DOlocationID"),
-            _id("SR_Flag"),
+            Column("SR_Flag", "BIGINT", codes=_SHARED_CODES),
             _text("Affiliated_base_number"),
         ),
     ),
@@ -210,14 +221,14 @@ SERVICES: dict[Color, Service] = {
             _amount("airport_fee"),
             _amount("tips"),
             _amount("driver_pay"),
-            _text("shared_request_flag"),
-            _text("shared_match_flag"),
-            _text("access_a_ride_flag"),
-            _text("wav_request_flag"),
-            _text("wav_match_flag"),
+            _flag("shared_request_flag"),
+            _flag("shared_match_flag"),
+            _flag("access_a_ride_flag"),
+            _flag("wav_request_flag"),
+            _flag("wav_match_flag"),
             _amount("cbd_congestion_fee"),
             # 1 for a shared trip; only the CSVs of 2019 to 2021 carry it.
-            Column("SR_Flag", "BIGINT", optional=True),
+            Column("SR_Flag", "BIGINT", codes=_SHARED_CODES, optional=True),
         ),
     ),
 }

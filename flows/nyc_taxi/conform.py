@@ -10,25 +10,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from nyc_taxi.casts import cast, is_null
-from nyc_taxi.colors import SERVICES
-from nyc_taxi.engine import literal, quoted
+from nyc_taxi.casts import Counters, cast, differ, is_zoned, undeclared
+from nyc_taxi.colors import SERVICES, Column
+from nyc_taxi.engine import Database, literal, quoted
 from nyc_taxi.errors import BadSchema, Damaged
 from nyc_taxi.files import replacing, writing
 from nyc_taxi.months import TripMonth
+from nyc_taxi.names import check_names, same_name
 from nyc_taxi.progress import watching
 from nyc_taxi.raw import header, reading
 from nyc_taxi.reports import MonthReport, find_dirt
 from nyc_taxi.rules import NO_RULES, Rules, prepare
 from nyc_taxi.trip_rules import table
 from nyc_taxi.verify import rows_in_footer
-
-_WIDEST = {
-    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER"), "BIGINT"),
-    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER"), "BIGINT"),
-    **dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMP"),
-    "FLOAT": "DOUBLE",
-}
 
 
 @dataclass(frozen=True)
@@ -45,6 +39,9 @@ class Plan:
     """Declared columns that the file has not: null in the result."""
     undeclared: tuple[str, ...]
     """Columns of the file that nobody declared: kept as they are."""
+    zoned: tuple[str, ...]
+    """Those of them whose times had a time zone: UTC in the result."""
+    counters: Counters
 
     @property
     def notes(self) -> list[str]:
@@ -54,6 +51,8 @@ class Plan:
             notes.append(f"not in the file, so null: {', '.join(self.missing)}")
         if self.undeclared:
             notes.append(f"undeclared, so kept as they are: {', '.join(self.undeclared)}")
+        if self.zoned:
+            notes.append(f"times with a time zone, so in UTC: {', '.join(self.zoned)}")
         if any(name == "pickup_longitude" for name, _ in self.columns):
             notes.append("places are coordinates, not yet zones: zone ids are null")
         return notes
@@ -61,7 +60,7 @@ class Plan:
     def preview(self, rows: int = 3) -> str:
         """The first rows and the columns with their types, to be read by people."""
         with reading(self.raw, threads=1) as db:
-            prepare(db)
+            self._prepare(db)
             head = db.execute(f"{self.sql} LIMIT {rows}").df()
         types = "\n".join(f"{name:24} {kind}" for name, kind in self.columns)
         return f"{head}\n\ncolumns:\n{types}"
@@ -74,7 +73,7 @@ class Plan:
         """
         began = time.monotonic()
         with replacing(target) as part, reading(self.raw, threads=1) as db:
-            prepare(db)
+            self._prepare(db)
             with watching(db, f"{self.trips} conform"), writing(target):
                 done = db.execute(
                     f"COPY ({self.sql}) TO {literal(part)} "
@@ -82,7 +81,7 @@ class Plan:
                 ).fetchone()
             rows = int(done[0]) if done else 0
             self._check(db.records(), rows, part)
-            dirt = find_dirt(self.trips, part)
+            found = {**find_dirt(self.trips, part), **self.counters.read(db), **db.found()}
             size = part.stat().st_size
         return MonthReport(
             trips=self.trips,
@@ -90,8 +89,14 @@ class Plan:
             rows=rows,
             size=size,
             seconds=time.monotonic() - began,
-            found={**dirt, "undeclared columns": ", ".join(self.undeclared) or 0, **db.found()},
+            found={**found, "undeclared columns": ", ".join(self.undeclared) or 0},
         )
+
+    def _prepare(self, db: Database) -> None:
+        prepare(db)
+        self.counters.create(db)
+        # By the statistics in a footer DuckDB would take `isnan` for false: they leave NaN out.
+        db.execute("SET disabled_optimizers = 'statistics_propagation'")
 
     def _check(self, before: int, rows: int, part: Path) -> None:
         """No row is dropped or doubled: what both files say of themselves is what was copied."""
@@ -106,16 +111,17 @@ class Plan:
 def conform(trips: TripMonth, raw: Path, rules: Rules = NO_RULES) -> Plan:
     """Match the columns of a raw file with those its colour declares, and follow the rules.
 
-    Raises BadSchema when a column every year has is not there, or has a type that cannot be, and
-    BadInput for a rule that cannot be followed.
+    Raises BadSchema when a column every year has is not there, or has a type that cannot be, or a
+    column has a name that some warehouse refuses, and BadInput for a rule that cannot be followed.
     """
     found = header(raw)
     by_name: dict[str, list[str]] = {}
     for name in found:
-        by_name.setdefault(name.strip().lower(), []).append(name)
-    columns, select, missing = [], [], []
+        by_name.setdefault(same_name(name), []).append(name)
+    own = [column.name for column in trips.service.columns]
+    select, columns, missing, counters = [], [], [], Counters()
     for column in trips.service.columns:
-        wanted = dict.fromkeys(name.lower() for name in (column.name, *column.was))
+        wanted = dict.fromkeys(same_name(name) for name in (column.name, *column.was))
         sources = [source for name in wanted for source in by_name.pop(name, [])]
         if not sources:
             if column.required:
@@ -126,20 +132,24 @@ def conform(trips: TripMonth, raw: Path, rules: Rules = NO_RULES) -> Plan:
             if column.optional:
                 continue
             missing.append(column.name)
-        secret = column.name.lower() in rules.sensitive
-        values = [cast(column, source, found[source], raw.name, secret) for source in sources]
-        value = f"coalesce({', '.join(values)})" if values else f"CAST(NULL AS {column.type})"
+        if rules.action(column.name) == "drop":
+            continue
+        secret = rules.action(column.name) == "hash"
+        value = _declared(column, {s: found[s] for s in sources}, raw.name, secret, counters)
         select.append(f"{value} AS {quoted(column.name)}")
         columns.append((column.name, str(column.type)))
-    undeclared = [source for sources in by_name.values() for source in sources]
-    for source in undeclared:
-        kind = _undeclared(found[source])
-        select.append(f"CAST({quoted(source)} AS {kind}) AS {quoted(source.strip())}")
-        columns.append((source.strip(), kind))
+    others = [source for sources in by_name.values() for source in sources]
+    own += (name for name in others if rules.action(name) == "drop")
+    others = [name for name in others if rules.action(name) != "drop"]
+    check_names([*(name for name, _ in columns), *(name.strip() for name in others)], raw.name)
+    for source in others:
+        secret, kind = rules.action(source) == "hash", rules.type(table(trips.color), source)
+        value, made = undeclared(source, found[source], raw.name, kind, secret, counters)
+        select.append(f"{value} AS {quoted(source.strip())}")
+        columns.append((source.strip(), made))
     sql = f"SELECT {', '.join(select)} FROM raw"
     if rules.types or rules.sensitive:
         other = (c.name for service in SERVICES.values() for c in service.columns)
-        own = (c.name for c in trips.service.columns)
         ruled, columns[:] = rules.follow(table(trips.color), columns, raw.name, own, other)
         sql = f"SELECT {ruled} FROM ({sql})"
     return Plan(
@@ -148,12 +158,20 @@ def conform(trips: TripMonth, raw: Path, rules: Rules = NO_RULES) -> Plan:
         sql,
         tuple(columns),
         tuple(missing),
-        tuple(name.strip() for name in undeclared),
+        tuple(name.strip() for name in others),
+        tuple(name.strip() for name in others if is_zoned(found[name])),
+        counters,
     )
 
 
-def _undeclared(kind: str) -> str:
-    """The widest type of its kind: the TLC writes one and the same column in several widths."""
-    if is_null(kind):
-        return "VARCHAR"
-    return _WIDEST.get(kind, kind)
+def _declared(
+    column: Column, sources: dict[str, str], file: str, secret: bool, counters: Counters
+) -> str:
+    """SQL of a declared column, from the one or more columns of the file that hold it."""
+    values = [cast(column, s, kind, file, secret, counters) for s, kind in sources.items()]
+    if len(values) < 2:
+        return values[0] if values else f"CAST(NULL AS {column.type})"
+    plain = {s: cast(column, s, kind, file, secret) for s, kind in sources.items()}
+    if column.type == "VARCHAR":
+        values = [f"nullif(trim({value}), '')" for value in values]
+    return f"coalesce({differ(plain, column.type, secret)}, {', '.join(values)})"

@@ -36,10 +36,14 @@ def parquet_sql(path: Path | str, **options: str) -> str:
     Without `hive_partitioning = false` a folder such as `VendorID=7` in the path would replace the
     column VendorID. A `*`, `?` or `[` in the path is no pattern: it would read another file.
     """
-    path = re.sub(r"([*?\[])", r"[\1]", str(path))
     given = {"hive_partitioning": "false", **options}
     arguments = ", ".join(f"{name} = {value}" for name, value in given.items())
-    return f"read_parquet({literal(path)}, {arguments})"
+    return f"read_parquet({literal(exact_path(path))}, {arguments})"
+
+
+def exact_path(path: Path | str) -> str:
+    """The path as DuckDB takes it for no pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 class Database:
@@ -87,6 +91,7 @@ def open_duckdb(path: str = ":memory:", threads: int | None = None) -> Iterator[
         db = Database(connection)
         db.execute(f"SET memory_limit = {literal(config.memory)}")
         db.execute(f"SET temp_directory = {literal(own.name)}")
+        db.execute("SET TimeZone = 'UTC'")
         db.execute("SET preserve_insertion_order = false")
         # The TLC's files are one row group each, which DuckDB would otherwise hold in memory whole.
         db.execute("SET disable_parquet_prefetching = true")

@@ -23,7 +23,9 @@ class TripMonth:
 
     def __post_init__(self) -> None:
         if self.color not in SERVICES:
-            raise BadInput(f"there is no color {self.color!r}; choose one of {', '.join(SERVICES)}")
+            raise BadInput(
+                f"there is no color {str(self.color)[:40]!r}; choose one of {', '.join(SERVICES)}"
+            )
         if not 1 <= self.month <= 12:
             raise BadInput(f"there is no month {self.month}; choose from 1 to 12")
         first_year, first_month = self.service.first
@@ -71,7 +73,9 @@ def trip_months(color: Color, year: int, months: list[int]) -> list[TripMonth]:
         raise BadInput("the list of months is empty; name at least one, such as 1,2 or 5-7")
     repeated = [str(month) for month, times in Counter(months).items() if times > 1]
     if repeated:
-        raise BadInput(f"the list of months repeats {', '.join(repeated)}; name each month once")
+        raise BadInput(
+            f"the list of months repeats {', '.join(repeated)[:40]}; name each month once"
+        )
     return [TripMonth(color, year, month) for month in months]
 
 
@@ -79,18 +83,23 @@ def parse_months(text: str) -> list[int]:
     """`1,2,5-7`, or `[1,2]` as `prefect deployment run` takes it, as a list of months."""
     months: list[int] = []
     for piece in filter(None, re.split(r"[,\s]+", text.strip("[] "))):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", piece)
+        match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", piece)
         if not match:
-            raise BadInput(f"cannot read the months {text!r}; write them as 1,2 or 5-7")
-        first, last = int(match[1]), int(match[2] or match[1])
+            raise BadInput(f"cannot read the months {text[:80]!r}; write them as 1,2 or 5-7")
+        first, last = _month(match[1]), _month(match[2] or match[1])
         if last < first:
             raise BadInput(f"the months {piece!r} run backwards; write {last}-{first}")
         months += range(first, last + 1)
     return months
 
 
+def _month(digits: str) -> int:
+    if not re.fullmatch(r"0*([1-9]|1[0-2])", digits):
+        raise BadInput(f"there is no month {digits[:20]}; choose from 1 to 12")
+    return int(digits[-2:])
+
+
 def whole_number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise BadInput(f"{text!r} is no whole number; write 2021, or 1") from None
+    if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text):
+        raise BadInput(f"{text[:80]!r} is no whole number; write 2021, or 1")
+    return int(text)

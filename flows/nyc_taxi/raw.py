@@ -119,8 +119,9 @@ def explained(problem: Exception, raw: Path) -> NycTaxiError:
         return CannotWrite(
             f"{raw.name} needs more memory than NYC_TAXI_MEMORY allows; set it higher"
         )
-    is_bad_value = isinstance(problem, duckdb.Error) and " holds " in what
-    if is_bad_value or isinstance(problem, duckdb.ConversionException):
+    if isinstance(problem, duckdb.Error) and " holds " in what:
+        return BadValue(f"{raw.name}: {what}; nothing was kept")
+    if isinstance(problem, duckdb.ConversionException):
         return BadValue(
             f"{raw.name}: {what}, which does not fit the column's type; nothing was kept"
         )

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from prefect.artifacts import create_table_artifact
 
-from nyc_taxi.engine import open_duckdb, parquet_sql
+from nyc_taxi.engine import open_duckdb, parquet_sql, quoted
 from nyc_taxi.months import TripMonth
+from nyc_taxi.transform import count_nulls
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,20 @@ def find_dirt(trips: TripMonth, parquet: Path) -> dict[str, int]:
         del tests["missing passengers"]
     if not service.total:
         del tests["negative totals"]
+    with parquet.open("rb") as file:
+        nulls = count_nulls(file)
+    if all(nulls.values()):
+        tests["empty rows"] = " AND ".join(f"{quoted(name)} IS NULL" for name in nulls)
     counts = ", ".join(f"count(*) FILTER ({test})" for test in tests.values())
     with open_duckdb() as db:
         row = db.execute(f"SELECT {counts} FROM {parquet_sql(parquet)}").fetchone() or ()
-    return dict(zip(tests, row, strict=True))
+    required = [c.name for c in service.columns if c.required and c.name != "passenger_count"]
+    missing = {f"missing {name}": nulls[name] for name in required if nulls.get(name)}
+    return {**dict(zip(tests, row, strict=True)), **missing}
 
 
 def publish(reports: Iterable[MonthReport], key: str) -> None:
     """Show months in the Prefect UI: a table with one row each."""
-    create_table_artifact([report.row() for report in reports], key=key)
+    rows = [report.row() for report in reports]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    create_table_artifact([{name: row.get(name, 0) for name in columns} for row in rows], key=key)

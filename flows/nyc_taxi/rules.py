@@ -22,6 +22,7 @@ from nyc_taxi.casts import cast
 from nyc_taxi.colors import Column, Type
 from nyc_taxi.engine import Database, quoted
 from nyc_taxi.errors import BadInput
+from nyc_taxi.names import same_name
 from nyc_taxi.settings import settings
 
 TYPES_FILE = "column_types.yaml"
@@ -40,9 +41,22 @@ Columns = tuple[tuple[str, str], ...]
 class Rules:
     folder: Path = Path("config")
     types: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)
-    """By table and column, both in lower case."""
+    """By table and column, as `same_name` has it."""
     sensitive: Mapping[str, Action] = field(default_factory=dict)
-    """By column, in lower case."""
+    """By column, as `same_name` has it."""
+
+    def action(self, column: str) -> Action | None:
+        return self.sensitive.get(same_name(column))
+
+    def type(self, table: str, column: str) -> Type | None:
+        return self.types.get(table, {}).get(same_name(column))
+
+    def result(self, table: str, column: str, kind: str) -> str | None:
+        """The type that the rules make of a column of this type; None where they drop it."""
+        action = self.action(column)
+        if action == "drop":
+            return None
+        return "VARCHAR" if action == "hash" else self.type(table, column) or kind
 
     def of_tables(self, tables: Iterable[str]) -> Rules:
         """Themselves, once they name no table but these."""
@@ -55,7 +69,7 @@ class Rules:
         return self
 
     def hashes(self, columns: Iterable[str]) -> bool:
-        return any(self.sensitive.get(name.lower()) == "hash" for name in columns)
+        return any(self.action(name) == "hash" for name in columns)
 
     def follow(
         self,
@@ -72,11 +86,10 @@ class Rules:
         of. Before DuckDB runs the list, it wants `prepare`.
         """
         columns = list(columns)
-        types = self.types.get(table, {})
-        here = {name.lower() for name in (*dict(columns), *declared)}
-        anywhere = here | {name.lower() for name in elsewhere}
+        here = {same_name(name) for name in (*dict(columns), *declared)}
+        anywhere = here | {same_name(name) for name in elsewhere}
         for file, names, known in (
-            (TYPES_FILE, types, here),
+            (TYPES_FILE, self.types.get(table, {}), here),
             (FIELDS_FILE, self.sensitive, anywhere),
         ):
             if strange := [name for name in names if name not in known]:
@@ -87,12 +100,12 @@ class Rules:
             hash_key(self.folder / FIELDS_FILE)
         select, made = [], []
         for name, kind in columns:
-            action, value = self.sensitive.get(name.lower()), quoted(name)
+            action, value = self.action(name), quoted(name)
             if action == "drop":
                 continue
             if action == "hash":
                 value, kind = f"keyed_hash(CAST({value} AS VARCHAR))", "VARCHAR"
-            elif wanted := types.get(name.lower()):
+            elif wanted := self.type(table, name):
                 if wanted == "VARCHAR":
                     value = f"CAST({value} AS VARCHAR)"
                 else:
@@ -194,14 +207,14 @@ def _mapping(where: str, given: Any) -> Mapping[str, Any]:
 def _chosen(
     where: str, given: Mapping[str, Any], allowed: tuple[T, ...], what: str
 ) -> Mapping[str, T]:
-    """Each column, in lower case, with what is chosen for it out of what is allowed."""
+    """Each column, as `same_name` has it, with what is chosen for it out of what is allowed."""
     for name, value in given.items():
         if value not in allowed:
             raise BadInput(
                 f"{where}: {name} has the {what} {str(value)[:80]!r}; "
                 f"write one of {', '.join(allowed)}"
             )
-    return {name.lower(): value for name, value in given.items()}
+    return {same_name(name): value for name, value in given.items()}
 
 
 class _Strict(yaml.BaseLoader):
@@ -212,9 +225,9 @@ class _Strict(yaml.BaseLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or not key.value:
                 raise yaml.MarkedYAMLError(problem="a name is no text", problem_mark=key.start_mark)
-            if key.value.lower() in seen:
+            if same_name(key.value) in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"{key.value} is there twice", problem_mark=key.start_mark
                 )
-            seen.add(key.value.lower())
+            seen.add(same_name(key.value))
         return super().construct_mapping(node, deep)

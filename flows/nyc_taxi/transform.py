@@ -27,14 +27,29 @@ def filled(fill: Mapping[str, int]) -> str:
 
 
 def missing(parquet: BinaryIO) -> int:
-    """Trips without a passenger count, from the file's footer: the trips themselves stay there."""
-    footer = pq.read_metadata(parquet)
-    names = [footer.schema.column(i).name for i in range(footer.num_columns)]
-    if PASSENGERS not in names:
-        return 0
-    column = names.index(PASSENGERS)
-    groups = (footer.row_group(i).column(column) for i in range(footer.num_row_groups))
-    return sum(group.statistics.null_count for group in groups)
+    """Trips whose passenger count is null."""
+    return count_nulls(parquet, PASSENGERS).get(PASSENGERS, 0)
+
+
+def count_nulls(parquet: BinaryIO, *names: str) -> dict[str, int]:
+    """The nulls of these columns, or of all of them.
+
+    By the footer alone, where it counts them: then no rows are read, which may be in a cloud.
+    """
+    with pq.ParquetFile(parquet) as file:
+        footer, counts = file.metadata, {}
+        for n in range(footer.num_columns):
+            name = footer.schema.column(n).path
+            if names and name not in names:
+                continue
+            groups = [footer.row_group(i).column(n) for i in range(footer.num_row_groups)]
+            statistics = [group.statistics for group in groups]
+            if all(known and known.has_null_count for known in statistics):
+                counts[name] = sum(known.null_count for known in statistics)
+            else:
+                batches = file.iter_batches(columns=[name])
+                counts[name] = sum(batch.column(0).null_count for batch in batches)
+    return counts
 
 
 def carried(trips: TripMonth) -> str:

@@ -14,7 +14,7 @@ def trip_rules(folder: Path, color: Color) -> Rules:
     rules = read_rules(folder).of_tables(table(c) for c in SERVICES)
     for c, service in SERVICES.items():
         for column in service.kept:
-            if action := rules.sensitive.get(column.name.lower()):
+            if action := rules.action(column.name):
                 raise rules.refused(
                     FIELDS_FILE,
                     f"{action} cannot be for {column.name}: the tables of {c} trips are indexed "
@@ -54,4 +54,4 @@ def _shown_together() -> Iterator[tuple[Column, Column]]:
 
 
 def _type(rules: Rules, color: Color, column: Column) -> Type:
-    return rules.types.get(table(color), {}).get(column.name.lower(), column.type)
+    return rules.type(table(color), column.name) or column.type
