@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from nyc_taxi.errors import StoreError
 from nyc_taxi.files import writing
 from nyc_taxi.settings import settings
 from nyc_taxi.stopping import interruptible
@@ -40,6 +41,22 @@ def parquet_sql(path: Path | str, **options: str) -> str:
     given = {"hive_partitioning": "false", **options}
     arguments = ", ".join(f"{name} = {value}" for name, value in given.items())
     return f"read_parquet({literal(path)}, {arguments})"
+
+
+@contextmanager
+def explained(place: object) -> Iterator[None]:
+    """Turn what DuckDB raises while it writes to a store into one line."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as problem:
+        raise StoreError(
+            f"{place}: the load needs more memory than NYC_TAXI_MEMORY={settings().memory} allows; "
+            "nothing was changed, set it higher and run this again"
+        ) from problem
+    except duckdb.Error as problem:
+        raise StoreError(
+            f"{place}: {str(problem).splitlines()[0]}; nothing was changed"
+        ) from problem
 
 
 class Database:
