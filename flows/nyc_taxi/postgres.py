@@ -45,12 +45,13 @@ _TRANSIENT = re.compile(
 """What libpq, the server and PgBouncer say of a failed connection (there is no SQLSTATE then) that
 may succeed in a few seconds: a restart, a failover, a full server, a network that is down."""
 _NO_CERTIFICATE = re.compile(r"certificate|private key", re.IGNORECASE)
-_SESSION = """
-SELECT set_config('search_path', 'pg_catalog', true), set_config('row_security', 'off', true),
-  (SELECT count(set_config(name, '0', true)) FROM pg_catalog.pg_settings WHERE name IN (
-    'statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'))"""
-"""For this transaction, whatever a role or a database has by default: no object takes the place of
-one of the catalog's, no row is hidden, and a load takes as long as it takes."""
+_BEGIN = """BEGIN ISOLATION LEVEL READ COMMITTED;
+SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
+SET LOCAL search_path = pg_catalog; SET LOCAL row_security = off;
+SET LOCAL quote_all_identifiers = off;"""
+"""Whatever a role or a database has by default: a load takes as long as it takes, no object takes
+the place of one of the catalog's, no row is hidden, and the names of types are plain. In one
+message, since even a transaction that has just begun could be ended for its idleness."""
 
 
 class Session:
@@ -69,6 +70,15 @@ class Session:
     def version(self) -> int:
         """Major version of the server."""
         return self._link.server_version // 10_000
+
+    def begin(self) -> None:
+        newer = "SET LOCAL transaction_timeout = 0" if self.version >= 17 else ""
+        self.execute(_BEGIN + newer)
+        wait_for_locks(self, settings().wait)
+
+    def commit(self) -> None:
+        """Not interruptible: once asked for, a commit happens."""
+        self._cursor.execute("COMMIT")
 
     def execute(self, sql: str, values: Any = None) -> None:
         interruptible(lambda: self._cursor.execute(sql, values), self._interrupt)
@@ -123,11 +133,10 @@ class Database:
         ending = False
         try:
             db = Session(link)
-            db.execute(_SESSION)
-            wait_for_locks(db, settings().wait)
+            db.begin()
             yield db
             ending = True
-            link.commit()
+            db.commit()
         except psycopg2.Error as problem:
             raise self._explained(problem, lost=bool(link.closed), ending=ending) from problem
         finally:
@@ -176,7 +185,7 @@ class Database:
         try:
             link = interruptible(connect, lambda: None)
             link.set_client_encoding("UTF8")  # does nothing unless a pooler lost the parameter
-            link.set_session(isolation_level="READ COMMITTED")
+            link.autocommit = True  # psycopg2 would begin by itself
         except psycopg2.Error as problem:
             raise self._unreachable(problem) from problem
         if link.server_version < OLDEST * 10_000:

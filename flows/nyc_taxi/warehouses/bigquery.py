@@ -173,16 +173,19 @@ class BigQueryWarehouse:
         row = f"color = '{trips.color}' AND trip_month = {month}"
         self.client.create_table(Table(loads, LOADS), exists_ok=True, **PATIENT)
         self._query(
-            f"MERGE `{loads}` USING (SELECT 1) ON {row} WHEN NOT MATCHED THEN "
-            f"INSERT (color, trip_month) VALUES ('{trips.color}', {month})",
+            f"MERGE INTO `{loads}` AS loads USING "
+            f"(SELECT '{trips.color}' AS color, {month} AS trip_month) AS new "
+            "ON loads.color = new.color AND loads.trip_month = new.trip_month "
+            "WHEN NOT MATCHED THEN "
+            "INSERT (color, trip_month) VALUES (new.color, new.trip_month)",
             name=f"begin-{run}",
         )
-        shown = ", ".join(doubles).replace("'", "’")
+        shown = ", ".join(doubles).replace("'", "`")
         beyond = " OR ".join(f"`{n}` NOT BETWEEN -{EXACT} AND {EXACT}" for n in doubles) or "FALSE"
         self._query(
             f"""
             ASSERT NOT EXISTS (SELECT 1 FROM `{_name(staging)}` WHERE {beyond})
-            AS '{table} holds {shown} as FLOAT64, which cannot hold all numbers of the file exactly';
+            AS '{table} holds {shown} as FLOAT64, which cannot hold the file exactly';
             BEGIN TRANSACTION;
             DELETE FROM `{loads}` WHERE {row};
             INSERT INTO `{loads}` (color, trip_month, trips, loaded_at)
