@@ -325,8 +325,8 @@ def test_a_type_that_not_every_warehouse_has_is_refused(
 ) -> None:
     file = with_column(clean(YELLOW, 2000), "odd", pa.array([None], kind), tmp_path / "odd.parquet")
     for load in (
-        lambda: place.open().replace_month(YELLOW, file, FILL),
-        lambda: place.open().replace_table("odd", file),
+        partial(place.open().replace_month, YELLOW, file, FILL),
+        partial(place.open().replace_table, "odd", file),
     ):
         with pytest.raises(StoreError, match="odd as "):
             load()

@@ -94,7 +94,7 @@ class BigQueryWarehouse:
         with self._talking():
             rows, columns = self._footer(parquet)
             self._make_dataset()
-            table, doubles = self._make_table(trips, columns, run)
+            table, names, doubles = self._make_table(trips, columns, run)
             self._rides_view(run)
             staging = Table(f"{self.dataset}.staging_{run.replace('-', '_')}", columns)
             staging.expires = datetime.now(UTC) + STAGED
@@ -102,7 +102,7 @@ class BigQueryWarehouse:
             loaded = self._stage(parquet, staging, f"stage-{run}")
             if loaded != rows:
                 raise StoreError(f"{table} took {loaded} of {rows} rows; nothing was changed")
-            self._replace(trips, table, staging, fill, rows, run, doubles)
+            self._replace(trips, table, staging, fill, rows, run, names, doubles)
             self.client.delete_table(staging, not_found_ok=True, **PATIENT)
         return rows
 
@@ -164,10 +164,11 @@ class BigQueryWarehouse:
         fill: Mapping[str, int],
         rows: int,
         run: str,
+        names: Mapping[str, str],
         doubles: list[str],
     ) -> None:
-        """`doubles`: whole numbers of the file that are doubles in the table."""
-        names = [field.name for field in staging.schema]
+        """`names`: of the file's columns, in the file and in the table; `doubles`: whole numbers
+        of the file that are doubles in the table."""
         values = [f"coalesce(`{n}`, {fill[n]})" if n in fill else f"`{n}`" for n in names]
         loads, month = f"{self.dataset}.loads", f"DATE '{trips.first_day}'"
         row = f"color = '{trips.color}' AND trip_month = {month}"
@@ -191,7 +192,7 @@ class BigQueryWarehouse:
             INSERT INTO `{loads}` (color, trip_month, trips, loaded_at)
             VALUES ('{trips.color}', {month}, {rows}, CURRENT_TIMESTAMP());
             DELETE FROM `{table}` WHERE trip_month = {month};
-            INSERT INTO `{table}` (trip_month, {", ".join(f"`{n}`" for n in names)})
+            INSERT INTO `{table}` (trip_month, {", ".join(f"`{n}`" for n in names.values())})
             SELECT {month}, {", ".join(values)} FROM `{_name(staging)}`;
             ASSERT {rows} = (SELECT count(*) FROM `{table}` WHERE trip_month = {month})
             AS '{trips} has not {rows} rows, nothing was changed';
@@ -285,8 +286,9 @@ class BigQueryWarehouse:
 
     def _make_table(
         self, trips: TripMonth, columns: list[SchemaField], run: str
-    ) -> tuple[str, list[str]]:
-        """The color's table, with all of these columns; and those that are doubles only there."""
+    ) -> tuple[str, dict[str, str], list[str]]:
+        """The color's table, with all of these columns; what it calls each of them; and which of
+        them are doubles only there."""
         name = self._table(trips.color)
         found = self._find(name)
         if not found:
@@ -319,7 +321,8 @@ class BigQueryWarehouse:
         if new:
             added = ", ".join(f"ADD COLUMN IF NOT EXISTS `{f.name}` {f.field_type}" for f in new)
             self._query(f"ALTER TABLE `{name}` {added}", f"widen-{run}")
-        return name, doubles
+        called = {field.name.lower(): field.name for field in found.schema}
+        return name, {f.name: called.get(f.name.lower(), f.name) for f in columns}, doubles
 
     def _rides_view(self, run: str) -> None:
         """Yellow and green together, as far as there are tables of them."""

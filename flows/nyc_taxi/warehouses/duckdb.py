@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 from nyc_taxi.colors import RIDES, WHOLE, rides_sql
 from nyc_taxi.engine import Database, explained, open_duckdb, parquet_sql, quoted
@@ -172,7 +173,8 @@ class DuckDBWarehouse:
         """The columns of the file and their types; refuses what a warehouse does not hold."""
         query = f"DESCRIBE FROM {parquet_sql(parquet)}"
         kinds = {name: kind for name, kind, *_ in db.execute(query).fetchall()}
-        check_names(kinds, parquet, is_month)
+        # Of the file itself: DuckDB has renamed what it cannot tell apart.
+        check_names(pq.read_schema(parquet).names, parquet, is_month)
         for name, kind in kinds.items():
             if not _TAKES.fullmatch(kind):
                 raise StoreError(

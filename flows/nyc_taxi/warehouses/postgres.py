@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from psycopg2.errors import InvalidTableDefinition, LockNotAvailable
 
 from nyc_taxi.colors import RIDES, SERVICES, Color, rides_sql
@@ -265,7 +266,8 @@ def _holds(columns: Columns) -> set[Color]:
 def _types(file: Engine, parquet: Path | str, is_month: bool = True) -> Columns:
     """The columns of the view `trips` and their PostgreSQL types; refuses what it cannot hold."""
     found = {name: kind for name, kind, *_ in file.execute("DESCRIBE trips").fetchall()}
-    check_names(found, parquet, is_month)
+    # Of the file itself: DuckDB has renamed what it cannot tell apart.
+    check_names(pq.read_schema(parquet).names, parquet, is_month)
     types = {}
     for name, kind in found.items():
         if len(name.lower().encode()) > LONGEST_NAME or name.lower() in _SYSTEM:
