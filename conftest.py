@@ -117,7 +117,9 @@ def postgres(
         cursor.execute(f"CREATE DATABASE {name}")
         monkeypatch.setenv("POSTGRES_URL", url)
         yield url
-        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        others = f"FROM pg_stat_activity WHERE datname = '{name}'"
+        cursor.execute(f"SELECT pg_terminate_backend(pid) {others}")  # WITH (FORCE) is from 13 on
+        cursor.execute(f"DROP DATABASE {name}")
 
 
 @contextmanager

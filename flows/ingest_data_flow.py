@@ -67,8 +67,7 @@ def ingest_data(
         table_name: The table, with or without its schema; it holds trips of one color.
         keep_zero: Load trips with a passenger count of 0 as well.
     """
-    Table.named(table_name)  # a name or a database that cannot be is said before any fetch
-    find_database().reach()
+    PostgresWarehouse(find_database(), Table.named(table_name)).check()
     log_subflow(table_name)
     rows = each_month(
         partial(ingest_month, table_name=table_name, keep_zero=keep_zero),

@@ -1,5 +1,6 @@
 """A disk that is full ends in one line, and leaves what was there."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,3 +56,27 @@ def test_warehouse(disk: Path, clean: Path, month_file: Callable[..., Path]) -> 
         warehouse.replace_month(YELLOW, clean, {})
     with duckdb.connect(str(path), read_only=True) as db:
         assert db.execute("SELECT count(*) FROM dezoomcamp.yellow_rides").fetchall() == [(1000,)]
+
+
+@pytest.mark.parametrize("room", range(0, 2400, 200))
+def test_a_disk_that_fills_up_at_any_point_of_a_load(
+    disk: Path, month_file: Callable[..., Path], tmp_path: Path, room: int
+) -> None:
+    """`room` KiB are left: for the write-ahead log, its commit, or the checkpoint, or not."""
+    path, small, larger = disk / "w.duckdb", tmp_path / "small", tmp_path / "larger"
+    conform(YELLOW, month_file(YELLOW, 1000)).write(small)
+    conform(YELLOW, month_file(YELLOW, 20_000)).write(larger)
+    warehouse = open_warehouse(f"duckdb:{path}")
+    warehouse.replace_month(YELLOW, small, {})
+    filled = shutil.disk_usage(disk).free - room * 1024
+    (disk / "filler").write_bytes(b"x" * filled)
+    try:
+        rows = warehouse.replace_month(YELLOW, larger, {})
+    except CannotWrite as problem:
+        rows = 1000
+        assert f"cannot write {path}: No space left on device; make room" in str(problem)
+        assert "\n" not in str(problem)
+    assert warehouse.count(YELLOW) == rows
+    (disk / "filler").unlink()
+    assert warehouse.count(YELLOW) == rows
+    assert warehouse.replace_month(YELLOW, larger, {}) == 20_000

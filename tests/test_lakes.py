@@ -1,8 +1,10 @@
 """One contract for every lake: a file is there whole, under its key, or not at all."""
 
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from conftest import start
 from nyc_taxi.errors import BadInput, CannotWrite, StoreError
 from nyc_taxi.lakes import Lake, open_lake
 from nyc_taxi.months import TripMonth
+from nyc_taxi.stopping import Stopped, stoppable
 
 KEY = TripMonth("yellow", 2021, 1).key
 
@@ -83,6 +86,28 @@ def test_a_check_leaves_nothing(lake: Lake, file: Path) -> None:
         lake.get("check")
 
 
+def test_a_check_leaves_what_is_there(lake: Lake, file: Path) -> None:
+    """A file called `check` is a user's own."""
+    lake.put(file, "check")
+    lake.check()
+    assert lake.get("check").read_bytes() == file.read_bytes()
+
+
+def test_a_stopped_put_leaves_what_is_there(address: str, lake: Lake, tmp_path: Path) -> None:
+    big, old = tmp_path / "big", tmp_path / "old"
+    big.write_bytes(b"0123456789abcdef" * 8_000_000)
+    old.write_bytes(b"old")
+    lake.put(old, KEY)
+    with stoppable() as stop, ThreadPoolExecutor(1) as pool:
+        put = pool.submit(copy_context().run, lake.put, big, KEY)
+        time.sleep(0.1)
+        stop.set()
+        began = time.monotonic()
+        stopped = isinstance(put.exception(), Stopped)
+        assert time.monotonic() - began < 5
+    assert lake.get(KEY).stat().st_size == (3 if stopped else big.stat().st_size)
+
+
 def test_two_at_once(lake: Lake, file: Path) -> None:
     keys = [KEY, TripMonth("yellow", 2021, 2).key, KEY]
     with ThreadPoolExecutor(3) as pool:
@@ -124,6 +149,17 @@ class TestLocal:
         lake.put(file, KEY)
         left = [p.name for p in (tmp_path / "contract").rglob("*") if p.is_file()]
         assert [name for name in left if not name.endswith(".lock")] == [KEY.rpartition("/")[2]]
+
+    def test_a_check_leaves_nothing_at_all(self, tmp_path: Path) -> None:
+        open_lake(f"local:{tmp_path / 'contract'}").check()
+        assert list((tmp_path / "contract").iterdir()) == []
+
+    def test_a_check_of_what_cannot_be_written(self, disk: Path, file: Path) -> None:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises(CannotWrite, match=f"cannot write {disk}.*Read-only"):
+            open_lake(f"local:{disk}/lake").check()
+        with pytest.raises(CannotWrite, match=r"Not a directory|File exists"):
+            open_lake(f"local:{file}").check()
 
     def test_a_folder_that_cannot_be_made(self, tmp_path: Path, file: Path) -> None:
         with pytest.raises(CannotWrite, match=r"month\.parquet"):

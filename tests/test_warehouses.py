@@ -1,10 +1,16 @@
 """One contract for every warehouse: a month is replaced whole, or what was there stays."""
 
+import datetime
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +23,12 @@ from conftest import start
 from google.cloud import bigquery
 
 from nyc_taxi.conform import conform
-from nyc_taxi.errors import BadInput, Busy, StoreError
+from nyc_taxi.errors import BadInput, Busy, CannotWrite, StoreError
 from nyc_taxi.months import TripMonth
+from nyc_taxi.stopping import Stopped, stoppable
 from nyc_taxi.warehouses import Warehouse, open_warehouse
+from nyc_taxi.warehouses.bigquery import BigQueryWarehouse
+from nyc_taxi.warehouses.duckdb import DuckDBWarehouse
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FEBRUARY = TripMonth("yellow", 2021, 2)
@@ -247,6 +256,115 @@ def test_killed_half_way_and_run_again(place: Place, clean: Clean) -> None:
         assert sums(place) == expected
 
 
+def test_a_stopped_load_changes_nothing(place: Place, clean: Clean) -> None:
+    """Stopped at three moments, within seconds: the old month or the new one, nothing held."""
+    old, new = clean(YELLOW, 5000), clean(YELLOW, 300_000)
+    began = time.monotonic()
+    place.open().replace_month(YELLOW, new, FILL)
+    whole = time.monotonic() - began
+    for share in (0.1, 0.4, 0.7):
+        place.open().replace_month(YELLOW, old, FILL)
+        with stoppable() as stop, ThreadPoolExecutor(1) as pool:
+            load = pool.submit(copy_context().run, place.open().replace_month, YELLOW, new, FILL)
+            time.sleep(whole * share)
+            stop.set()
+            began = time.monotonic()
+            stopped = isinstance(load.exception(), Stopped)
+            assert time.monotonic() - began < 10
+        assert place.open().count(YELLOW) == (5000 if stopped else 300_000)
+        assert place.open().replace_month(YELLOW, old, FILL) == 5000
+
+
+def with_column(file: Path, name: str, values: pa.Array, target: Path) -> Path:
+    """The first trips of a month, with another column or with one replaced."""
+    table = pq.read_table(file).slice(0, len(values))
+    at = table.schema.get_field_index(name)
+    if at >= 0:
+        pq.write_table(table.set_column(at, name, values), target)
+    else:
+        pq.write_table(table.append_column(name, values), target)
+    return target
+
+
+def test_values_of_every_type_arrive(place: Place, clean: Clean, tmp_path: Path) -> None:
+    table = pq.read_table(clean(YELLOW, 2000)).slice(0, 3)
+    columns: dict[str, tuple[pa.DataType, list[Any]]] = {
+        "a_truth": (pa.bool_(), [True, False, None]),
+        "a_day": (pa.date32(), [datetime.date(1970, 1, 1), datetime.date(2021, 2, 28), None]),
+        "a_price": (
+            pa.decimal128(18, 3),
+            [Decimal("123456789012345.678"), Decimal("-0.001"), None],
+        ),
+        "a_number": (pa.int64(), [2**63 - 1, -(2**63), None]),
+        "a_double": (pa.float64(), [0.1, -1e300, None]),
+        "a_text": (pa.string(), ["é 漢", "", None]),
+        "a_time": (pa.timestamp("us"), [datetime.datetime(2021, 1, 1, 1, 2, 3, 4), None, None]),
+    }
+    for name, (kind, values) in columns.items():
+        table = table.append_column(name, pa.array(values, kind))
+    file = tmp_path / "typed.parquet"
+    pq.write_table(table, file)
+    for _ in range(2):
+        assert place.open().replace_month(YELLOW, file, FILL) == 3
+        stored = place.ask(f"SELECT {', '.join(columns)} FROM dezoomcamp.yellow_rides")
+        expected = zip(*(values for _, values in columns.values()), strict=True)
+        assert sorted(map(repr, stored)) == sorted(map(repr, expected))
+    assert place.open().replace_table("typed", file) == 3
+    assert place.ask("SELECT sum(a_price) FROM dezoomcamp.typed") == [
+        (Decimal("123456789012345.677"),)
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.uint64(), pa.binary(), pa.time64("us"), pa.list_(pa.int64()), pa.struct({"a": pa.int64()})],
+    ids=str,
+)
+def test_a_type_that_not_every_warehouse_has_is_refused(
+    place: Place, clean: Clean, tmp_path: Path, kind: pa.DataType
+) -> None:
+    file = with_column(clean(YELLOW, 2000), "odd", pa.array([None], kind), tmp_path / "odd.parquet")
+    for load in (
+        partial(place.open().replace_month, YELLOW, file, FILL),
+        partial(place.open().replace_table, "odd", file),
+    ):
+        with pytest.raises(StoreError, match="odd as "):
+            load()
+    assert place.open().count(YELLOW) == 0
+
+
+def test_whole_numbers_that_a_double_cannot_hold_are_refused(
+    place: Place, clean: Clean, tmp_path: Path
+) -> None:
+    """A file may hold whole numbers where its table has doubles; no digit may get lost."""
+    file, odd = clean(YELLOW, 2000), tmp_path / "odd.parquet"
+    with_column(file, "an extra", pa.array([0.5, None]), odd)
+    place.open().replace_month(YELLOW, odd, FILL)
+    exact = [2**53, -(2**53), None]
+    with_column(file, "an extra", pa.array(exact, pa.int64()), odd)
+    assert place.open().replace_month(FEBRUARY, odd, FILL) == 3
+    with_column(file, "an extra", pa.array([2**53 + 1, 1], pa.int64()), odd)
+    with pytest.raises(StoreError, match="an extra"):
+        place.open().replace_month(FEBRUARY, odd, FILL)
+    assert place.open().count(FEBRUARY) == 3
+
+
+def test_a_declared_column_of_another_type_is_refused(
+    place: Place, clean: Clean, tmp_path: Path
+) -> None:
+    """As after a change of config/column_types.yaml, in whichever direction."""
+    file, other = clean(YELLOW, 2000), tmp_path / "other.parquet"
+    place.open().replace_month(YELLOW, file, FILL)
+    kinds = [pa.float64(), pa.string()]
+    if not isinstance(place.open(), BigQueryWarehouse):  # it has one whole number
+        kinds += [pa.int16(), pa.int32()]
+    for kind in kinds:
+        with_column(file, "payment_type", pa.array([1, 2], pa.int64()).cast(kind), other)
+        with pytest.raises(StoreError, match=r"(?i)holds payment_type as .*(ALTER|RENAME)"):
+            place.open().replace_month(FEBRUARY, other, FILL)
+    assert place.open().count(FEBRUARY) == 0
+
+
 def test_a_file_that_is_no_parquet_changes_nothing(
     place: Place, clean: Clean, tmp_path: Path
 ) -> None:
@@ -392,3 +510,87 @@ class TestDuckDB:
         (tmp_path / "contract.duckdb").write_text("some notes of mine, longer than a header" * 500)
         with pytest.raises(StoreError, match="NYC_TAXI_WAREHOUSE"):
             place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
+
+    @pytest.mark.parametrize("state", ["a folder", "cut", "newer"])
+    def test_a_check_says_what_is_wrong_with_the_file(
+        self, state: str, place: Place, clean: Clean, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "contract.duckdb"
+        if state == "a folder":
+            path.mkdir()
+        else:
+            place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
+            content = bytearray(path.read_bytes())
+            content[12:20] = (9999).to_bytes(8, "little")
+            path.write_bytes(content if state == "newer" else content[:5000])
+        with pytest.raises(StoreError, match="set NYC_TAXI_WAREHOUSE to") as problem:
+            place.open().check()
+        assert "\n" not in str(problem.value)
+
+    def test_a_file_on_a_read_only_disk(self, disk: Path, clean: Clean) -> None:
+        path = disk / "contract.duckdb"
+        warehouse = open_warehouse(f"duckdb:{path}")
+        warehouse.replace_month(YELLOW, clean(YELLOW, 1000), FILL)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises((StoreError, CannotWrite), match=str(path)) as problem:
+            warehouse.check()
+        assert "\n" not in str(problem.value)
+
+    def test_every_thread_waits_for_the_same_turn(self, tmp_path: Path) -> None:
+        """The file under two names, and its lock asked for by many threads at once."""
+        path, link = tmp_path / "contract.duckdb", tmp_path / "link.duckdb"
+        path.touch()
+        link.symlink_to(path)
+        path.unlink()
+        inside: list[int] = []
+
+        def work(n: int) -> int:
+            with DuckDBWarehouse(link if n % 2 else path)._turn(time.monotonic() + 30):
+                inside.append(n)
+                seen = len(inside)
+                inside.remove(n)
+            return seen
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(8) as pool:
+                assert set(pool.map(work, range(400))) == {1}
+        finally:
+            sys.setswitchinterval(interval)
+
+    def test_a_turn_that_does_not_come(
+        self, place: Place, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        warehouse = place.open()
+        assert isinstance(warehouse, DuckDBWarehouse)
+        load = partial(place.open().replace_month, YELLOW, clean(YELLOW, 1000), FILL)
+        with warehouse._turn(time.monotonic() + 30), ThreadPoolExecutor(1) as pool:
+            with stoppable() as stop:
+                waits = pool.submit(copy_context().run, load)
+                time.sleep(0.3)
+                stop.set()
+                assert isinstance(waits.exception(5), Stopped)
+            monkeypatch.setenv("NYC_TAXI_WAIT", "0.3")
+            with pytest.raises(Busy, match="held by another program for 0 s; close it"):
+                pool.submit(load).result()
+
+    def test_a_large_month_in_little_memory(
+        self, place: Place, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        large = clean(YELLOW, 1_500_000)
+        monkeypatch.setenv("NYC_TAXI_MEMORY", "150MB")
+        began = time.monotonic()
+        assert place.open().replace_month(YELLOW, large, FILL) == 1_500_000
+        assert time.monotonic() - began < 120
+
+    def test_too_little_memory_is_explained(
+        self, place: Place, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
+        monkeypatch.setenv("NYC_TAXI_MEMORY", "4MB")
+        with pytest.raises(StoreError, match=r"NYC_TAXI_MEMORY=4MB .* higher") as problem:
+            place.open().replace_month(YELLOW, clean(YELLOW, 300_000), FILL)
+        assert "\n" not in str(problem.value)
+        monkeypatch.setenv("NYC_TAXI_MEMORY", "300MB")
+        assert place.open().count(YELLOW) == 1000

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from nyc_taxi.errors import StoreError
 from nyc_taxi.files import writing
 from nyc_taxi.settings import settings
 from nyc_taxi.stopping import interruptible
@@ -44,6 +45,22 @@ def parquet_sql(path: Path | str, **options: str) -> str:
 def exact_path(path: Path | str) -> str:
     """The path as DuckDB takes it for no pattern."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+@contextmanager
+def explained(place: object) -> Iterator[None]:
+    """Turn what DuckDB raises while it writes to a store into one line."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as problem:
+        raise StoreError(
+            f"{place}: the load needs more memory than NYC_TAXI_MEMORY={settings().memory} allows; "
+            "nothing was changed, set it higher and run this again"
+        ) from problem
+    except duckdb.Error as problem:
+        raise StoreError(
+            f"{place}: {str(problem).splitlines()[0]}; nothing was changed"
+        ) from problem
 
 
 class Database:

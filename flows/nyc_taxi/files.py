@@ -55,7 +55,7 @@ def writing(target: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         raise CannotWrite(_sentence(target, problem.strerror or str(problem))) from problem
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as problem:
+    except duckdb.Error as problem:
         known = (os.strerror(code) for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT))
         reason = next((text for text in known if text in str(problem)), None)
         if reason is None:

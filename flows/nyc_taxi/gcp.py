@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import requests
 from google.api_core.exceptions import (
     Forbidden,
     GoogleAPICallError,
+    GoogleAPIError,
     RetryError,
-    ServerError,
     Unauthorized,
 )
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery, storage
+from google.cloud.storage.exceptions import DataCorruption
 from prefect.blocks.core import Block
 
-from nyc_taxi.errors import BadInput, StoreError
+from nyc_taxi.errors import BadInput, ConnectionLost, StoreError
+from nyc_taxi.stopping import check_stopped
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 PATIENCE = 30
 """Seconds for which a call that gets no answer is made again; Google's clients take minutes."""
@@ -36,13 +42,61 @@ def outrun(problem: Exception) -> bool:
     return any(phrase in str(problem) for phrase in OUTRUN)
 
 
-STORAGE_RETRY: Retry = storage.retry.DEFAULT_RETRY.with_timeout(PATIENCE)
-BIGQUERY_RETRY: Retry = bigquery.DEFAULT_RETRY.with_timeout(PATIENCE)
-"""For jobs: one that failed stays failed, however often it is asked."""
+_REASONS = {
+    *("rateLimitExceeded", "userRateLimitExceeded", "jobRateLimitExceeded", "tableUnavailable"),
+    *("backendError", "jobBackendError", "internalError", "jobInternalError", "badGateway"),
+}
+"""What Google recommends to try again: https://cloud.google.com/bigquery/docs/error-messages"""
+_STATUSES = {408, 429, 500, 502, 503, 504}
+_RIGHTS = {"", "accessDenied", "forbidden", "insufficientPermissions", "required", "authError"}
+"""Reasons of a 403 that a role would change; a quota or a missing billing account is another."""
+
+
+def reason(problem: BaseException) -> str:
+    """Google's word for the kind of error, such as `rateLimitExceeded`."""
+    errors = getattr(problem, "errors", None)
+    first = errors[0] if errors else None
+    return str(first.get("reason", "")) if isinstance(first, dict) else ""
+
+
+def transient(problem: BaseException) -> bool:
+    """Whether the same request may succeed in a few seconds."""
+    if isinstance(problem, RetryError):
+        return problem.cause is None or transient(problem.cause)
+    if "CERTIFICATE_VERIFY_FAILED" in str(problem):
+        return False
+    if isinstance(problem, GoogleAPICallError):
+        return reason(problem) in _REASONS or problem.code in _STATUSES
+    if isinstance(problem, GoogleAuthError):
+        return isinstance(problem, TransportError) or bool(getattr(problem, "retryable", False))
+    known = storage.retry._should_retry(problem) or bigquery.retry._should_retry(problem)
+    return known or isinstance(problem, (ConnectionError, requests.RequestException))
+
+
+def _again(problem: Exception) -> bool:
+    check_stopped()
+    return transient(problem)
+
+
+STORAGE_RETRY: Retry = storage.retry.DEFAULT_RETRY.with_timeout(PATIENCE).with_predicate(_again)
+BIGQUERY_RETRY: Retry = bigquery.DEFAULT_RETRY.with_timeout(PATIENCE).with_predicate(_again)
 CHANGE_RETRY: Retry = BIGQUERY_RETRY.with_predicate(
-    lambda problem: bigquery.retry._should_retry(problem) or outrun(problem)
+    lambda problem: _again(problem) or outrun(problem)
 )
 """For what is done at once, such as making a table."""
+
+
+class Checked(io.FileIO):
+    """A file whose transfer ends when the run is stopped."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        check_stopped()
+        return super().read(-1 if size is None else size) or b""
+
+    def write(self, content: ReadableBuffer, /) -> int:
+        check_stopped()
+        return super().write(content)
+
 
 B = TypeVar("B", bound=Block)
 
@@ -65,28 +119,43 @@ def talking_to(place: str, roles: str) -> Iterator[None]:
     """Turn what Google's clients raise into one line; `roles` are those that `place` asks for."""
     try:
         yield
-    except TransportError as problem:
-        raise _unreachable(place, problem) from problem
-    except (GoogleAuthError, Unauthorized) as problem:
-        raise StoreError(
-            f"{place}: Google does not accept the credentials ({one_line(problem)}); put a valid "
+    except (GoogleAuthError, GoogleAPIError, DataCorruption, OSError) as problem:
+        raise _explained(place, roles, problem) from problem
+
+
+def _explained(place: str, roles: str, problem: Exception) -> Exception:
+    said = one_line(problem)
+    if transient(problem) or isinstance(problem, (RetryError, DataCorruption)):
+        return _unreachable(place, problem)
+    if isinstance(problem, (GoogleAuthError, Unauthorized)):
+        return StoreError(
+            f"{place}: Google does not accept the credentials ({said}); put a valid "
             f"key into NYC_TAXI_GCP_CREDENTIALS and run: {MAKE_BLOCKS}"
-        ) from problem
-    except Forbidden as problem:
-        raise StoreError(
-            f"{place}: the service account lacks rights ({one_line(problem)}); grant it {roles}"
-        ) from problem
-    except (RetryError, ServerError, ConnectionError, requests.RequestException) as problem:
-        raise _unreachable(place, problem) from problem
-    except GoogleAPICallError as problem:
-        raise StoreError(f"{place}: {one_line(problem)}") from problem
+        )
+    if reason(problem) in ("quotaExceeded", "dailyLimitExceeded"):
+        return StoreError(
+            f"{place}: a quota of the project is used up ({said}); what it holds is unchanged: "
+            "wait until the quota renews, or ask for more of it, and run this again"
+        )
+    if isinstance(problem, Forbidden) and reason(problem) in _RIGHTS:
+        return StoreError(f"{place}: the service account lacks rights ({said}); grant it {roles}")
+    if isinstance(problem, requests.exceptions.SSLError):
+        return StoreError(
+            f"{place}: the server's certificate is not trusted ({said}); behind a proxy with a "
+            "certificate of its own, set REQUESTS_CA_BUNDLE to its CA file"
+        )
+    if isinstance(problem, GoogleAPIError):
+        return StoreError(f"{place}: {said}")
+    return problem
 
 
 def _unreachable(place: str, problem: Exception) -> StoreError:
-    cause = one_line(getattr(problem, "cause", None) or problem)
+    last = getattr(problem, "cause", None) or problem
+    cause = one_line(last)
     system = re.search(r"\[Errno -?\d+\] ([\w ]+)", str(problem.__cause__ or problem))
-    return StoreError(
-        f"{place} gave no answer ({system[1] if system else cause}); what it holds is unchanged: "
+    failed = "failed for now" if isinstance(last, GoogleAPICallError) else "gave no answer"
+    return ConnectionLost(
+        f"{place} {failed} ({system[1] if system else cause}); what it holds is unchanged: "
         "look at the network (with emulators: make emulators) and run this again"
     )
 
@@ -97,4 +166,6 @@ def one_line(problem: BaseException) -> str:
     text = text.partition("\n")[0].partition("; reason: ")[0]
     if text.startswith(("GET http", "POST http", "PUT http", "DELETE http", "PATCH http")):
         text = text.partition(": ")[2] or text
+    # A signed URL, or that of an upload, is as good as a password.
+    text = re.sub(r"(https?://[^\s?'\"]+)\?[^\s'\"]*", r"\1", text)
     return text[:300] or type(problem).__name__

@@ -7,10 +7,12 @@ batch are laid out at their full width first; then the bytes of what is null or 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Full, Queue
+from decimal import Context, Decimal
+from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any
 
@@ -19,17 +21,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nyc_taxi.errors import StoreError
+from nyc_taxi.stopping import POLL, Stopped, check_stopped
+
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 LARGEST = 2**24
 """Bytes of rows at their full width that are laid out at once."""
-_EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
-"""PostgreSQL counts its microseconds from here, Arrow from 1970."""
+_EPOCHS = {"timestamp": 946_684_800_000_000, "date32": 10_957}
+"""PostgreSQL counts its microseconds and its days from here, Arrow from 1970."""
+_RANGES = {
+    "timestamp": (-210_866_803_200_000_000, 2**63 - 2),
+    "date32": (-2_440_588, 2_145_042_905),
+}
+"""What PostgreSQL can hold, as Arrow counts: from 4714-11-24 BC, and without the largest timestamp,
+which is DuckDB's infinity."""
+
+_EXACT = Context(prec=100)
 
 
 def encoded(batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
-    """The stream for COPY. Columns are int16, int32, int64, float64, timestamp[us] without a zone,
-    or string."""
+    """The stream for COPY. Columns are boolean, int16, int32, int64, float64, decimal, date32,
+    timestamp[us] without a zone, or string. Raises StoreError for a time out of range."""
     yield HEADER
     for batch in batches:
         yield from _rows(batch)
@@ -47,27 +60,24 @@ class _Field:
     is_text: bool
 
     @staticmethod
-    def of(column: pa.Array) -> _Field:
+    def of(column: pa.Array, name: str) -> _Field:
+        kind = column.type
+        if pa.types.is_decimal(kind):
+            values = [None if v is None else _numeric(v, kind.scale) for v in column.to_pylist()]
+            column = pa.array(values, pa.binary())
+        elif not (pa.types.is_primitive(kind) or pa.types.is_boolean(kind)):
+            column = column.cast(pa.string())  # large_string, dictionary, null
         nulls = pc.is_null(column).to_numpy(zero_copy_only=False) if column.null_count else None
-        if pa.types.is_string(column.type):
-            text = column.fill_null("")
-            lengths = pc.binary_length(text).to_numpy(zero_copy_only=False)
-            width = int(lengths.max(initial=0))
-            _, offsets, content = text.buffers()
-            ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
-            values: NDArray[Any] = np.frombuffer(content or b"", np.uint8)[ends[0] : ends[-1]]
+        is_text = not (pa.types.is_primitive(column.type) or pa.types.is_boolean(column.type))
+        lengths: NDArray[Any] | int
+        if is_text:
+            lengths, width, data = _texts(column)
         else:
-            letter = "f" if pa.types.is_floating(column.type) else "i"
-            size = column.type.bit_width // 8
-            width = size if column.null_count < len(column) else 0
-            values = np.frombuffer(column.buffers()[1], f"{letter}{size}")
-            values = values[column.offset : column.offset + len(column)]
-            if pa.types.is_timestamp(column.type):
-                values = values - _EPOCH
-            lengths = np.int32(width)
+            data = _numbers(column, name)
+            lengths = width = data.itemsize if column.null_count < len(column) else 0
         if nulls is not None:
             lengths = np.where(nulls, -1, lengths)
-        return _Field(lengths, width, values, pa.types.is_string(column.type))
+        return _Field(lengths, width, data, is_text)
 
     @property
     def type(self) -> str:
@@ -76,8 +86,51 @@ class _Field:
         return self.values.dtype.newbyteorder(">").str
 
 
+def _texts(column: pa.Array) -> tuple[NDArray[Any], int, NDArray[Any]]:
+    """Of each text its length, the longest length, and the bytes of all of them."""
+    text = column.fill_null("" if pa.types.is_string(column.type) else b"")
+    lengths = pc.binary_length(text).to_numpy(zero_copy_only=False)
+    _, offsets, content = text.buffers()
+    ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+    values = np.frombuffer(content or b"", np.uint8)[ends[0] : ends[-1]]
+    return lengths, int(lengths.max(initial=0)), values
+
+
+def _numbers(column: pa.Array, name: str) -> NDArray[Any]:
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        column = column.cast(pa.int8())
+    if not (pa.types.is_timestamp(kind) or pa.types.is_date32(kind)):
+        return np.asarray(column.fill_null(0))
+    of = "date32" if pa.types.is_date32(kind) else "timestamp"
+    whole = column.cast(pa.int32() if of == "date32" else pa.int64())
+    least, most = _RANGES[of]
+    found = pc.min_max(whole).as_py()
+    if found["min"] is not None and not least <= found["min"] <= found["max"] <= most:
+        raise StoreError(
+            f"{name} holds a time that PostgreSQL cannot store (before 4714 BC, or infinity); "
+            "nothing was changed"
+        )
+    return np.asarray(whole.fill_null(_EPOCHS[of])) - _EPOCHS[of]
+
+
+def _numeric(value: Decimal, scale: int) -> bytes:
+    """Number of digits in base 10,000, weight of the first, sign, decimal places; the digits."""
+    places = -(-max(scale, 0) // 4) * 4
+    whole = abs(int(value.scaleb(places, _EXACT)))
+    digits: list[int] = []
+    while whole:
+        whole, digit = divmod(whole, 10_000)
+        digits.insert(0, digit)
+    head = (len(digits), len(digits) - places // 4 - 1, 0x4000 if value < 0 else 0, max(scale, 0))
+    return struct.pack(f">hhHH{len(digits)}h", *head, *digits)
+
+
 def _rows(batch: pa.RecordBatch) -> Iterator[bytes]:
-    fields = [_Field.of(column) for column in batch.columns]
+    if not len(batch):
+        return
+    named = zip(batch.schema.names, batch.columns, strict=True)
+    fields = [_Field.of(column, name) for name, column in named]
     layout: Any = np.dtype(
         [("fields", ">i2")]
         + [(f"{part}{n}", kind) for n, field in enumerate(fields)
@@ -112,6 +165,7 @@ class Feed:
     def __init__(self, chunks: Iterator[bytes], ahead: int = 4) -> None:
         self._queue: Queue[bytes | BaseException] = Queue(ahead)
         self._ended = Event()
+        self._stopped = Event()
         self.problem: BaseException | None = None
         self._thread = Thread(target=self._make, args=[chunks], daemon=True)
         self._thread.start()
@@ -119,7 +173,13 @@ class Feed:
     def read(self, _size: int = -1) -> bytes:
         """The next chunk, whole: to hand out `_size` bytes at a time would wait for Python's lock
         each time."""
-        chunk = self._queue.get()
+        while True:
+            check_stopped()
+            if self._stopped.is_set():
+                raise Stopped
+            with suppress(Empty):
+                chunk = self._queue.get(timeout=POLL)
+                break
         if isinstance(chunk, BaseException):
             self.problem = chunk
             raise chunk
@@ -127,6 +187,10 @@ class Feed:
 
     readline = read
     """psycopg2's types want one; COPY never calls it."""
+
+    def stop(self) -> None:
+        """Let the next read raise Stopped, so that COPY ends."""
+        self._stopped.set()
 
     def close(self) -> None:
         self._ended.set()

@@ -12,7 +12,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from threading import Event, Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -77,3 +77,11 @@ def interruptible(call: Callable[[], T], interrupt: Callable[[], None]) -> T:
             wait([future], POLL)
         raise
     return future.result()
+
+
+def wait_for(seconds: float) -> None:
+    """Sleep, unless the run is stopped meanwhile."""
+    until = monotonic() + seconds
+    while (left := until - monotonic()) > 0:
+        check_stopped()
+        sleep(min(left, POLL))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
+from uuid import uuid4
 
 import google_crc32c
 from google.api_core.exceptions import NotFound
@@ -15,7 +16,7 @@ from prefect_gcp.cloud_storage import GcsBucket
 
 from nyc_taxi.errors import StoreError
 from nyc_taxi.files import replacing
-from nyc_taxi.gcp import CONNECT, STORAGE_RETRY, load_block, talking_to
+from nyc_taxi.gcp import CONNECT, STORAGE_RETRY, Checked, load_block, talking_to
 from nyc_taxi.settings import settings
 
 CHUNK = 8 << 20
@@ -40,12 +41,14 @@ class GcsLake:
         with self._talking():
             there = self._find(key)
             if there is None or (there.size, there.crc32c) != (size, checksum):
-                self.bucket.blob(self._name(key), chunk_size=CHUNK).upload_from_filename(
-                    str(file),
-                    checksum="crc32c",
-                    timeout=(CONNECT, patience),
-                    retry=STORAGE_RETRY,
-                )
+                with Checked(file) as content:
+                    self.bucket.blob(self._name(key), chunk_size=CHUNK).upload_from_file(
+                        content,
+                        size=size,
+                        checksum="crc32c",
+                        timeout=(CONNECT, patience),
+                        retry=STORAGE_RETRY,
+                    )
         return self._uri(key)
 
     def get(self, key: str) -> Path:
@@ -54,9 +57,9 @@ class GcsLake:
         with self._talking():
             blob = self._blob(key)
             if not copy.is_file() or _crc32c(copy) != blob.crc32c:
-                with replacing(copy) as part:
-                    blob.download_to_filename(
-                        str(part), checksum="crc32c", timeout=self._timeout, retry=STORAGE_RETRY
+                with replacing(copy) as part, Checked(part, "wb") as content:
+                    blob.download_to_file(
+                        content, checksum="crc32c", timeout=self._timeout, retry=STORAGE_RETRY
                     )
         return copy
 
@@ -71,10 +74,17 @@ class GcsLake:
         return cast(BinaryIO, file)
 
     def check(self) -> str:
+        """Puts a file of a name that nobody has into the bucket, and deletes it."""
+        probe = self.bucket.blob(self._name(f"check-{uuid4().hex}"))
+        patience: dict[str, Any] = {"timeout": self._timeout, "retry": STORAGE_RETRY}
         with self._talking():
-            probe = self.bucket.blob(self._name("check"))
-            probe.upload_from_string(b"", timeout=self._timeout, retry=STORAGE_RETRY)
-            probe.delete(timeout=self._timeout, retry=STORAGE_RETRY)
+            try:
+                probe.upload_from_string(b"", if_generation_match=0, **patience)
+            except BaseException:
+                with suppress(Exception):
+                    probe.delete(timeout=self._timeout, retry=None)
+                raise
+            probe.delete(**patience)
         return f"{self._uri('')} can be written"
 
     def _name(self, key: str) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from nyc_taxi.errors import StoreError
@@ -32,11 +33,11 @@ class LocalLake:
         return self.get(key).open("rb")
 
     def check(self) -> str:
-        probe = self.folder / "check"
-        with replacing(probe) as part:
-            part.touch()
-        with writing(probe):
-            probe.unlink()
+        """Writes a file of a name that nobody has, which is gone when it is closed."""
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self.folder) as probe:
+                probe.write(b"check")
         return f"{self.folder} can be written"
 
 

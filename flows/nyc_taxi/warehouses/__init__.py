@@ -5,11 +5,12 @@ An address is `<module>:<place>`, such as `duckdb:data/warehouse.duckdb` (see ny
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import BadInput, StoreError
 from nyc_taxi.months import TripMonth
 from nyc_taxi.places import open_place
 
@@ -57,6 +58,34 @@ def small_table(name: str) -> str:
             "and _, and no name that the trips have (rides, yellow_rides, loads), such as zones"
         )
     return f"{DATASET}.{name}"
+
+
+EXACT = 2**53
+"""All whole numbers up to here are doubles as well."""
+
+
+def check_names(names: Iterable[str], of: object, is_month: bool = True) -> None:
+    """Raise StoreError for names of columns that no warehouse can tell apart or hold."""
+    names = list(names)
+    folded = Counter(name.lower() for name in names)
+    for name in names:
+        if folded[name.lower()] > 1:
+            problem = "more than once (case does not matter)"
+        elif is_month and name.lower() == "trip_month":
+            problem = "which is the name of the warehouse's own column"
+        elif not name.strip() or not name.isprintable():
+            problem = "which is blank or not printable"
+        else:
+            continue
+        raise StoreError(f"{of} has a column {name!r}, {problem}; rename it. Nothing was changed")
+
+
+def is_declared(trips: TripMonth, name: str, kind: str) -> bool:
+    """Whether the type of the column was chosen: by its service, or by a rule.
+
+    Without a rule an undeclared column is never of a small type.
+    """
+    return trips.service.column(name) is not None or kind in ("SMALLINT", "INTEGER")
 
 
 def open_warehouse(address: str, method: Method = "load") -> Warehouse:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +18,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
+from google.api_core.exceptions import Conflict, NotFound
 from google.cloud import bigquery, storage
 from google.cloud.bigquery import LoadJobConfig, SchemaField, Table
 from prefect.runtime import task_run
@@ -30,14 +31,17 @@ from nyc_taxi.gcp import (
     CHANGE_RETRY,
     CONNECT,
     STORAGE_RETRY,
+    Checked,
     load_block,
     one_line,
     outrun,
     talking_to,
+    transient,
 )
 from nyc_taxi.months import TripMonth
 from nyc_taxi.settings import settings
-from nyc_taxi.warehouses import DATASET, small_table
+from nyc_taxi.stopping import wait_for
+from nyc_taxi.warehouses import DATASET, EXACT, check_names, is_declared, small_table
 
 ROLES = "roles/bigquery.user on the project and roles/bigquery.dataEditor on the dataset"
 PATIENT: dict[str, Any] = {"retry": CHANGE_RETRY, "timeout": 60}
@@ -49,6 +53,16 @@ MADE = 5
 """Seconds for a table without columns to get them."""
 UPLOADS = 4
 """Tries for a part of a file, about 15 seconds."""
+POLL = (0.05, 1.0)
+"""Seconds between two looks at a job, at first and at most."""
+LONGEST_NAME = 300
+"""Characters of a column's name."""
+_RESERVED = (
+    *("_TABLE_", "_FILE_", "_PARTITION", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER"),
+    *("_CHANGE_SEQUENCE_NUMBER", "_CHANGE_TYPE", "_CHANGE_TIMESTAMP"),
+)
+"""How a column's name cannot begin, in whatever case; for what it is made of see _is_name:
+https://cloud.google.com/bigquery/docs/schemas#flexible-column-names"""
 _STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 """BigQuery answers with other names of some types than those of its SQL."""
 LOADS = [
@@ -80,7 +94,7 @@ class BigQueryWarehouse:
         with self._talking():
             rows, columns = self._footer(parquet)
             self._make_dataset()
-            table = self._make_table(trips, columns, run)
+            table, names, doubles = self._make_table(trips, columns, run)
             self._rides_view(run)
             staging = Table(f"{self.dataset}.staging_{run.replace('-', '_')}", columns)
             staging.expires = datetime.now(UTC) + STAGED
@@ -88,7 +102,7 @@ class BigQueryWarehouse:
             loaded = self._stage(parquet, staging, f"stage-{run}")
             if loaded != rows:
                 raise StoreError(f"{table} took {loaded} of {rows} rows; nothing was changed")
-            self._replace(trips, table, staging, fill, rows, run)
+            self._replace(trips, table, staging, fill, rows, run, names, doubles)
             self.client.delete_table(staging, not_found_ok=True, **PATIENT)
         return rows
 
@@ -96,7 +110,7 @@ class BigQueryWarehouse:
         """A load job that truncates puts the new table in the place of the old one at its end."""
         table = Table(f"{self.client.project}.{small_table(name)}")
         with self._talking():
-            rows, table.schema = self._footer(parquet)
+            rows, table.schema = self._footer(parquet, is_month=False)
             self._make_dataset()
             loaded = self._load(parquet, table, f"replace-{_run_of(name)}")
         if loaded != rows:
@@ -135,7 +149,7 @@ class BigQueryWarehouse:
             to = {"destination": table, "job_config": config, **self._job(job_id)}
             if isinstance(parquet, str):
                 return self.client.load_table_from_uri(parquet, **to, **JOB)
-            with parquet.open("rb") as file:
+            with Checked(parquet) as file:
                 return self.client.load_table_from_file(
                     file, **to, size=parquet.stat().st_size, num_retries=UPLOADS, timeout=120
                 )
@@ -150,23 +164,35 @@ class BigQueryWarehouse:
         fill: Mapping[str, int],
         rows: int,
         run: str,
+        names: Mapping[str, str],
+        doubles: list[str],
     ) -> None:
-        names = [field.name for field in staging.schema]
+        """`names`: of the file's columns, in the file and in the table; `doubles`: whole numbers
+        of the file that are doubles in the table."""
         values = [f"coalesce(`{n}`, {fill[n]})" if n in fill else f"`{n}`" for n in names]
         loads, month = f"{self.dataset}.loads", f"DATE '{trips.first_day}'"
         row = f"color = '{trips.color}' AND trip_month = {month}"
         self.client.create_table(Table(loads, LOADS), exists_ok=True, **PATIENT)
         self._query(
-            f"INSERT INTO `{loads}` (color, trip_month) SELECT '{trips.color}', {month} "
-            f"FROM (SELECT 1) WHERE NOT EXISTS (SELECT 1 FROM `{loads}` WHERE {row})",
+            f"MERGE INTO `{loads}` AS loads USING "
+            f"(SELECT '{trips.color}' AS color, {month} AS trip_month) AS new "
+            "ON loads.color = new.color AND loads.trip_month = new.trip_month "
+            "WHEN NOT MATCHED THEN "
+            "INSERT (color, trip_month) VALUES (new.color, new.trip_month)",
             name=f"begin-{run}",
         )
+        shown = ", ".join(doubles).replace("'", "`")
+        beyond = " OR ".join(f"`{n}` NOT BETWEEN -{EXACT} AND {EXACT}" for n in doubles) or "FALSE"
         self._query(
             f"""
+            ASSERT NOT EXISTS (SELECT 1 FROM `{_name(staging)}` WHERE {beyond})
+            AS '{table} holds {shown} as FLOAT64, which cannot hold the file exactly';
             BEGIN TRANSACTION;
-            UPDATE `{loads}` SET trips = {rows}, loaded_at = CURRENT_TIMESTAMP() WHERE {row};
+            DELETE FROM `{loads}` WHERE {row};
+            INSERT INTO `{loads}` (color, trip_month, trips, loaded_at)
+            VALUES ('{trips.color}', {month}, {rows}, CURRENT_TIMESTAMP());
             DELETE FROM `{table}` WHERE trip_month = {month};
-            INSERT INTO `{table}` (trip_month, {", ".join(f"`{n}`" for n in names)})
+            INSERT INTO `{table}` (trip_month, {", ".join(f"`{n}`" for n in names.values())})
             SELECT {month}, {", ".join(values)} FROM `{_name(staging)}`;
             ASSERT {rows} = (SELECT count(*) FROM `{table}` WHERE trip_month = {month})
             AS '{trips} has not {rows} rows, nothing was changed';
@@ -183,38 +209,62 @@ class BigQueryWarehouse:
     def _run(self, start: Callable[[str], Any], name: str) -> Any:
         """Run a job to its end, once: a name that is taken is this run's own job, tried before.
 
-        Of two transactions on one table BigQuery may abort one, to be tried again:
+        A job that failed for a reason that passes runs again, under another name. Of two
+        transactions on one table BigQuery may abort one, to be tried again:
         https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
         """
         deadline = time.monotonic() + settings().wait
         attempt = 0
         while True:
-            job_id = f"{name}-{attempt}"
+            job, problem = self._finished(start, f"{name}-{attempt}")
+            if problem is None:
+                return job
+            if not (outrun(problem) or transient(problem)):
+                raise problem
+            if time.monotonic() > deadline:
+                raise Busy(f"{self.dataset}: {one_line(problem)}; run this again") from problem
+            attempt += 1
+            wait_for(min(attempt, 10) * random.uniform(0.5, 1))
+
+    def _finished(self, start: Callable[[str], Any], job_id: str) -> tuple[Any, Exception | None]:
+        """The job, at its end, and what it failed with. It is canceled when the run is stopped."""
+        pause, longest = POLL
+        try:
             try:
                 job = start(job_id)
             except Conflict:
                 job = self.client.get_job(job_id, location=self.location, **PATIENT)
-            try:
-                job.result(retry=BIGQUERY_RETRY)
-                return job
-            except GoogleAPICallError as problem:
-                if not outrun(problem):
-                    raise
-                if time.monotonic() > deadline:
-                    raise Busy(f"{self.dataset}: {one_line(problem)}; run this again") from problem
-            attempt += 1
-            time.sleep(min(attempt, 10) * random.uniform(0.5, 1))
+            while job.state != "DONE":
+                wait_for(pause)
+                pause = min(pause * 1.5, longest)
+                job.reload(**JOB)
+        except Exception:
+            raise
+        except BaseException:
+            with suppress(Exception):
+                patience = bigquery.DEFAULT_RETRY.with_timeout(2)
+                self.client.cancel_job(job_id, location=self.location, retry=patience, timeout=2)
+            raise
+        return job, job.exception()
 
     def _job(self, job_id: str) -> dict[str, Any]:
         return {"job_id": job_id, "location": self.location}
 
-    def _footer(self, parquet: Path | str) -> tuple[int, list[SchemaField]]:
+    def _footer(self, parquet: Path | str, is_month: bool = True) -> tuple[int, list[SchemaField]]:
         """What the file says of itself: the number of its rows, and its columns."""
         try:
             with self._open(parquet) as file, pq.ParquetFile(file) as opened:
                 rows, schema = opened.metadata.num_rows, opened.schema_arrow
         except pa.ArrowInvalid as problem:
             raise StoreError(f"{parquet} is no Parquet file: {one_line(problem)}") from problem
+        check_names(schema.names, parquet, is_month)
+        for name in schema.names:
+            if not _is_name(name):
+                raise StoreError(
+                    f"{parquet} has a column {name!r}; BigQuery takes names of up to "
+                    f"{LONGEST_NAME} letters, digits, _, - and & % = + : ' < > # |, and none that "
+                    f"begins with {', '.join(_RESERVED)}. Nothing was changed"
+                )
         return rows, [SchemaField(field.name, _type(field, parquet)) for field in schema]
 
     def _open(self, parquet: Path | str) -> BinaryIO:
@@ -234,8 +284,11 @@ class BigQueryWarehouse:
             dataset = self.client.create_dataset(dataset, exists_ok=True, **PATIENT)
         self.location = dataset.location
 
-    def _make_table(self, trips: TripMonth, columns: list[SchemaField], run: str) -> str:
-        """The colour's table, with all of these columns."""
+    def _make_table(
+        self, trips: TripMonth, columns: list[SchemaField], run: str
+    ) -> tuple[str, dict[str, str], list[str]]:
+        """The color's table, with all of these columns; what it calls each of them; and which of
+        them are doubles only there."""
         name = self._table(trips.color)
         found = self._find(name)
         if not found:
@@ -251,19 +304,25 @@ class BigQueryWarehouse:
             raise StoreError(
                 f"{name} has no column trip_month, so these flows did not make it; rename it"
             )
+        doubles = []
         for field in columns:
-            there = have.get(field.name.lower(), field.field_type)
-            if there != field.field_type and (there, field.field_type) != ("FLOAT64", "INT64"):
+            there, kind = have.get(field.name.lower(), field.field_type), field.field_type
+            if there == kind:
+                continue
+            declared = is_declared(trips, field.name, kind)
+            if declared or (there, kind) != ("FLOAT64", "INT64"):
                 raise StoreError(
-                    f"{name} holds {field.name} as {there}, the file as {field.field_type}; "
+                    f"{name} holds {field.name} as {there}, the file as {kind}; "
                     f"rename the table (ALTER TABLE `{name}` RENAME TO ...) and load its months "
                     "again, or take the change of type back"
                 )
+            doubles.append(field.name)
         new = [field for field in columns if field.name.lower() not in have]
         if new:
             added = ", ".join(f"ADD COLUMN IF NOT EXISTS `{f.name}` {f.field_type}" for f in new)
             self._query(f"ALTER TABLE `{name}` {added}", f"widen-{run}")
-        return name
+        called = {field.name.lower(): field.name for field in found.schema}
+        return name, {f.name: called.get(f.name.lower(), f.name) for f in columns}, doubles
 
     def _rides_view(self, run: str) -> None:
         """Yellow and green together, as far as there are tables of them."""
@@ -309,9 +368,23 @@ def _name(table: Table) -> str:
     return f"{table.project}.{table.dataset_id}.{table.table_id}"
 
 
+def _is_name(name: str) -> bool:
+    """Whether BigQuery takes it as the name of a column."""
+    kinds = {unicodedata.category(sign) for sign in set(name) - set("&%=+:'<>#| ")}
+    allowed = all(kind[0] in "LNM" or kind in ("Pc", "Pd") for kind in kinds)
+    return allowed and len(name) <= LONGEST_NAME and not name.upper().startswith(_RESERVED)
+
+
 def _type(field: pa.Field, parquet: Path | str) -> str:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    if pa.types.is_decimal(kind):
+        digits = kind.precision - kind.scale
+        if 0 <= kind.scale <= 9 and digits <= 29:
+            return "NUMERIC"
+        if 0 <= kind.scale <= 38 and digits <= 38:
+            return "BIGNUMERIC"
     kinds: dict[str, Callable[[pa.DataType], bool]] = {
-        "INT64": pa.types.is_integer,
+        "INT64": lambda kind: pa.types.is_integer(kind) and kind != pa.uint64(),
         "FLOAT64": pa.types.is_floating,
         "DATETIME": lambda kind: pa.types.is_timestamp(kind) and kind.tz is None,
         "TIMESTAMP": pa.types.is_timestamp,
@@ -320,7 +393,7 @@ def _type(field: pa.Field, parquet: Path | str) -> str:
         "STRING": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
     }
     for name, is_kind in kinds.items():
-        if is_kind(field.type):
+        if is_kind(kind):
             return name
     raise StoreError(f"{parquet} holds {field.name} as {field.type}, which has no BigQuery type")
 

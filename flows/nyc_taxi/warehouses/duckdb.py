@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 from nyc_taxi.colors import RIDES, WHOLE, rides_sql
-from nyc_taxi.engine import Database, open_duckdb, parquet_sql, quoted
+from nyc_taxi.engine import Database, explained, open_duckdb, parquet_sql, quoted
 from nyc_taxi.errors import Busy, StoreError
 from nyc_taxi.files import only_writer, writing
 from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import watching
 from nyc_taxi.settings import from_root, settings
+from nyc_taxi.stopping import check_stopped, wait_for
 from nyc_taxi.transform import filled
-from nyc_taxi.warehouses import DATASET, small_table
+from nyc_taxi.warehouses import DATASET, EXACT, check_names, is_declared, small_table
 
-_turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+_turns: dict[Path, threading.Lock] = {}
 """DuckDB keeps other processes out of a file; this keeps other threads of this one out."""
-
+_turns_guard = threading.Lock()
 
 WIDER: dict[str, tuple[str, ...]] = {
     kind: (*WHOLE[n:], "DOUBLE") for n, kind in enumerate(WHOLE, 1)
 } | {"FLOAT": ("DOUBLE",)}
-"""Which other types of a table's column take every value that a file holds."""
+"""Which other types of a table's column take every value that a file holds (see EXACT)."""
+_TAKES = re.compile(
+    r"U?TINYINT|U?SMALLINT|U?INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|BOOLEAN|DATE|VARCHAR|"
+    r"TIMESTAMP(_S|_MS)?"
+)
+"""The types that every warehouse has."""
 
 
 class DuckDBWarehouse:
@@ -42,15 +49,17 @@ class DuckDBWarehouse:
         table = f"{DATASET}.{trips.color}_rides"
         trip_rows = f"SELECT {month} AS trip_month, {filled(fill)}"
         source = parquet_sql(parquet)
-        with self._open() as db, writing(self.path), self._transaction(db):
+        with self._transaction() as db:
+            kinds = self._kinds(db, parquet)
             expected = db.execute(f"SELECT count(*) FROM {source}").fetchone()
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
             db.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {trip_rows} FROM {source} LIMIT 0")
-            self._widen(db, table, source)
+            names = ["trip_month", *self._widen(db, trips, table, source, kinds)]
             db.execute(f"DELETE FROM {table} WHERE trip_month = {month}")
             with watching(db, f"{trips} load"):
                 loaded = db.execute(
-                    f"INSERT INTO {table} BY NAME {trip_rows} FROM {source}"
+                    f"INSERT INTO {table} ({', '.join(map(quoted, names))}) "
+                    f"{trip_rows} FROM {source}"
                 ).fetchone()
             if loaded != expected:
                 raise StoreError(f"{table} took {loaded} of {expected} rows; nothing was changed")
@@ -59,7 +68,8 @@ class DuckDBWarehouse:
 
     def replace_table(self, name: str, parquet: Path | str) -> int:
         table = small_table(name)
-        with self._open() as db, writing(self.path), self._transaction(db):
+        with self._transaction() as db:
+            self._kinds(db, parquet, is_month=False)
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
             made = db.execute(
                 f"CREATE OR REPLACE TABLE {table} AS FROM {parquet_sql(parquet)}"
@@ -88,39 +98,62 @@ class DuckDBWarehouse:
     @contextmanager
     def _open(self) -> Iterator[Database]:
         """The file, once no other run holds it; at most `NYC_TAXI_WAIT` seconds from now."""
+        if self.path.is_dir():
+            raise StoreError(
+                f"{self.path} is a folder; set NYC_TAXI_WAREHOUSE to a file in it, such as "
+                f"duckdb:{self.path / 'warehouse.duckdb'}"
+            )
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + settings().wait
-        with _turns[self.path], ExitStack() as opened:
+        with self._turn(deadline), ExitStack() as opened:
             while True:
                 try:
                     with writing(self.path):
                         db = opened.enter_context(open_duckdb(str(self.path)))
                     break
                 except duckdb.IOException as problem:
-                    if "lock" not in str(problem):
-                        raise StoreError(
-                            f"cannot open {self.path}: {str(problem).splitlines()[0]}; "
-                            "set NYC_TAXI_WAREHOUSE to another file, or move this one away"
-                        ) from problem
-                    if time.monotonic() > deadline:
-                        raise Busy(
-                            f"{self.path} has been held by another program for "
-                            f"{settings().wait:.0f} s; close it and run this again"
-                        ) from problem
-                time.sleep(0.2)
-            yield db
+                    if "Could not set lock" not in str(problem):
+                        raise self._unusable(problem) from problem
+                    self._give_up_after(deadline)
+                except duckdb.Error as problem:
+                    raise self._unusable(problem) from problem
+                wait_for(0.2)
+            with explained(self.path):
+                yield db
+
+    def _unusable(self, problem: duckdb.Error) -> StoreError:
+        return StoreError(
+            f"cannot open {self.path}: {str(problem).splitlines()[0]}; "
+            "set NYC_TAXI_WAREHOUSE to another file, or move this one away"
+        )
 
     @contextmanager
-    def _transaction(self, db: Database) -> Iterator[None]:
-        db.begin()
+    def _turn(self, deadline: float) -> Iterator[None]:
+        """One thread at a time; a file is the same under whatever path."""
+        with _turns_guard:
+            lock = _turns.setdefault(self.path.resolve(), threading.Lock())
+        while not lock.acquire(timeout=0.1):
+            check_stopped()
+            self._give_up_after(deadline)
         try:
             yield
+        finally:
+            lock.release()
+
+    def _give_up_after(self, deadline: float) -> None:
+        if time.monotonic() > deadline:
+            raise Busy(
+                f"{self.path} has been held by another program for "
+                f"{settings().wait:.0f} s; close it and run this again"
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Database]:
+        with self._open() as db, writing(self.path):
+            db.begin()
+            yield db
             db.commit()
-        except (duckdb.ConversionException, duckdb.CatalogException) as problem:
-            raise StoreError(
-                f"{self.path}: {str(problem).splitlines()[0]}; nothing was changed"
-            ) from problem
 
     @staticmethod
     def _tables(db: Database) -> set[str]:
@@ -130,26 +163,60 @@ class DuckDBWarehouse:
         return {row[0] for row in rows}
 
     @staticmethod
-    def _columns(db: Database, table: str) -> dict[str, str]:
-        """Lower-case names and their types."""
-        return {row[0].lower(): row[1] for row in db.execute(f"DESCRIBE {table}").fetchall()}
+    def _columns(db: Database, table: str) -> dict[str, tuple[str, str]]:
+        """By lower-case name, the name as it is and the type."""
+        rows = db.execute(f"DESCRIBE {table}").fetchall()
+        return {name.lower(): (name, kind) for name, kind, *_ in rows}
 
-    def _widen(self, db: Database, table: str, source: str) -> None:
+    @staticmethod
+    def _kinds(db: Database, parquet: Path | str, is_month: bool = True) -> dict[str, str]:
+        """The columns of the file and their types; refuses what a warehouse does not hold."""
+        query = f"DESCRIBE FROM {parquet_sql(parquet)}"
+        kinds = {name: kind for name, kind, *_ in db.execute(query).fetchall()}
+        # Of the file itself: DuckDB has renamed what it cannot tell apart.
+        check_names(pq.read_schema(parquet).names, parquet, is_month)
+        for name, kind in kinds.items():
+            if not _TAKES.fullmatch(kind):
+                raise StoreError(
+                    f"{parquet} holds {name} as {kind}, which not every warehouse has; "
+                    "write it as a number, BOOLEAN, DATE, TIMESTAMP or VARCHAR. Nothing was changed"
+                )
+        return kinds
+
+    def _widen(
+        self, db: Database, trips: TripMonth, table: str, source: str, kinds: Mapping[str, str]
+    ) -> list[str]:
+        """Give the table the columns it does not have; returns its names for those of the file."""
         have = self._columns(db, table)
         if "trip_month" not in have:
             raise StoreError(
                 f"{table} in {self.path} has no column trip_month, so these flows did not make it; "
                 "rename it, or set NYC_TAXI_WAREHOUSE to another file"
             )
-        for name, kind, *_ in db.execute(f"DESCRIBE FROM {source}").fetchall():
-            if name.lower() not in have:
+        names = []
+        for name, kind in kinds.items():
+            named, there = have.get(name.lower(), (name, None))
+            names.append(named)
+            if there is None:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
-            elif have[name.lower()] not in (kind, *WIDER.get(kind, ()), "VARCHAR"):
+            elif there != kind and (
+                is_declared(trips, name, kind) or there not in (*WIDER.get(kind, ()), "VARCHAR")
+            ):
                 raise StoreError(
-                    f"{table} in {self.path} holds {name} as {have[name.lower()]}, the file as "
+                    f"{table} in {self.path} holds {name} as {there}, the file as "
                     f"{kind}; run ALTER TABLE {table} ALTER COLUMN {quoted(name)} TYPE {kind}, or "
                     "rename the table and load its months again"
                 )
+            elif (there, kind) == ("DOUBLE", "BIGINT"):
+                beyond = f"FROM {source} WHERE {quoted(name)} NOT BETWEEN -{EXACT} AND {EXACT}"
+                bad = db.execute(f"SELECT {quoted(name)} {beyond} LIMIT 1").fetchone()
+                if bad:
+                    raise StoreError(
+                        f"{table} in {self.path} holds {name} as DOUBLE, which cannot hold "
+                        f"{bad[0]} of the file exactly; run ALTER TABLE {table} ALTER COLUMN "
+                        f"{quoted(name)} TYPE BIGINT"
+                    )
+        return names
 
     def _rides_view(self, db: Database) -> None:
         """Yellow and green together, as far as there are tables of them."""

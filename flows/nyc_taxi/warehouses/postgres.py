@@ -15,41 +15,52 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from psycopg2.errors import InvalidTableDefinition, LockNotAvailable
-from psycopg2.extensions import cursor
 
-from nyc_taxi.colors import RIDES, SERVICES, WHOLE, Color, Type, rides_sql
+from nyc_taxi.colors import RIDES, SERVICES, Color, rides_sql
 from nyc_taxi.engine import Database as Engine
-from nyc_taxi.engine import open_duckdb, parquet_sql, quoted
+from nyc_taxi.engine import explained, open_duckdb, parquet_sql, quoted
 from nyc_taxi.errors import BadInput, Busy, StoreError
 from nyc_taxi.months import TripMonth
 from nyc_taxi.pgcopy import Feed, encoded
-from nyc_taxi.postgres import Database, find_database, wait_for_locks
+from nyc_taxi.postgres import Database, Session, find_database, wait_for_locks
 from nyc_taxi.progress import bar
 from nyc_taxi.settings import settings
+from nyc_taxi.stopping import wait_for
 from nyc_taxi.transform import EVERY_TRIP, filled
-from nyc_taxi.warehouses import DATASET, small_table
+from nyc_taxi.warehouses import DATASET, EXACT, check_names, is_declared, small_table
 
 BATCH = 4096
 """Rows sent at a time: more of them cost memory and win nothing."""
 AT_ONCE = 0.2
 """Seconds that readers may have to queue behind an exchange that itself waits for others."""
-TYPES: dict[Type, str] = {
-    "SMALLINT": "smallint",
-    "INTEGER": "integer",
-    "BIGINT": "bigint",
-    "DOUBLE": "double precision",
-    "TIMESTAMP": "timestamp without time zone",
+_TYPES = {
+    **dict.fromkeys(("TINYINT", "UTINYINT", "SMALLINT"), "smallint"),
+    **dict.fromkeys(("USMALLINT", "INTEGER"), "integer"),
+    **dict.fromkeys(("UINTEGER", "BIGINT"), "bigint"),
+    **dict.fromkeys(("FLOAT", "DOUBLE"), "double precision"),
+    **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS"), "timestamp without time zone"),
+    "BOOLEAN": "boolean",
+    "DATE": "date",
     "VARCHAR": "text",
 }
-_KINDS: dict[str, Type] = {
-    **dict.fromkeys(("TINYINT", "SMALLINT"), "SMALLINT"),
-    **dict.fromkeys(("USMALLINT", "INTEGER"), "INTEGER"),
-    **dict.fromkeys(("UINTEGER", "BIGINT"), "BIGINT"),
-    **dict.fromkeys(("FLOAT", "DOUBLE", "DECIMAL"), "DOUBLE"),
-    **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMP"),
+"""PostgreSQL's type for each of DuckDB's; a DECIMAL becomes numeric."""
+_DUCKDB = {
+    "smallint": "SMALLINT",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "double precision": "DOUBLE",
+    "timestamp without time zone": "TIMESTAMP",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "text": "VARCHAR",
 }
-"""For the columns that nobody declared; what is not here becomes text."""
+"""And back: what the values are sent as."""
+_WIDER = ("smallint", "integer", "bigint", "double precision")
+LONGEST_NAME = 63
+"""Bytes of a column's name; PostgreSQL would cut a longer one."""
+_SYSTEM = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
 VIEW = f"{DATASET}.rides"
 Columns = dict[str, str]
 """Lower-case names and their PostgreSQL types."""
@@ -96,28 +107,29 @@ class PostgresWarehouse:
     ) -> int:
         """`only`: the SQL that is true of the trips to load."""
         table = self._table(trips.color)
-        with open_duckdb(threads=1) as file:
+        with explained(table), open_duckdb(threads=1) as file:
             file.execute(
                 f"CREATE VIEW trips AS SELECT {filled(fill)} FROM {parquet_sql(parquet)} "
                 f"WHERE {only}"
             )
+            types = _types(file, parquet)
             with self.database.session() as db:
                 _make_schema(db, table.schema)
             with self.database.session() as db:
                 _hold(db, f"{table.month(trips)}")
-                kinds = _kinds(file, trips, table, _columns(db, table))
+                types = _fit(file, trips, table, types, _columns(db, table))
                 new = Table(table.schema, f"{table.month(trips).name}_new")
-                loaded = _load(db, file, trips, new, kinds)
-                _exchange(db, trips, table, new, {n.lower(): TYPES[k] for n, k in kinds.items()})
+                loaded = _load(db, file, trips, table, new, types)
+                _exchange(db, trips, table, new, {n.lower(): kind for n, kind in types.items()})
         return loaded
 
     def replace_table(self, name: str, parquet: Path | str) -> int:
         """Where the columns are the same the table stays, and so do its indexes and rights."""
         table = Table.named(small_table(name))
-        with open_duckdb(threads=1) as file:
+        with explained(table), open_duckdb(threads=1) as file:
             file.execute(f"CREATE VIEW trips AS FROM {parquet_sql(parquet)}")
-            kinds = _types(file)
-            columns = {n.lower(): TYPES[kind] for n, kind in kinds.items()}
+            types = _types(file, parquet, is_month=False)
+            columns = {n.lower(): kind for n, kind in types.items()}
             with self.database.session() as db:
                 _make_schema(db, table.schema)
             with self.database.session() as db:
@@ -127,7 +139,7 @@ class PostgresWarehouse:
                 else:
                     db.execute(f"DROP TABLE IF EXISTS {table}")
                     db.execute(f"CREATE TABLE {table} ({_definitions(columns)})")
-                return _copy(db, file, table, kinds, f"{name} load")
+                return _copy(db, file, table, types, f"{name} load")
 
     def count(self, trips: TripMonth) -> int:
         table = self._table(trips.color)
@@ -138,42 +150,83 @@ class PostgresWarehouse:
             return int(_one(db))
 
     def check(self) -> str:
+        tables = [self.table] if self.table else [self._table(color) for color in SERVICES]
+        schema = tables[0].schema
+        views = [] if self.table else ["rides"]
         with self.database.session() as db:
+            self.database.check_writable(db)
+            if grant := _missing_right(db, schema, [*(t.name for t in tables), *views]):
+                raise StoreError(
+                    f"PostgreSQL at {self.database.name}: the role may not load months into "
+                    f"{schema}; let an administrator run {grant}"
+                )
             db.execute("SELECT version()")
-            return f"{_one(db).partition(' on ')[0]} answers"
+            return f"{_one(db).partition(' on ')[0]} answers, months can be loaded into {schema}"
 
     def _table(self, color: Color) -> Table:
         return self.table or Table(DATASET, f"{color}_rides")
 
 
-def _one(db: cursor) -> Any:
+def _one(db: Session) -> Any:
     row = db.fetchone()
     return row[0] if row else None
 
 
-def _hold(db: cursor, what: str) -> None:
+def _missing_right(db: Session, schema: str, tables: list[str]) -> str | None:
+    """The GRANT without which the months cannot be loaded."""
+    db.execute(
+        "SELECT current_user, current_database(), to_regnamespace(%s) IS NOT NULL,"
+        " has_database_privilege(current_database(), 'CREATE')",
+        [quoted(schema)],
+    )
+    [(user, database, there, may_create)] = db.fetchall()
+    role, name = db.quoted(user), db.quoted(schema)
+    if not there:
+        return None if may_create else f"GRANT CREATE ON DATABASE {db.quoted(database)} TO {role}"
+    rights = ("USAGE", "CREATE")
+    db.execute("SELECT has_schema_privilege(%s, %s), has_schema_privilege(%s, %s)",
+               [schema, rights[0], schema, rights[1]])  # fmt: skip
+    [has] = db.fetchall()
+    if not all(has):
+        missing = ", ".join(right for right, held in zip(rights, has, strict=True) if not held)
+        return f"GRANT {missing} ON SCHEMA {name} TO {role}"
+    # Only its owner may change a table, attach a month to it, and drop one.
+    db.execute(
+        "WITH ours AS (SELECT oid, relowner FROM pg_class WHERE relname = ANY(%s)"
+        " AND relnamespace = to_regnamespace(%s))"
+        " SELECT pg_get_userbyid(relowner) FROM ("
+        "   SELECT relowner FROM ours UNION SELECT c.relowner FROM ours"
+        "   JOIN pg_inherits ON inhparent = ours.oid JOIN pg_class c ON c.oid = inhrelid) owners"
+        " WHERE NOT pg_has_role(relowner, 'USAGE') ORDER BY 1",
+        [tables, quoted(schema)],
+    )
+    owners = ", ".join(db.quoted(owner) for (owner,) in db.fetchall())
+    return f"GRANT {owners} TO {role}" if owners else None
+
+
+def _hold(db: Session, what: str) -> None:
     """Keep other loads away from `what` until the transaction ends; readers need no such thing."""
     db.execute("SELECT pg_advisory_xact_lock(hashtext('nyc_taxi'), hashtext(%s))", [what])
 
 
-def _make_schema(db: cursor, schema: str) -> None:
+def _make_schema(db: Session, schema: str) -> None:
     _hold(db, schema)
     db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema])
     if _one(db) is None:
         db.execute(f"CREATE SCHEMA {schema}")
 
 
-def _columns(db: cursor, table: Table) -> Columns | None:
+def _columns(db: Session, table: Table) -> Columns | None:
     """The columns of the table, None where there is none. Refuses a table of another shape."""
     oid = _find(db, table)
     if oid is None:
         return None
     db.execute(
-        "SELECT (SELECT pg_get_partkeydef(partrelid) FROM pg_partitioned_table"
-        " WHERE partrelid = %s)",
+        "SELECT attname FROM pg_partitioned_table JOIN pg_attribute ON attrelid = partrelid"
+        " AND attnum = partattrs[0] WHERE partrelid = %s AND partstrat = 'l' AND partnatts = 1",
         [oid],
     )
-    if _one(db) != "LIST (trip_month)":
+    if _one(db) != "trip_month":
         raise StoreError(
             f"{table} is not partitioned by trip_month, so these flows did not make it; "
             "rename it, or choose another name for the months"
@@ -181,7 +234,7 @@ def _columns(db: cursor, table: Table) -> Columns | None:
     return _attributes(db, table)
 
 
-def _find(db: cursor, table: Table) -> int | None:
+def _find(db: Session, table: Table) -> int | None:
     # Not to_regclass: it may go by what this session has looked up before another made the table.
     db.execute(
         "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
@@ -192,7 +245,7 @@ def _find(db: cursor, table: Table) -> int | None:
     return oid
 
 
-def _attributes(db: cursor, table: Table) -> Columns:
+def _attributes(db: Session, table: Table) -> Columns:
     db.execute(
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
         " WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
@@ -210,49 +263,89 @@ def _holds(columns: Columns) -> set[Color]:
     }
 
 
-def _types(file: Engine) -> dict[str, Type]:
-    return {
-        name: _KINDS.get(kind.partition("(")[0], "VARCHAR")
-        for name, kind, *_ in file.execute("DESCRIBE trips").fetchall()
-    }
+def _types(file: Engine, parquet: Path | str, is_month: bool = True) -> Columns:
+    """The columns of the view `trips` and their PostgreSQL types; refuses what it cannot hold."""
+    found = {name: kind for name, kind, *_ in file.execute("DESCRIBE trips").fetchall()}
+    # Of the file itself: DuckDB has renamed what it cannot tell apart.
+    check_names(pq.read_schema(parquet).names, parquet, is_month)
+    types = {}
+    for name, kind in found.items():
+        if len(name.lower().encode()) > LONGEST_NAME or name.lower() in _SYSTEM:
+            raise StoreError(
+                f"{parquet} has a column {name!r}; PostgreSQL takes names of up to {LONGEST_NAME} "
+                f"bytes and none of {', '.join(_SYSTEM)}. Nothing was changed"
+            )
+        wanted = _TYPES.get(kind)
+        if wanted is None and (precision := re.fullmatch(r"DECIMAL(\(\d+,\d+\))", kind)):
+            wanted = f"numeric{precision[1]}"
+        if wanted is None:
+            raise StoreError(
+                f"{parquet} holds {name} as {kind}, for which there is no PostgreSQL type; "
+                f"write it as one of {', '.join((*_TYPES, 'DECIMAL'))}. Nothing was changed"
+            )
+        types[name] = wanted
+    return types
 
 
 def _definitions(columns: Columns) -> str:
     return ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
 
 
-def _kinds(file: Engine, trips: TripMonth, table: Table, have: Columns | None) -> dict[str, Type]:
-    """The type each column of the file is sent as: its own, or the wider one of the table."""
-    kinds = _types(file)
+def _fit(
+    file: Engine, trips: TripMonth, table: Table, types: Columns, have: Columns | None
+) -> Columns:
+    """The type each column of the file is sent as: its own, or the wider one of the table.
+
+    Only a column that nobody declared may meet a wider type, and only with values that it holds.
+    """
     if have is None:
-        return kinds
-    if _holds(have) != _holds(dict.fromkeys(map(str.lower, kinds), "")):
+        return types
+    if _holds(have) != _holds(dict.fromkeys(map(str.lower, types), "")):
         raise StoreError(
             f"{table} does not hold {trips.color} trips; choose another name for their table"
         )
-    for name, kind in kinds.items():
-        there = have.get(name.lower(), TYPES[kind])
-        wider = WHOLE[WHOLE.index(kind) + 1 :] + ("DOUBLE",) if kind in WHOLE else ()
-        taken = {TYPES[k]: k for k in (kind, *wider, "VARCHAR")}
-        if there not in taken:
+    sent = {}
+    for name, kind in types.items():
+        there = sent[name] = have.get(name.lower(), kind)
+        if there == kind:
+            continue
+        wider = _WIDER[_WIDER.index(kind) + 1 :] if kind in _WIDER else ()
+        declared = is_declared(trips, name, _DUCKDB.get(kind, kind))
+        if declared or there not in (*wider, "text"):
             raise StoreError(
-                f"{table} holds {name.lower()} as {there}, the file as {TYPES[kind]}; run "
+                f"{table} holds {name.lower()} as {there}, the file as {kind}; run "
                 + (f"DROP VIEW IF EXISTS {VIEW}; " if table.schema == DATASET else "")
-                + f"ALTER TABLE {table} ALTER COLUMN {name.lower()} TYPE {TYPES[kind]}"
+                + f"ALTER TABLE {table} ALTER COLUMN {_plain(name.lower())} TYPE {kind}"
             )
-        kinds[name] = taken[there]
-    return kinds
+        if there == "double precision" and kind == "bigint":
+            _check_exact(file, table, name)
+    return sent
+
+
+def _check_exact(file: Engine, table: Table, name: str) -> None:
+    beyond = f"{quoted(name)} NOT BETWEEN -{EXACT} AND {EXACT}"
+    bad = file.execute(f"SELECT {quoted(name)} FROM trips WHERE {beyond} LIMIT 1").fetchone()
+    if bad:
+        raise StoreError(
+            f"{table} holds {name.lower()} as double precision, which cannot hold {bad[0]} of the "
+            f"file exactly; run ALTER TABLE {table} ALTER COLUMN {_plain(name.lower())} TYPE bigint"
+        )
+
+
+def _plain(name: str) -> str:
+    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else quoted(name)
 
 
 def _load(
-    db: cursor,
+    db: Session,
     file: Engine,
     trips: TripMonth,
+    table: Table,
     new: Table,
-    kinds: Mapping[str, Type],
+    types: Columns,
 ) -> int:
     """Copy the trips into a table that nobody else can see yet, then index it."""
-    columns = ", ".join(f"{quoted(name.lower())} {TYPES[kind]}" for name, kind in kinds.items())
+    columns = _definitions({name.lower(): kind for name, kind in types.items()})
     # The default spares sending the month, the check spares ATTACH reading the table.
     db.execute(
         f"CREATE TABLE {new} (trip_month date NOT NULL DEFAULT DATE '{trips.first_day}' "
@@ -260,24 +353,27 @@ def _load(
     )
     # FREEZE: the rows never need a vacuum, and a reader whose snapshot is older than the
     # exchange sees them as well; without it, that one would see no such month.
-    loaded = _copy(db, file, new, kinds, f"{trips} load", "FORMAT binary, FREEZE")
-    db.execute(f"CREATE INDEX {new.name}_pickup ON {new} {_pickup_index(trips)}")
+    loaded = _copy(db, file, new, types, f"{trips} load", "FORMAT binary, FREEZE")
+    db.execute(f"CREATE INDEX {new.name}_pickup ON {new} {_pickup_index(db, trips, table)}")
     db.execute(f"ANALYZE {new}")
     return loaded
 
 
 def _copy(
-    db: cursor,
+    db: Session,
     file: Engine,
     table: Table,
-    kinds: Mapping[str, Type],
+    types: Columns,
     label: str,
     options: str = "FORMAT binary",
 ) -> int:
     """Send the rows of the view `trips`."""
     [(expected,)] = file.execute("SELECT count(*) FROM trips").fetchall()
-    select = ", ".join(f"CAST({quoted(n)} AS {kind}) AS {quoted(n)}" for n, kind in kinds.items())
-    names = ", ".join(quoted(name.lower()) for name in kinds)
+    select = ", ".join(
+        f"CAST({quoted(n)} AS {_DUCKDB.get(kind, kind)}) AS {quoted(n)}"
+        for n, kind in types.items()
+    )
+    names = ", ".join(quoted(name.lower()) for name in types)
     with bar(label, expected) as advance:
 
         def batches() -> Iterator[pa.RecordBatch]:
@@ -287,7 +383,7 @@ def _copy(
 
         feed = Feed(encoded(batches()))
         try:
-            db.copy_expert(f"COPY {table} ({names}) FROM STDIN ({options})", feed)
+            db.copy(f"COPY {table} ({names}) FROM STDIN ({options})", feed)
         finally:
             feed.close()
             if feed.problem:
@@ -297,13 +393,25 @@ def _copy(
     return int(expected)
 
 
-def _pickup_index(trips: TripMonth) -> str:
+def _pickup_index(db: Session, trips: TripMonth, table: Table) -> str:
+    """The same for all months: that of the table, where there is one."""
+    db.execute(
+        "SELECT opcname FROM pg_index JOIN pg_opclass o ON o.oid = indclass[0]"
+        " WHERE indexrelid = to_regclass(%s)",
+        [f"{table}_pickup"],
+    )
+    return index_on(trips.service.pickup, db.version, _one(db))
+
+
+def index_on(pickup: str, version: int, operators: str | None = None) -> str:
     """BRIN: the files are in the order of pickup, more or less, so that a few kilobytes say where
-    an hour lies; the multi-minmax kind is not misled by the odd trip of 2008 or 2041."""
-    return f"USING brin ({trips.service.pickup} timestamp_minmax_multi_ops)"
+    an hour lies. The multi-minmax kind (from version 14 on) is not misled by the odd trip of 2008
+    or 2041; the older kind reads a few more blocks for it."""
+    operators = operators or f"timestamp_minmax_{'multi_' if version >= 14 else ''}ops"
+    return f"USING brin ({pickup} {operators})"
 
 
-def _exchange(db: cursor, trips: TripMonth, table: Table, new: Table, columns: Columns) -> None:
+def _exchange(db: Session, trips: TripMonth, table: Table, new: Table, columns: Columns) -> None:
     """Put the new table where the old one is, in a moment when nobody reads the months."""
     _hold(db, table.schema)
     wait_for_locks(db, AT_ONCE)
@@ -319,10 +427,10 @@ def _exchange(db: cursor, trips: TripMonth, table: Table, new: Table, columns: C
                     "close the transactions that read it and run this again"
                 ) from None
             db.execute("ROLLBACK TO SAVEPOINT before_exchange")
-        time.sleep(AT_ONCE)
+        wait_for(AT_ONCE)
 
 
-def _replace(db: cursor, trips: TripMonth, table: Table, new: Table, columns: Columns) -> None:
+def _replace(db: Session, trips: TripMonth, table: Table, new: Table, columns: Columns) -> None:
     have = _columns(db, table)
     new_table = have is None
     if have is None:
@@ -330,7 +438,7 @@ def _replace(db: cursor, trips: TripMonth, table: Table, new: Table, columns: Co
             f"CREATE TABLE {table} (trip_month date NOT NULL, {_definitions(columns)}) "
             "PARTITION BY LIST (trip_month)"
         )
-        db.execute(f"CREATE INDEX {table.name}_pickup ON {table} {_pickup_index(trips)}")
+        db.execute(f"CREATE INDEX {table.name}_pickup ON {table} {_pickup_index(db, trips, table)}")
         have = {"trip_month": "date", **columns}
     for target, missing in (
         (table, {n: k for n, k in columns.items() if n not in have}),
@@ -353,7 +461,7 @@ def _replace(db: cursor, trips: TripMonth, table: Table, new: Table, columns: Co
     db.execute(f"ALTER TABLE {table} ATTACH PARTITION {month} FOR VALUES IN ('{trips.first_day}')")
 
 
-def _rides_view(db: cursor, renew: bool) -> None:
+def _rides_view(db: Session, renew: bool) -> None:
     """Yellow and green together, as far as there are tables of them."""
     db.execute("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)", [DATASET])
     there = {row[0] for row in db.fetchall()}
