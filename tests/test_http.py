@@ -640,6 +640,28 @@ def test_a_stopped_download_ends_at_once(folder: Path, server: str, by: str) -> 
 
 
 @pytest.mark.parametrize("by", ["stop", "signal"])
+def test_a_stop_does_not_wait_for_a_connection(by: str) -> None:
+    """A server that accepts nothing more, as one behind a firewall that drops packets."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, stoppable() as stop:
+        url = "http://{}:{}".format(*server.getsockname())
+        waiting = [socket.create_connection(server.getsockname())]
+        for _ in range(3):
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(server.getsockname())
+        interrupt = stop.set if by == "stop" else lambda: os.kill(os.getpid(), signal.SIGINT)
+        timer = threading.Timer(0.5, interrupt)
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(Stopped if by == "stop" else KeyboardInterrupt):
+            get(url, body, timeout=5)
+        timer.join()
+        assert time.monotonic() - began < 4
+        for connection in waiting:
+            connection.close()
+
+
+@pytest.mark.parametrize("by", ["stop", "signal"])
 def test_a_stop_ends_the_wait_of_retry_after(site: Site, by: str) -> None:
     site.answer(429, headers={"Retry-After": "20"})
     with stoppable() as stop:
