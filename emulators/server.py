@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-PATIENCE = 60
+PATIENCE = 120
 """Seconds for a server to be ready, once it is started."""
 CLOCK_STEP = 5
 """Seconds by which a process's start may seem to come after what was written later."""

@@ -52,7 +52,7 @@ class System:
 
     def shell(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=ROOT, env={**self.env, **env}, capture_output=True, text=True, timeout=120
+            command, cwd=ROOT, env={**self.env, **env}, capture_output=True, text=True, timeout=240
         )
 
     def prefect(self, *arguments: str) -> subprocess.CompletedProcess[str]:
