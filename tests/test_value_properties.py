@@ -241,7 +241,7 @@ EPOCH = datetime.datetime(1970, 1, 1)
 
 
 @given(data=st.data(), kind=st.sampled_from(list(ARROW)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @pytest.mark.parametrize(
     "column", ["passenger_count", "trip_distance", "lpep_dropoff_datetime", "store_and_fwd_flag"]
 )
@@ -319,7 +319,7 @@ TEXTS: dict[str, Any] = {
 
 
 @given(data=st.data(), kind=st.sampled_from(list(ARROW)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_an_undeclared_column_of_any_arrow_type_gets_a_type_of_every_warehouse(
     kind: str, data: st.DataObject
 ) -> None:

@@ -210,7 +210,10 @@ class _Cast:
         return self.or_bad(_in_calendar(exact), value)
 
     def zoned_to_utc(self, value: str) -> str:
-        return self.or_bad(_in_calendar(f"timezone('UTC', {value})"), value)
+        return self.moment_to_timestamp(f"timezone('UTC', {value})")
+
+    def zoned_nanoseconds_to_utc(self, value: str) -> str:
+        return self.nanoseconds_to_timestamp(f"timezone('UTC', {value})")
 
     def day_to_day(self, value: str) -> str:
         return self.or_bad(_in_calendar(value), value)
@@ -333,6 +336,8 @@ def _undeclared(kind: str) -> tuple[str, _Conversion]:
         return "TIMESTAMP", _Cast.nanoseconds_to_timestamp
     if base in _MOMENTS:
         return "TIMESTAMP", _Cast.moment_to_timestamp
+    if base == "TIMESTAMPTZ_NS":
+        return "TIMESTAMP", _Cast.zoned_nanoseconds_to_utc
     if base in _ZONED:
         return "TIMESTAMP", _Cast.zoned_to_utc
     if base == "DATE":
