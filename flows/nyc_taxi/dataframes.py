@@ -34,7 +34,7 @@ class DataFrameWarehouse(BigQueryWarehouse):
         # A try before this one may have left some of its chunks.
         self.client.delete_table(staging, **PATIENT)
         self.client.create_table(staging, **PATIENT)
-        # With pandas' own types a whole number beside a null is a double, which loses digits.
+        # With pandas' own types an integer column with nulls is of doubles, which loses digits.
         trips = pd.read_parquet(parquet, dtype_backend="numpy_nullable")
         for first in range(0, len(trips), CHUNK):
             check_stopped()

@@ -214,7 +214,7 @@ class BigQueryWarehouse:
         """Run a job to its end, once: a name that is taken is this run's own job, tried before.
 
         A job that failed for a reason that passes runs again, under another name. Of two
-        transactions on one table BigQuery may abort one, to be tried again:
+        transactions on one table BigQuery may abort one, which is retried:
         https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
         """
         deadline = time.monotonic() + settings().wait
