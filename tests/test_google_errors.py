@@ -1,4 +1,4 @@
-"""Google's errors: what passes is tried again, and each of the others has a line of its own."""
+"""Google's errors: transient ones are retried, and each of the others has its own line."""
 
 import json
 import threading

@@ -160,3 +160,20 @@ def test_any_name_arrives_in_postgresql(
             f"SELECT {listed} FROM dezoomcamp.yellow_rides ORDER BY 1 NULLS LAST LIMIT 1"
         )
         assert cursor.fetchall() == [tuple(range(len(names)))]
+
+
+def test_a_dataframe_does_not_lose_values(
+    bigquery_block: str, trips: pa.Table, tmp_path: Path
+) -> None:
+    """A whole number beside a null, and a name that a DataFrame's load job would not find."""
+    from google.cloud import bigquery
+
+    warehouse = open_warehouse(f"bigquery:{bigquery_block}", "dataframe")
+    file = tmp_path / "any.parquet"
+    pq.write_table(trips.append_column("large", pa.array([2**53 + 1, None], pa.int64())), file)
+    assert warehouse.replace_month(YELLOW, file, {}) == 2
+    query = "SELECT sum(large), count(large) FROM dezoomcamp.yellow_rides"
+    [row] = bigquery.Client(project=bigquery_block).query_and_wait(query)
+    assert row.values() == (2**53 + 1, 1)
+    with pytest.raises(StoreError, match=r"two words.*leave --method out"):
+        warehouse.replace_month(YELLOW, with_names(trips, ["two words"], file), {})

@@ -418,8 +418,14 @@ class TestFlows:
     ) -> None:
         follow()
         etl_web_to_bq([1], 2021, "yellow")
-        follow("yellow_rides: {passenger_count: SMALLINT}", "store_and_fwd_flag: drop")
-        assert etl_web_to_bq([1], 2021, "yellow") == 2000  # a narrower type fits
+        follow(fields="store_and_fwd_flag: drop")
+        assert etl_web_to_bq([1], 2021, "yellow") == 2000
+        if not place.address.startswith("bigquery"):  # which has one whole number
+            follow("yellow_rides: {passenger_count: SMALLINT}")
+            narrower = r"(?i)holds passenger_count as bigint, the file as smallint; run "
+            with pytest.raises(MonthsFailed, match=narrower):
+                etl_web_to_bq([1], 2021, "yellow")
+            assert place.open().count(YELLOW) == 2000
         follow(fields="VendorID: hash")
         with pytest.raises(MonthsFailed, match=r"(?i)holds vendorid as \w+, the file as \w+; r"):
             etl_web_to_bq([2], 2021, "yellow")

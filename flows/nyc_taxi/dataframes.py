@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,8 @@ import pandas as pd
 import pandas_gbq
 from google.cloud.bigquery import Table
 
+from nyc_taxi.errors import StoreError
+from nyc_taxi.stopping import check_stopped
 from nyc_taxi.warehouses import open_warehouse
 from nyc_taxi.warehouses.bigquery import PATIENT, BigQueryWarehouse
 
@@ -22,11 +25,19 @@ class DataFrameWarehouse(BigQueryWarehouse):
     reads = ()
 
     def _stage(self, parquet: Path | str, staging: Table, name: str) -> int:
+        for field in staging.schema:
+            if not re.fullmatch(r"[A-Za-z_]\w*", field.name, re.ASCII):
+                raise StoreError(
+                    f"{parquet} has a column {field.name!r}, which a DataFrame would bring to "
+                    "BigQuery as null; leave --method out"
+                )
         # A try before this one may have left some of its chunks.
         self.client.delete_table(staging, **PATIENT)
         self.client.create_table(staging, **PATIENT)
-        trips = pd.read_parquet(parquet)
+        # With pandas' own types an integer column with nulls is of doubles, which loses digits.
+        trips = pd.read_parquet(parquet, dtype_backend="numpy_nullable")
         for first in range(0, len(trips), CHUNK):
+            check_stopped()
             self._send(trips.iloc[first : first + CHUNK], staging, if_exists="append")
         return int(self.client.get_table(staging, **PATIENT).num_rows)
 

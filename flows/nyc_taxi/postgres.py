@@ -51,7 +51,7 @@ SET LOCAL search_path = pg_catalog; SET LOCAL row_security = off;
 SET LOCAL quote_all_identifiers = off;"""
 """Whatever a role or a database has by default: a load takes as long as it takes, no object takes
 the place of one of the catalog's, no row is hidden, and the names of types are plain. In one
-message, since even a transaction that has just begun could be ended for its idleness."""
+message, since an idle timeout could end the transaction between two messages."""
 
 
 class Session:
@@ -174,7 +174,7 @@ class Database:
         known = url.translate_connect_args(username="user", database="dbname")
         patience = {"connect_timeout": max(2, int(settings().timeout)), **KEEPALIVE}
         given = {**patience, **known, **url.query, **(self.connector.connect_args or {})}
-        # COPY sends UTF-8. A parameter of its own takes precedence over PGCLIENTENCODING, over the
+        # COPY sends UTF-8. A separate parameter takes precedence over PGCLIENTENCODING, over the
         # defaults of role and database, and over `options`; PgBouncer knows this one.
         given |= {"application_name": "nyc_taxi", "client_encoding": "UTF8"}
 

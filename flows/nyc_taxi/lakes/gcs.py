@@ -74,7 +74,7 @@ class GcsLake:
         return cast(BinaryIO, file)
 
     def check(self) -> str:
-        """Puts a file of a name that nobody has into the bucket, and deletes it."""
+        """Uploads a probe under a unique name, and deletes it."""
         probe = self.bucket.blob(self._name(f"check-{uuid4().hex}"))
         patience: dict[str, Any] = {"timeout": self._timeout, "retry": STORAGE_RETRY}
         with self._talking():

@@ -33,7 +33,7 @@ class LocalLake:
         return self.get(key).open("rb")
 
     def check(self) -> str:
-        """Writes a file of a name that nobody has, which is gone when it is closed."""
+        """Writes a temporary file, which is deleted when it is closed."""
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             with TemporaryFile(dir=self.folder) as probe:

@@ -142,7 +142,11 @@ class BigQueryWarehouse:
     def _load(self, parquet: Path | str, table: Table, name: str) -> int:
         """Load the file in the place of what the table holds; returns the number of rows."""
         config = LoadJobConfig(
-            source_format="PARQUET", schema=table.schema, write_disposition="WRITE_TRUNCATE"
+            source_format="PARQUET",
+            schema=table.schema,
+            write_disposition="WRITE_TRUNCATE",
+            # Otherwise BigQuery looks for `two_words` in the file and makes `two words` null.
+            column_name_character_map="V2",
         )
 
         def start(job_id: str) -> Any:
@@ -210,7 +214,7 @@ class BigQueryWarehouse:
         """Run a job to its end, once: a name that is taken is this run's own job, tried before.
 
         A job that failed for a reason that passes runs again, under another name. Of two
-        transactions on one table BigQuery may abort one, to be tried again:
+        transactions on one table BigQuery may abort one, which is retried:
         https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
         """
         deadline = time.monotonic() + settings().wait

@@ -296,7 +296,7 @@ def _fit(
 ) -> Columns:
     """The type each column of the file is sent as: its own, or the wider one of the table.
 
-    Only a column that nobody declared may meet a wider type, and only with values that it holds.
+    Only an undeclared column may meet a wider type, and only with values that it holds exactly.
     """
     if have is None:
         return types
@@ -394,7 +394,7 @@ def _copy(
 
 
 def _pickup_index(db: Session, trips: TripMonth, table: Table) -> str:
-    """The same for all months: that of the table, where there is one."""
+    """The same kind of index for all months, as the table already has it."""
     db.execute(
         "SELECT opcname FROM pg_index JOIN pg_opclass o ON o.oid = indclass[0]"
         " WHERE indexrelid = to_regclass(%s)",
