@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from nyc_taxi.errors import BadInput, Busy, ConnectionLost, StoreError
 from nyc_taxi.pgcopy import Feed
 from nyc_taxi.settings import settings
-from nyc_taxi.stopping import interruptible
+from nyc_taxi.stopping import check_stopped, interruptible
 
 BLOCK = "postgres-connector"
 FROM_ENVIRONMENT = "POSTGRES_URL"
@@ -138,6 +138,7 @@ class Database:
             ending = True
             db.commit()
         except psycopg2.Error as problem:
+            check_stopped()  # COPY reports it as an error of its input
             raise self._explained(problem, lost=bool(link.closed), ending=ending) from problem
         finally:
             with suppress(psycopg2.Error):
