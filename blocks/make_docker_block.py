@@ -15,10 +15,11 @@ or `.env`, may say otherwise:
 import os
 from typing import Any
 
+from nyc_taxi.cli import script
+
 from prefect_docker import DockerRegistryCredentials
 from pydantic import SecretStr
 
-from nyc_taxi.environment import script
 from nyc_taxi.pools import block_reference, docker_flow_runs_in, flow_settings, needed, save_pool
 
 POOL = "docker-pool"

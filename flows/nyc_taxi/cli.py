@@ -1,0 +1,149 @@
+"""Start a script: settings from `.env`, options for its parameters, errors in one line.
+
+Each script imports this module before Prefect, which reads its settings, those of `.env` among
+them, when it is imported.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import inspect
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nyc_taxi.environment import prepare_for_prefect
+from nyc_taxi.errors import NycTaxiError
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+Store = Literal["lake", "warehouse"]
+
+if "prefect" not in sys.modules:
+    try:
+        prepare_for_prefect(load="--help" not in sys.argv and "-h" not in sys.argv)
+    except NycTaxiError as problem:
+        sys.exit(f"error: {problem}")
+
+
+def command(flow: Flow[..., Any], *stores: Store) -> None:
+    """Run a flow from the command line, with an option for each of its parameters.
+
+    Its input, its rules and the addresses of `stores` are checked before a server is asked or
+    started. Exits with 1 and one line when the flow or its input fails, with 130 after SIGINT and
+    143 after SIGTERM.
+    """
+    from nyc_taxi.server import connected
+
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_OneLine())
+    with _one_line_errors():
+        bound = _parse(flow.fn, flow.description or "")
+        if bound:
+            _check_input(flow, bound.arguments, stores)
+            with connected():
+                flow(*bound.args, **bound.kwargs)
+
+
+def script(main: Callable[..., int | None]) -> None:
+    """Run `main` from the command line, with an option for each of its parameters.
+
+    The help is the docstring of its module. Exits with what `main` returns; an error is one line
+    and exit code 1.
+    """
+    with _one_line_errors():
+        bound = _parse(main, inspect.getmodule(main).__doc__ or "")
+        if bound:
+            sys.exit(main(*bound.args, **bound.kwargs) or 0)
+
+
+def _parse(main: Callable[..., Any], help: str) -> inspect.BoundArguments | None:
+    """Return the arguments for `main`; None if only the help was asked for, which is printed."""
+    import cyclopts
+
+    app = cyclopts.App(
+        help=help, help_format="plaintext", version_flags=[], result_action="return_value"
+    )
+    app.default(main)
+    chosen, bound, _ = app.parse_args(sys.argv[1:], exit_on_error=False, print_error=False)
+    if chosen is main:
+        return bound
+    chosen(*bound.args, **bound.kwargs)
+    return None
+
+
+def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[Store, ...]) -> None:
+    """Check what needs no server: parameters, settings, addresses, rules."""
+    from nyc_taxi.lakes import open_lake
+    from nyc_taxi.months import TripMonth, trip_months
+    from nyc_taxi.rules import read_rules
+    from nyc_taxi.settings import settings
+    from nyc_taxi.warehouses import open_warehouse
+
+    defaults = {
+        name: parameter.default for name, parameter in inspect.signature(flow.fn).parameters.items()
+    }
+    values = flow.validate_parameters({**defaults, **given})
+    match values:
+        case {"color": color, "year": year, "months": months}:
+            trip_months(color, year, months)
+        case {"color": color, "year": year, "month": month}:
+            TripMonth(color, year, month)
+    config = settings()
+    if "lake" in stores:
+        open_lake(config.lake)
+    if "warehouse" in stores:
+        open_warehouse(config.warehouse, values.get("method", "load"))
+    read_rules(Path(inspect.getfile(flow.fn)).with_name("config"))
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Print an error that a user can fix, or an interruption, as one line, and exit."""
+    from nyc_taxi.stopping import end_at_once, ends_on_signals
+
+    with ends_on_signals() as first_signal:
+        try:
+            yield
+            return
+        except BaseException as problem:
+            if number := first_signal():
+                atexit._run_exitfuncs()  # sends the server what it was not told yet, and stops it
+                # Not by sys.exit: what threads left behind hold would be reported as leaked.
+                end_at_once(number)
+            line, raised = _explained(problem), problem.__traceback__
+            if not line:
+                raise
+        # What the frames hold of DuckDB would be reported as leaked when Python ends.
+        traceback.clear_frames(raised)
+        gc.collect()
+        sys.exit(f"error: {' '.join(line.split())}")
+
+
+def _explained(problem: BaseException) -> str:
+    """What to tell a user of an error that they can fix; nothing for any other."""
+    import cyclopts
+    import httpx
+    from prefect.exceptions import ParameterTypeError
+
+    from nyc_taxi.server import explain
+
+    if isinstance(problem, NycTaxiError | ParameterTypeError | cyclopts.CycloptsError):
+        return str(problem)
+    return explain(problem) if isinstance(problem, httpx.HTTPError) else ""
+
+
+class _OneLine(logging.Filter):
+    """An error of ours says all there is to say: leave out its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], NycTaxiError):
+            record.msg, record.args = str(record.exc_info[1]), ()
+            record.exc_info = record.exc_text = None
+        return True
