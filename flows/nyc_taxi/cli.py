@@ -10,6 +10,7 @@ import atexit
 import gc
 import inspect
 import logging
+import runpy
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +40,7 @@ def command(flow: Flow[..., Any], *stores: Store) -> None:
     started. Exits with 1 and one line when the flow or its input fails, with 130 after SIGINT and
     143 after SIGTERM.
     """
-    from nyc_taxi.server import connected
+    from nyc_taxi.server import use_server
 
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_OneLine())
@@ -47,8 +48,8 @@ def command(flow: Flow[..., Any], *stores: Store) -> None:
         bound = _parse(flow.fn, flow.description or "")
         if bound:
             _check_input(flow, bound.arguments, stores)
-            with connected():
-                flow(*bound.args, **bound.kwargs)
+            use_server()
+            flow(*bound.args, **bound.kwargs)
 
 
 def script(main: Callable[..., int | None]) -> None:
@@ -57,9 +58,15 @@ def script(main: Callable[..., int | None]) -> None:
     The help is the docstring of its module. Exits with what `main` returns; an error is one line
     and exit code 1.
     """
+    from prefect.settings import PREFECT_API_URL
+
+    from nyc_taxi.server import temporary_server
+
     with _one_line_errors():
         bound = _parse(main, inspect.getmodule(main).__doc__ or "")
         if bound:
+            if not PREFECT_API_URL.value():
+                temporary_server()
             sys.exit(main(*bound.args, **bound.kwargs) or 0)
 
 
@@ -131,11 +138,17 @@ def _explained(problem: BaseException) -> str:
     import cyclopts
     import httpx
     from prefect.exceptions import ParameterTypeError
+    from prefect.settings import PREFECT_API_URL
 
-    from nyc_taxi.server import explain
+    from nyc_taxi.server import ServerError, check_server, explain
 
     if isinstance(problem, NycTaxiError | ParameterTypeError | cyclopts.CycloptsError):
         return str(problem)
+    if PREFECT_API_URL.value() and isinstance(problem, Exception):
+        try:
+            check_server()
+        except ServerError as reason:
+            return str(reason)
     return explain(problem) if isinstance(problem, httpx.HTTPError) else ""
 
 
@@ -147,3 +160,18 @@ class _OneLine(logging.Filter):
             record.msg, record.args = str(record.exc_info[1]), ()
             record.exc_info = record.exc_text = None
         return True
+
+
+def _run_in_package() -> None:
+    """Run a script of a package as its module, for its relative imports, if started by its path."""
+    main = sys.modules["__main__"]
+    path = Path(getattr(main, "__file__", None) or "").resolve()
+    flows = Path(__file__).resolve().parents[1]
+    if main.__spec__ is None and flows in path.parents and path.parent != flows:
+        sys.path.insert(0, str(flows))
+        module = ".".join(path.relative_to(flows).with_suffix("").parts)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        sys.exit()
+
+
+_run_in_package()
