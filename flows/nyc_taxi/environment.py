@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.request import getproxies
@@ -68,6 +69,8 @@ def prepare_for_prefect(load: bool = True) -> None:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     use_proxies()
+    # Whoever needs the folder is told in one line (temporary_server.check_home).
+    warnings.filterwarnings("ignore", "Failed to create the Prefect home directory")
 
 
 def use_proxies() -> None:

@@ -145,17 +145,18 @@ def check_workers() -> str:
     Raises ServerError if nothing runs what is deployed to process-pool.
     """
     with get_client(sync_client=True) as client:
-        online = {
-            pool.name: sum(
-                worker["status"] == "ONLINE"
-                for worker in client.request(
-                    "POST",
-                    "/work_pools/{work_pool_name}/workers/filter",
-                    path_params={"work_pool_name": pool.name},
-                ).json()
-            )
+        workers = {
+            pool.name: client.request(
+                "POST",
+                "/work_pools/{work_pool_name}/workers/filter",
+                path_params={"work_pool_name": pool.name},
+            ).json()
             for pool in client.read_work_pools()
         }
+    online = {
+        pool: sum(worker["status"] == "ONLINE" for worker in found)
+        for pool, found in workers.items()
+    }
     if online.get(PROCESS_POOL) == 0:
         raise ServerError(
             f"no worker of {PROCESS_POOL} is online, so its runs wait; start one: "
