@@ -26,6 +26,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
+from workers import worker
 
 from blocks.make_docker_block import COMMAND
 from mirror import Site
@@ -313,6 +314,13 @@ def ended(flow_run: FlowRun, seconds: float = SECONDS) -> dict[str, str]:
             time.sleep(0.1)
 
 
+def until(point: Callable[[], bool], seconds: float = 90) -> bool:
+    deadline = time.monotonic() + seconds
+    while not point() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return point()
+
+
 def test_prefect_cancels_a_run_of_a_worker(
     bare_system: System,
     months: None,
@@ -321,26 +329,15 @@ def test_prefect_cancels_a_run_of_a_worker(
     flow_run: Callable[[str], FlowRun],
 ) -> None:
     site.answer(503, times=1000)
-    log = tmp_path / "worker"
-    with log.open("wb") as file:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "process-pool"],
-            env=bare_system.env | {"NYC_TAXI_SOURCE_URL": site.url, "NYC_TAXI_MONTHS_AT_ONCE": "1"},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
+    env = bare_system.env | {"NYC_TAXI_SOURCE_URL": site.url, "NYC_TAXI_MONTHS_AT_ONCE": "1"}
+    with worker("process-pool", env, tmp_path) as log:
         run = flow_run("process-pool")
-        assert Script(worker, log).reaches(lambda: len(site.requests) > 1), log.read_text()
+        assert until(lambda: len(site.requests) > 1), log.read_text()
         with bare_system.client as client:
             client.set_flow_run_state(run.id, Cancelling())
         # Prefect's worker looks every 3 s whether the process that it stopped has ended.
         states = ended(run, SECONDS + 3)
-        assert states == {"yellow 2021 [1, 2]": "Cancelled", "yellow 2021-01": "Cancelled"}
-    finally:
-        worker.terminate()
-        worker.wait(60)
+    assert states == {"yellow 2021 [1, 2]": "Cancelled", "yellow 2021-01": "Cancelled"}
 
 
 def test_docker_stop_ends_a_run(
@@ -370,7 +367,7 @@ def test_docker_stop_ends_a_run(
             start_new_session=True,
         )
     try:
-        assert Script(container, log).reaches(lambda: len(site.requests) > 1), log.read_text()
+        assert until(lambda: len(site.requests) > 1), log.read_text()
         (first,) = psutil.Process(container.pid).children()
         first.terminate()
         assert container.wait(SECONDS) == 143, log.read_text()

@@ -1,0 +1,43 @@
+"""A Prefect worker in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+HEEDS_SIGINT = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv = ["prefect", *sys.argv[1:]]
+runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+"""
+"""A worker stops with a SIGINT to itself, which a background job of a shell is started to ignore."""
+
+
+@contextmanager
+def worker(pool: str, env: Mapping[str, str], folder: Path) -> Iterator[Path]:
+    """A process worker of the pool, started in `folder`; yields its log."""
+    start = ["worker", "start", "--pool", pool, "--type", "process"]
+    log = folder / "worker.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HEEDS_SIGINT, *start],
+            cwd=folder,
+            env=env,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield log
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
