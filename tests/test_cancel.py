@@ -26,7 +26,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
-from workers import worker
+from workers import heeding_sigint, worker
 
 from blocks.make_docker_block import COMMAND
 from mirror import Site
@@ -80,7 +80,7 @@ def run(tmp_path: Path, site: Site) -> Iterator[Callable[..., Script]]:
 
     def run(script: str, *options: str, **env: str) -> Script:
         log = tmp_path / f"log{len(started)}"
-        with log.open("wb") as file:
+        with log.open("wb") as file, heeding_sigint():
             process = subprocess.Popen(
                 [sys.executable, ROOT / "flows" / script, *options],
                 env=os.environ | env,

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-HEEDS_SIGINT = """
-import runpy, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.argv = ["prefect", *sys.argv[1:]]
-runpy.run_module("prefect", run_name="__main__", alter_sys=True)
-"""
-"""A worker stops with a SIGINT to itself, which a background job of a shell is started to ignore."""
+
+@contextmanager
+def heeding_sigint() -> Iterator[None]:
+    """Processes started in the block heed SIGINT, even if this one was started to ignore it.
+
+    A shell's background jobs are, and a worker stops by sending itself a SIGINT.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -22,9 +28,9 @@ def worker(pool: str, env: Mapping[str, str], folder: Path) -> Iterator[Path]:
     """A process worker of the pool, started in `folder`; yields its log."""
     start = ["worker", "start", "--pool", pool, "--type", "process"]
     log = folder / "worker.log"
-    with log.open("wb") as file:
+    with log.open("wb") as file, heeding_sigint():
         process = subprocess.Popen(
-            [sys.executable, "-c", HEEDS_SIGINT, *start],
+            [sys.executable, "-m", "prefect", *start],
             cwd=folder,
             env=env,
             stdout=file,
