@@ -29,8 +29,14 @@ Store = Literal["lake", "warehouse"]
 if "prefect" not in sys.modules:
     try:
         prepare_for_prefect(load="--help" not in sys.argv and "-h" not in sys.argv)
+        import prefect.context  # noqa: F401  # reads its settings
     except NycTaxiError as problem:
         sys.exit(f"error: {problem}")
+    except (OSError, ValueError) as problem:  # a file, or a value in a file or the environment
+        sys.exit(
+            f"error: Prefect cannot use its settings: {' '.join(str(problem).split())}; correct "
+            "PREFECT_... in the environment and .env, or profiles.toml in PREFECT_HOME (~/.prefect)"
+        )
 
 
 def command(flow: Flow[..., Any], *stores: Store) -> None:

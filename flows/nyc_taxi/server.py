@@ -104,7 +104,8 @@ def explain(problem: Exception) -> str:
             )
         return (
             f"the Prefect server at {url} cannot answer (HTTP {status} for "
-            f"{problem.request.url.path}); look at its log, then run this again"
+            f"{problem.request.url.path}); look at its log, or, if a proxy answers for it, add its "
+            "host to NO_PROXY"
         )
     if isinstance(problem, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return f"PREFECT_API_URL={url} is not a URL; write it as http://127.0.0.1:4200/api"
