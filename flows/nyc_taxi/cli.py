@@ -170,9 +170,8 @@ class _OneLine(logging.Filter):
 
 def _run_in_package() -> None:
     """Run a script of a package as its module, for its relative imports, if started by its path."""
-    main = sys.modules["__main__"]
-    path = Path(getattr(main, "__file__", None) or "").resolve()
-    flows = Path(__file__).resolve().parents[1]
+    main, flows = sys.modules["__main__"], Path(__file__).resolve().parents[1]
+    path = Path(getattr(main, "__file__", None) or flows).resolve()
     if main.__spec__ is None and flows in path.parents and path.parent != flows:
         sys.path.insert(0, str(flows))
         module = ".".join(path.relative_to(flows).with_suffix("").parts)
