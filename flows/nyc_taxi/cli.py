@@ -7,14 +7,12 @@ them, when it is imported.
 from __future__ import annotations
 
 import atexit
-import gc
 import inspect
 import logging
+import os
 import runpy
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +24,20 @@ if TYPE_CHECKING:
 
 Store = Literal["lake", "warehouse"]
 
+_exit_codes: list[int] = []
+"""That of this script, once it has failed."""
+
+
+def _end_without_cleanup() -> None:
+    """What an exception holds of DuckDB would be reported as leaked when Python cleans up."""
+    if _exit_codes:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_exit_codes[0])
+
+
 if "prefect" not in sys.modules:
+    atexit.register(_end_without_cleanup)  # before Prefect registers its own, so it comes last
     try:
         prepare_for_prefect(load="--help" not in sys.argv and "-h" not in sys.argv)
         import prefect.context  # noqa: F401  # reads its settings
@@ -50,12 +61,15 @@ def command(flow: Flow[..., Any], *stores: Store) -> None:
 
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_OneLine())
-    with _one_line_errors():
+
+    def run() -> None:
         bound = _parse(flow.fn, flow.description or "")
         if bound:
             _check_input(flow, bound.arguments, stores)
             use_server()
             flow(*bound.args, **bound.kwargs)
+
+    _exit_in_one_line(run)
 
 
 def script(main: Callable[..., int | None]) -> None:
@@ -68,12 +82,14 @@ def script(main: Callable[..., int | None]) -> None:
 
     from nyc_taxi.server import temporary_server
 
-    with _one_line_errors():
+    def run() -> None:
         bound = _parse(main, inspect.getmodule(main).__doc__ or "")
         if bound:
             if not PREFECT_API_URL.value():
                 temporary_server()
             sys.exit(main(*bound.args, **bound.kwargs) or 0)
+
+    _exit_in_one_line(run)
 
 
 def _parse(main: Callable[..., Any], help: str) -> inspect.BoundArguments | None:
@@ -116,27 +132,24 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
     read_rules(Path(inspect.getfile(flow.fn)).with_name("config"))
 
 
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Print an error that a user can fix, or an interruption, as one line, and exit."""
+def _exit_in_one_line(run: Callable[[], None]) -> None:
+    """Exit with one line after an error that a user can fix, or after a signal."""
     from nyc_taxi.stopping import end_at_once, ends_on_signals
 
     with ends_on_signals() as first_signal:
         try:
-            yield
+            run()
             return
         except BaseException as problem:
             if number := first_signal():
                 atexit._run_exitfuncs()  # sends the server what it was not told yet, and stops it
                 # Not by sys.exit: what threads left behind hold would be reported as leaked.
                 end_at_once(number)
-            line, raised = _explained(problem), problem.__traceback__
+            line = _explained(problem)
             if not line:
                 raise
-        # What the frames hold of DuckDB would be reported as leaked when Python ends.
-        traceback.clear_frames(raised)
-        gc.collect()
-        sys.exit(f"error: {' '.join(line.split())}")
+    _exit_codes.append(1)
+    sys.exit(f"error: {' '.join(line.split())}")
 
 
 def _explained(problem: BaseException) -> str:
