@@ -13,10 +13,11 @@ The values come from the environment, `.env.<name>` with NYC_TAXI_ENV=<name>, or
 import os
 from typing import Any
 
+from nyc_taxi.cli import script
+
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from nyc_taxi.environment import script
 from nyc_taxi.errors import BadInput
 from nyc_taxi.pools import (
     api_for_jobs,

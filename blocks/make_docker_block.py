@@ -15,10 +15,11 @@ or `.env`, may say otherwise:
 import os
 from typing import Any
 
+from nyc_taxi.cli import script
+
 from prefect_docker import DockerRegistryCredentials
 from pydantic import SecretStr
 
-from nyc_taxi.environment import script
 from nyc_taxi.pools import (
     block_reference,
     docker_flow_runs_in,
@@ -31,8 +32,9 @@ from nyc_taxi.pools import (
 
 POOL = "docker-pool"
 DATA = "/data"
-COMMAND = "sh -c 'python /opt/prefect/docker/healthy.py 120 && exec prefect flow-run execute'"
-"""Prefect gives up at once when the server does not answer its first request."""
+COMMAND = "python /opt/prefect/docker/healthy.py 120 prefect flow-run execute"
+"""Prefect gives up at once when the server does not answer its first request, and as process 1 of a
+container it would not heed `docker stop`."""
 EMULATORS = ("STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS")
 
 

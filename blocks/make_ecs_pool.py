@@ -14,9 +14,10 @@ The values come from the environment, `.env.<name>` with NYC_TAXI_ENV=<name>, or
 import os
 from typing import Any, cast
 
+from nyc_taxi.cli import script
+
 from prefect_aws import AwsCredentials
 
-from nyc_taxi.environment import script
 from nyc_taxi.errors import BadInput
 from nyc_taxi.pools import (
     api_for_jobs,

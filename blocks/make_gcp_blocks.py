@@ -8,11 +8,11 @@ nothing.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import re
 from typing import Any, cast
+
+from nyc_taxi.cli import script
 
 from google.auth.exceptions import GoogleAuthError
 from google.oauth2.service_account import Credentials
@@ -20,7 +20,6 @@ from prefect.blocks.core import Block
 from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_storage import GcsBucket
 
-from nyc_taxi.environment import script
 from nyc_taxi.errors import BadInput
 from nyc_taxi.settings import from_root, settings
 
@@ -111,8 +110,4 @@ def values(block: Block) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     script(make_gcp_blocks)

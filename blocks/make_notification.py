@@ -7,9 +7,10 @@ other that takes JSON are understood; `--test` sends a small message at once.
 """
 
 import os
-import sys
 from datetime import timedelta
 from urllib.parse import urlsplit
+
+from nyc_taxi.cli import script
 
 import httpx
 from prefect.blocks.fields import SecretDict
@@ -19,7 +20,6 @@ from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
-from nyc_taxi.environment import script
 from nyc_taxi.errors import BadInput
 
 NAME = "flow-run-notification"
@@ -80,9 +80,9 @@ def send_test(block: CustomWebhookNotificationBlock) -> None:
     print("a test message is sent")
 
 
-def main() -> None:
+def main(*, test: bool = False) -> None:
     block = webhook()
-    if "--test" in sys.argv[1:]:
+    if test:
         send_test(block)  # before it replaces one that works
     block.save(NAME, overwrite=True)
     with get_client(sync_client=True) as client:

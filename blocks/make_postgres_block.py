@@ -6,10 +6,11 @@ User and password may be left out of it and stand, as they are, in PGUSER and PG
 import os
 import sys
 
+from nyc_taxi.cli import script
+
 from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import SecretStr
 
-from nyc_taxi.environment import script
 from nyc_taxi.postgres import BLOCK, components, find_database, postgres_url
 
 

@@ -6,6 +6,8 @@ PostgreSQL of the block `postgres-connector`. Each is a `to_deployment` in the l
 
 import os
 
+from nyc_taxi.cli import script
+
 from prefect import deploy
 
 from ingest_data_flow import ingest_data
@@ -14,7 +16,8 @@ from parameterized_flow import etl_parent_flow
 
 MONTHS = {"months": [1, 2], "year": 2021, "color": "yellow"}
 
-if __name__ == "__main__":
+
+def main() -> None:
     os.chdir(ROOT)  # the entrypoints are kept as the image has them: flows/parameterized_flow.py
     deploy(
         etl_parent_flow.to_deployment(  # type: ignore[arg-type]  # no coroutine in a script
@@ -32,3 +35,7 @@ if __name__ == "__main__":
         build=False,
         push=False,
     )
+
+
+if __name__ == "__main__":
+    script(main)

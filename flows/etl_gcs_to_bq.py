@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from nyc_taxi.cli import command
+
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
@@ -13,7 +15,7 @@ from nyc_taxi.conformed import check_conformed
 from nyc_taxi.lakes import hand_over, open_lake
 from nyc_taxi.months import TripMonth, trip_months
 from nyc_taxi.rules import read_rules
-from nyc_taxi.running import RETRIES, Months, Year, command, each_month
+from nyc_taxi.running import RETRIES, Months, Year, check_stores, each_month
 from nyc_taxi.settings import settings
 from nyc_taxi.transform import missing, passengers_fill
 from nyc_taxi.warehouses import Method, open_warehouse
@@ -68,6 +70,7 @@ def etl_gcs_to_bq(
         keep_missing: Keep unknown passenger counts null instead of making them 0.
         method: How the trips get into BigQuery: as the file they are, or by way of pandas.
     """
+    check_stores("lake", "warehouse", method=method)
     load = partial(load_month, keep_missing=keep_missing, method=method)
     rows = each_month(load, trip_months(color, year, months))
     print(f"total rows: {sum(rows)}")
@@ -75,4 +78,4 @@ def etl_gcs_to_bq(
 
 
 if __name__ == "__main__":
-    command(etl_gcs_to_bq)
+    command(etl_gcs_to_bq, "lake", "warehouse")

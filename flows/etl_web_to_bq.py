@@ -2,14 +2,16 @@
 
 from functools import partial
 
+from nyc_taxi.cli import command
+
 from prefect import flow
 
 from etl_gcs_to_bq import load_month
 from etl_web_to_gcs import etl_web_to_gcs
 from nyc_taxi.colors import Color
 from nyc_taxi.months import TripMonth, trip_months
-from nyc_taxi.reports import MonthReport, publish
-from nyc_taxi.running import Months, Year, command, each_month
+from nyc_taxi.reports import MonthReport
+from nyc_taxi.running import Months, Year, check_stores, each_month
 from nyc_taxi.warehouses import Method
 
 
@@ -33,13 +35,13 @@ def etl_web_to_bq(
         keep_missing: Keep unknown passenger counts null instead of making them 0.
         method: How the trips get into BigQuery: as the file they are, or by way of pandas.
     """
+    check_stores("lake", "warehouse", method=method)
     load = partial(web_to_bq, keep_missing=keep_missing, method=method)
-    reports = each_month(load, trip_months(color, year, months))
-    publish(reports, key=f"{color}-{year}")
+    reports = each_month(load, trip_months(color, year, months), table=f"{color}-{year}")
     rows = sum(report.rows for report in reports)
     print(f"total rows: {rows}")
     return rows
 
 
 if __name__ == "__main__":
-    command(etl_web_to_bq)
+    command(etl_web_to_bq, "lake", "warehouse")

@@ -1,5 +1,7 @@
 """web -> parquet -> the lake (GCS; a folder without a cloud), one month of trips."""
 
+from nyc_taxi.cli import command
+
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
@@ -8,7 +10,7 @@ from nyc_taxi.colors import Color
 from nyc_taxi.lakes import open_lake
 from nyc_taxi.months import TripMonth
 from nyc_taxi.reports import MonthReport
-from nyc_taxi.running import RETRIES, Month, Year, command
+from nyc_taxi.running import RETRIES, Month, Year, check_stores
 from nyc_taxi.settings import settings
 
 
@@ -23,6 +25,7 @@ def write_gcs(report: MonthReport) -> str:
 @flow(name="etl-web-to-gcs", flow_run_name="{color} {year}-{month:02}")
 def etl_web_to_gcs(color: Color = "yellow", year: Year = 2021, month: Month = 1) -> MonthReport:
     """Fetch a month of trips, clean it and put it into the lake as Parquet."""
+    check_stores("lake")
     trips = TripMonth(color, year, month)
     raw = fetch(trips)
     plan = clean(trips, raw)
@@ -32,4 +35,4 @@ def etl_web_to_gcs(color: Color = "yellow", year: Year = 2021, month: Month = 1)
 
 
 if __name__ == "__main__":
-    command(etl_web_to_gcs)
+    command(etl_web_to_gcs, "lake")

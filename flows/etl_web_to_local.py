@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from nyc_taxi.cli import command
+
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
@@ -10,7 +12,7 @@ from nyc_taxi.conform import Plan, conform
 from nyc_taxi.downloads import discarding_damaged
 from nyc_taxi.months import TripMonth
 from nyc_taxi.reports import MonthReport, publish
-from nyc_taxi.running import RETRIES, Month, Year, command
+from nyc_taxi.running import RETRIES, Month, Year
 from nyc_taxi.settings import settings
 from nyc_taxi.trip_rules import trip_rules
 from nyc_taxi.web import fetch_month, write_month

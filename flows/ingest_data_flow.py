@@ -3,6 +3,8 @@
 from functools import partial
 from pathlib import Path
 
+from nyc_taxi.cli import command
+
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
@@ -10,7 +12,7 @@ from etl_web_to_local import clean, fetch, write_local
 from nyc_taxi.colors import Color
 from nyc_taxi.months import TripMonth, trip_months
 from nyc_taxi.postgres import find_database
-from nyc_taxi.running import RETRIES, Months, Year, command, each_month
+from nyc_taxi.running import RETRIES, Months, Year, each_month
 from nyc_taxi.transform import EVERY_TRIP, carried, zero_passengers
 from nyc_taxi.warehouses.postgres import PostgresWarehouse, Table
 

@@ -4,6 +4,8 @@ from functools import partial
 from itertools import islice
 from typing import Annotated
 
+from nyc_taxi.cli import command
+
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
@@ -12,8 +14,8 @@ from nyc_taxi.colors import Color
 from nyc_taxi.forms import described
 from nyc_taxi.months import TripMonth
 from nyc_taxi.newest import is_loaded, months_back, newest_month, remember_loaded
-from nyc_taxi.reports import MonthReport, publish
-from nyc_taxi.running import RETRIES, command, each_month
+from nyc_taxi.reports import MonthReport
+from nyc_taxi.running import RETRIES, check_stores, each_month
 from nyc_taxi.settings import settings
 from nyc_taxi.warehouses import open_warehouse
 from nyc_taxi.web import published_version
@@ -65,15 +67,15 @@ def load_new_months(color: Color = "yellow", back: Back = 3, keep_missing: bool 
     Args:
         keep_missing: Keep unknown passenger counts null instead of making them 0.
     """
+    check_stores("lake", "warehouse")
     newest = find_newest(color)
     wanted = islice(months_back(color, newest.year, newest.month), back)
-    found = each_month(partial(load_version, keep_missing=keep_missing), list(wanted))
-    reports = [report for report in found if report]
-    publish(reports, key=f"{color}-new")
-    rows = sum(report.rows for report in reports)
+    load = partial(load_version, keep_missing=keep_missing)
+    reports = each_month(load, list(wanted), table=f"{color}-new")
+    rows = sum(report.rows for report in reports if report)
     print(f"total rows: {rows}")
     return rows
 
 
 if __name__ == "__main__":
-    command(load_new_months)
+    command(load_new_months, "lake", "warehouse")

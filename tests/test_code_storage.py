@@ -4,7 +4,6 @@ checkout but fetches the code and runs it."""
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from google.cloud import storage
 from local_system import System
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.responses import DeploymentResponse
+from workers import worker as start_worker
 
 from buckets import CodeStore
 from bundles import bundle
@@ -121,23 +121,9 @@ def worker(
     """With a worker whose runs know the clouds, and start in an empty folder."""
     save_pool(POOL, "process")
     folder = tmp_path_factory.mktemp("worker")
-    start = [
-        sys.executable,
-        "-m",
-        "prefect",
-        "worker",
-        "start",
-        "--pool",
-        POOL,
-        "--type",
-        "process",
-    ]
     env = bare_system.env | clouds | {"NYC_TAXI_SOURCE_URL": f"{bare_system.site.url}/trip-data"}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(start, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
+    with start_worker(POOL, env, folder):
         yield bare_system
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_what_is_no_name(root: Path, name: str) -> None:
 
 def test_a_file_that_is_no_text(root: Path) -> None:
     (root / ".env").write_bytes(b"A=\xff\xfe\n")
-    with pytest.raises(BadInput, match=r"\.env cannot be read"):
+    with pytest.raises(BadInput, match=r"\.env is not text in UTF-8; save it as UTF-8"):
         load_environment()
 
 

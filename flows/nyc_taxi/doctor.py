@@ -6,16 +6,20 @@ A line that says `failed` says what to do; then the exit code is 1.
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from collections.abc import Callable
 from datetime import date
+
+from nyc_taxi.cli import script
+
+import httpx
+from prefect.settings import PREFECT_API_URL
 
 from nyc_taxi.colors import SERVICES, Color
 from nyc_taxi.errors import NycTaxiError, SourceError
 from nyc_taxi.lakes import open_lake
 from nyc_taxi.months import TripMonth
 from nyc_taxi.newest import months_back
+from nyc_taxi.server import check_server, check_workers, explain, shown_url
 from nyc_taxi.settings import Settings, settings
 from nyc_taxi.sources import is_remote, safe_url
 from nyc_taxi.warehouses import open_warehouse
@@ -24,7 +28,11 @@ from nyc_taxi.web import published_version
 
 def checks(config: Settings) -> dict[str, tuple[str, Callable[[], str]]]:
     """The name of each thing, its address, and what looks whether it can be used."""
-    return {
+    server: dict[str, tuple[str, Callable[[], str]]] = {
+        "server": (shown_url(), check_server),
+        "workers": ("", check_workers),
+    }
+    return (server if PREFECT_API_URL.value() else {}) | {
         "source": (
             safe_url(config.source_url),
             lambda: check_source(config.source_url, config.timeout),
@@ -63,14 +71,12 @@ def main() -> int:
             state, text = "ok", check()
         except NycTaxiError as problem:
             failed, state, text = True, "failed", str(problem)
+        except httpx.HTTPError as problem:  # of Prefect's server, asked for a block
+            failed, state, text = True, "failed", explain(problem)
         print(f"{name:10} {state:7} {address}: {text}", flush=True)
     return int(failed)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     logging.getLogger("prefect").setLevel(logging.WARNING)
-    try:
-        sys.exit(main())
-    except NycTaxiError as problem:
-        sys.exit(f"error: {problem}")
+    script(main)

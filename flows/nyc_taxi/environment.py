@@ -11,7 +11,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.request import getproxies
 
 from dotenv import dotenv_values
 
@@ -21,12 +24,18 @@ from nyc_taxi.settings import ROOT
 NAME = "NYC_TAXI_ENV"
 STORED = "ssm:"
 _OURS = ("NYC_TAXI_", "PREFECT_", "POSTGRES_", "AWS_", "REGISTRY_")
+_DEFAULTS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",  # 20 are too few now and then
+}
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def load_environment(name: str | None = None) -> None:
     """Put the values into os.environ; without a name NYC_TAXI_ENV's environment, if that is set."""
     name = name or os.environ.get(NAME) or None
-    given = _file(".env")
+    given = read_env_file(ROOT / ".env")
     if name:
         given |= _of_environment(name)
     for variable in [v for v in os.environ if v.startswith(_OURS) and not os.environ[v]]:
@@ -48,27 +57,50 @@ def load_environment(name: str | None = None) -> None:
         prefect.refresh_global_settings_context()
 
 
-def script(main: Callable[[], None]) -> None:
-    """Run what a file of blocks/ does, in its environment; an error is one line, and exit 1."""
-    import httpx  # a second that nobody pays who only loads an environment
+def prepare_for_prefect(load: bool = True) -> None:
+    """Put into os.environ what Prefect reads when it is imported, wherever a script was started.
 
-    try:
+    With `load` the values of load_environment; without, as for a script's help, nothing is fetched.
+    """
+    for path in (Path(".env"), ROOT / ".env"):
+        read_env_file(path)  # Prefect reads that of the working directory as well
+    if load:
         load_environment()
-        main()
-    except NycTaxiError as problem:
-        sys.exit(f"error: {problem}")
-    except httpx.TransportError as problem:
-        sys.exit(
-            f"error: the Prefect server at {os.environ.get('PREFECT_API_URL')} does not answer "
-            f"({problem}); start it, or mend PREFECT_API_URL"
-        )
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    use_proxies()
+    # Whoever needs the folder is told in one line (temporary_server.check_home).
+    warnings.filterwarnings("ignore", "Failed to create the Prefect home directory")
 
 
-def _file(name: str) -> dict[str, str]:
+def use_proxies() -> None:
+    """Make the proxies of this machine usable for httpx, and never ask them for this machine."""
+    proxies = getproxies()  # those of the environment, else of macOS or Windows
+    given = [scheme for scheme in ("http", "https", "all") if proxies.get(scheme)]
+    for scheme in given:
+        kind, separator, place = proxies[scheme].rpartition("://")
+        if kind == "socks":  # what desktops write
+            kind = "socks5"
+        if kind not in ("", "http", "https", "socks5", "socks5h"):
+            raise BadInput(
+                f"{scheme.upper()}_PROXY begins with {kind}://; use http://, https:// or socks5://"
+            )
+        url = f"{kind}{separator}{place}"
+        os.environ[f"{scheme}_proxy"] = os.environ[f"{scheme.upper()}_PROXY"] = url
+    if given:
+        bypassed = [place for place in proxies.get("no", "").split(",") if place.strip()]
+        bypassed += [place for place in _LOOPBACK if place not in bypassed]
+        os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(bypassed)
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The values that a `.env` sets; none where there is no such file."""
     try:
-        found = dotenv_values(ROOT / name, encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{ROOT / name} cannot be read: {problem}") from problem
+        found = dotenv_values(path, encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise BadInput(f"{path} is not text in UTF-8; save it as UTF-8") from problem
+    except OSError as problem:
+        raise BadInput(f"{path} cannot be read: {problem.strerror}") from problem
     return {variable: value for variable, value in found.items() if value}
 
 
@@ -80,7 +112,7 @@ def _of_environment(name: str) -> dict[str, str]:
             f"the environment {name} has no file .env.{name}; copy .env.example to .env.{name} "
             "and write its PREFECT_API_URL there, or set PREFECT_API_URL"
         )
-    return _file(f".env.{name}")
+    return read_env_file(ROOT / f".env.{name}")
 
 
 def _fetched(stored: dict[str, str], environment: str | None) -> dict[str, str]:
@@ -134,6 +166,8 @@ def _parameters(paths: Iterable[str]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] in (["--help"], ["-h"]):
+        sys.exit(print(__doc__))
     if len(sys.argv) < 3:
         sys.exit(
             "error: name an environment and a command, as in " + __doc__.splitlines()[-1].strip()

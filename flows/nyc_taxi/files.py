@@ -5,12 +5,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 import duckdb
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from nyc_taxi.errors import Busy, CannotWrite
 from nyc_taxi.settings import settings
+from nyc_taxi.stopping import POLL, unfinished, wait_for
 
 
 @contextmanager
@@ -18,18 +20,27 @@ def only_writer(target: Path) -> Iterator[None]:
     """Hold `target` against other runs, on this machine, until the block ends."""
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=settings().wait)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise Busy(
-                f"another run has been writing {target} for {lock.timeout:.0f} s; wait for it, "
-                "or stop it and run this again"
-            ) from None
+        lock = FileLock(target.with_name(f".{target.name}.lock"), blocking=False)
+        _acquire(lock, target, settings().wait)
     try:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: BaseFileLock, target: Path, seconds: float) -> None:
+    deadline = monotonic() + seconds
+    while True:
+        try:
+            lock.acquire()
+            return
+        except Timeout:
+            if monotonic() > deadline:
+                raise Busy(
+                    f"another run has been writing {target} for {seconds:.0f} s; wait for it, "
+                    "or stop it and run this again"
+                ) from None
+        wait_for(POLL)
 
 
 @contextmanager
@@ -40,12 +51,14 @@ def replacing(target: Path) -> Iterator[Path]:
     """
     with only_writer(target):
         part = target.with_name(f"{target.name}.part")
+        unfinished.add(part)
         try:
             with writing(target):
                 yield part
                 part.replace(target)
         finally:
             part.unlink(missing_ok=True)
+            unfinished.discard(part)
 
 
 @contextmanager

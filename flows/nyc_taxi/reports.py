@@ -1,9 +1,11 @@
 """What was found in a month, for the log, the terminal and the Prefect UI."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
 
 from nyc_taxi.engine import open_duckdb, parquet_sql, quoted
@@ -70,8 +72,25 @@ def find_dirt(trips: TripMonth, parquet: Path) -> dict[str, int]:
     return {**dict(zip(tests, row, strict=True)), **missing}
 
 
-def publish(reports: Iterable[MonthReport], key: str) -> None:
-    """Show months in the Prefect UI: a table with one row each."""
+def publish(
+    reports: Iterable[MonthReport],
+    key: str,
+    failed: Mapping[TripMonth, BaseException | None] | None = None,
+) -> None:
+    """Show months in the Prefect UI: a table with one row each, those that failed at the end."""
     rows = [report.row() for report in reports]
     columns = dict.fromkeys(name for row in rows for name in row)
-    create_table_artifact([{name: row.get(name, 0) for name in columns} for row in rows], key=key)
+    rows = [{name: row.get(name, 0) for name in columns} for row in rows]
+    rows += [{"month": str(m), "failed": str(problem)} for m, problem in (failed or {}).items()]
+    with shown_if_possible():
+        create_table_artifact(rows, key=key)
+
+
+@contextmanager
+def shown_if_possible() -> Iterator[None]:
+    """Go on where the Prefect server does not take an artifact: the data matter more."""
+    try:
+        yield
+    except Exception as problem:
+        said = " ".join(str(problem).split())
+        get_run_logger().warning("the Prefect UI cannot show this: %s", said)

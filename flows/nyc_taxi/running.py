@@ -1,41 +1,48 @@
-"""How the scripts run: from the command line, again after a failure, several months at once."""
+"""How flows run: which options they have, again after a failure, several months at once."""
 
-import gc
-import logging
-import os
-import sys
-import traceback
+import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextvars import copy_context
+from concurrent.futures import as_completed, wait
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from nyc_taxi.cli import Store
+from nyc_taxi.cli import command as command
 
 import cyclopts
-from prefect import Flow, State
+from prefect import State, get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.exceptions import ParameterTypeError
-from prefect.tasks import exponential_backoff
+from prefect.client.schemas.objects import TaskRun
 from pydantic import Field
 
 from nyc_taxi.errors import MonthsFailed, NycTaxiError
 from nyc_taxi.forms import described
+from nyc_taxi.lakes import Lake, open_lake
 from nyc_taxi.months import TripMonth, parse_months, whole_number
+from nyc_taxi.reports import MonthReport, publish, shown_if_possible
 from nyc_taxi.settings import settings
+from nyc_taxi.stopping import in_threads, stoppable, wait_for
+from nyc_taxi.warehouses import Method, Warehouse, open_warehouse
 
 T = TypeVar("T")
 
 
-def _can_pass(task: Any, run: Any, state: State[Any]) -> bool:
+SECONDS_TO_STOP = 3
+"""For the months of a run to end once it is stopped."""
+
+
+def _can_pass(task: Any, run: TaskRun, state: State[Any]) -> bool:
+    """Whether to try again, after a wait that ends when the run is stopped; Prefect's would not."""
     problem = state.result(raise_on_failure=False)
-    return isinstance(problem, NycTaxiError) and problem.can_pass
+    if not isinstance(problem, NycTaxiError) or not problem.can_pass:
+        return False
+    seconds = 2 ** (run.run_count - 1) * random.uniform(0.5, 1.5)
+    get_run_logger().warning("%s; trying again in %.0f s", problem, seconds)
+    wait_for(seconds)
+    return True
 
 
-RETRIES: dict[str, Any] = {
-    "retries": 4,
-    "retry_delay_seconds": exponential_backoff(backoff_factor=1),
-    "retry_jitter_factor": 1,
-    "retry_condition_fn": _can_pass,
-}
+RETRIES: dict[str, Any] = {"retries": 4, "retry_condition_fn": _can_pass}
 """For a task that meets the network: try again what can pass, after 1, 2, 4 and 8 s or so."""
 
 
@@ -62,54 +69,67 @@ Months = Annotated[
 ]
 
 
-def each_month(step: Callable[[TripMonth], T], months: list[TripMonth]) -> list[T]:
+def each_month(
+    step: Callable[[TripMonth], T], months: list[TripMonth], table: str | None = None
+) -> list[T]:
     """Call `step` for every month, NYC_TAXI_MONTHS_AT_ONCE at a time.
 
-    The Prefect UI shows how many are done. A month that fails does not stop the others: once all
-    are through, MonthsFailed names every failed month and its reason.
+    The Prefect UI shows how many are done and, under the key `table`, their reports. A month that
+    fails does not stop the others: once all are through, MonthsFailed names every failed month and
+    its reason. On a signal, or when Prefect cancels the flow run, all of them are stopped.
     """
-    shown = create_progress_artifact(0, description=f"of {len(months)} months")
-    with ThreadPoolExecutor(settings().months_at_once) as pool:
-        runs = [(trips, pool.submit(copy_context().run, step, trips)) for trips in months]
-        for done, _ in enumerate(as_completed(run for _, run in runs), 1):
-            update_progress_artifact(shown, 100 * done / len(months))  # type: ignore[arg-type]
-    failed = [(trips, run.exception()) for trips, run in runs if run.exception()]
+    progress = _Progress(len(months))
+    with stoppable() as stop:
+        runs = dict(zip(months, in_threads(step, months, settings().months_at_once), strict=True))
+        try:
+            for run in as_completed(runs.values()):
+                if run.exception() is None:
+                    progress.advance()
+        except BaseException:
+            stop.set()
+            for run in runs.values():
+                run.cancel()
+            wait(runs.values(), SECONDS_TO_STOP)
+            raise
+    failed = {trips: run.exception() for trips, run in runs.items() if run.exception()}
+    done = [run.result() for trips, run in runs.items() if trips not in failed]
+    if table:
+        publish([one for one in done if isinstance(one, MonthReport)], table, failed)
     if failed:
-        reasons = "; ".join(f"{trips}: {problem}" for trips, problem in failed)
+        reasons = "; ".join(f"{trips}: {problem}" for trips, problem in failed.items())
         raise MonthsFailed(f"{len(failed)} of {len(months)} months failed: {reasons}")
-    return [run.result() for _, run in runs]
+    return done
 
 
-class _OneLine(logging.Filter):
-    """An error of ours says all there is to say: leave out its traceback."""
+class _Progress:
+    """The part of the months that are done, in the Prefect UI."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], NycTaxiError):
-            record.msg, record.args = str(record.exc_info[1]), ()
-            record.exc_info = record.exc_text = None
-        return True
+    def __init__(self, months: int) -> None:
+        self.done, self.months = 0, months
+        self.artifact: UUID | None = None
+        with shown_if_possible():
+            self.artifact = create_progress_artifact(0, description=f"of {months} months")  # type: ignore[assignment]
+
+    def advance(self) -> None:
+        self.done += 1
+        if self.artifact:
+            with shown_if_possible():
+                update_progress_artifact(self.artifact, 100 * self.done / self.months)
 
 
-def command(flow: Flow[..., Any]) -> None:
-    """Run a flow from the command line, with an option for each of its parameters.
+def check_stores(*stores: Store, method: Method = "load") -> None:
+    """Check lake and warehouse before anything is fetched: address, rights, version.
 
-    Exits with 1, and one line that says what to do, when the flow or its input fails.
+    What may pass by itself is left to the steps that use them, which are retried.
     """
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_OneLine())
-    app = cyclopts.App(help=flow.description, version_flags=[], result_action="return_value")
-    app.default(flow.fn)
-    try:
-        main, bound, _ = app.parse_args(sys.argv[1:], exit_on_error=False, print_error=False)
-        call = flow if main is flow.fn else main
-        call(*bound.args, **bound.kwargs)
-        return
-    except (NycTaxiError, ParameterTypeError, cyclopts.CycloptsError) as problem:
-        line = f"error: {' '.join(str(problem).split())}"
-        # What the frames hold of DuckDB would be reported as leaked when Python ends.
-        traceback.clear_frames(problem.__traceback__)
-    except KeyboardInterrupt:
-        line = "stopped: what was done is kept, run it again to go on"
-    gc.collect()
-    sys.exit(line)
+    config = settings()
+    opened: dict[Store, Callable[[], Lake | Warehouse]] = {
+        "lake": lambda: open_lake(config.lake),
+        "warehouse": lambda: open_warehouse(config.warehouse, method),
+    }
+    for store in stores:
+        try:
+            opened[store]().check()
+        except NycTaxiError as problem:
+            if not problem.can_pass:
+                raise

@@ -4,6 +4,7 @@ Read when a flow runs, never at import, so that a deployment's or a test's envir
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from nyc_taxi.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds `flows/`."""
+_SECRET = re.compile("URL|KEY|CREDENTIALS")
+"""In the name of a setting whose value may hold a password."""
 
 
 def from_root(path: str | Path) -> Path:
@@ -58,12 +61,17 @@ class Settings(BaseSettings):
 
 
 def settings() -> Settings:
+    path = from_root(".env")
     try:
-        return Settings(_env_file=from_root(".env"))  # type: ignore[call-arg]
+        return Settings(_env_file=path)  # type: ignore[call-arg]
+    except UnicodeDecodeError as problem:
+        raise BadInput(f"{path} is not text in UTF-8; save it as UTF-8") from problem
     except ValidationError as problem:
         first = problem.errors()[0]
-        name = f"NYC_TAXI_{str(first['loc'][0]).upper()}"
+        name = str(first["loc"][0]).upper()
+        if not name.startswith("POSTGRES_"):
+            name = f"NYC_TAXI_{name}"
+        given = "" if _SECRET.search(name) else f"={first['input']!r}"
         raise BadInput(
-            f"{name}={first['input']!r} cannot be used: {first['msg']}; "
-            "see .env.example for what it means"
-        ) from problem
+            f"{name}{given} cannot be used: {first['msg']}; see .env.example for what it means"
+        ) from None

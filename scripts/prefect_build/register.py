@@ -23,6 +23,7 @@ from buckets import Bucket, CodeStore, code_folder
 from deployments import DeploymentFile
 from looking import Look
 from nyc_taxi.errors import BadInput, StoreError
+from nyc_taxi.server import check_server, explain
 
 PAGE = 200
 MAKE_POOL = {
@@ -147,20 +148,17 @@ def is_configured() -> bool:
 @contextmanager
 def connected() -> Iterator[Server]:
     """The server at PREFECT_API_URL. Raises BadInput when none is named or it does not answer."""
-    url = get_current_settings().api.url
-    if not url:
+    if not is_configured():
         raise BadInput(
             "no Prefect server is named; run: make up-local, then: "
             "export PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
+    check_server()
     try:
         with get_client(sync_client=True) as client:
             yield Server(client)
-    except (httpx.TransportError, PrefectHTTPStatusError) as problem:
-        raise StoreError(
-            f"the Prefect server at {url} does not answer as it should ({problem}); look at "
-            "PREFECT_API_URL and PREFECT_API_KEY"
-        ) from problem
+    except httpx.HTTPError as problem:
+        raise StoreError(explain(problem)) from problem
 
 
 def deployment(

@@ -1,11 +1,13 @@
 """web -> the lake -> the warehouse: the TLC's taxi zones, to join the trips with.
 
-By hand: `.venv/bin/python -m reference.zones.flow`
+By hand: `python flows/reference/zones/flow.py`, or `python -m reference.zones.flow`
 """
+
+from nyc_taxi.cli import command
 
 from prefect import flow
 
-from nyc_taxi.running import command
+from nyc_taxi.running import check_stores
 
 from .tasks import combine, fetch, write_lake, write_warehouse
 
@@ -13,6 +15,7 @@ from .tasks import combine, fetch, write_lake, write_warehouse
 @flow(name="zones")
 def zones() -> int:
     """Put the names and the shapes of the TLC's zones into the lake and the warehouse."""
+    check_stores("lake", "warehouse")
     lookup = fetch("taxi_zone_lookup.csv")
     shapes = fetch("taxi_zones.zip")
     parquet = combine(lookup, shapes)
@@ -23,4 +26,4 @@ def zones() -> int:
 
 
 if __name__ == "__main__":
-    command(zones)
+    command(zones, "lake", "warehouse")

@@ -1,0 +1,195 @@
+"""Start a script: settings from `.env`, options for its parameters, errors in one line.
+
+Each script imports this module before Prefect, which reads its settings, those of `.env` among
+them, when it is imported.
+"""
+
+from __future__ import annotations
+
+import atexit
+import inspect
+import logging
+import os
+import runpy
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nyc_taxi.environment import prepare_for_prefect
+from nyc_taxi.errors import NycTaxiError
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+Store = Literal["lake", "warehouse"]
+
+_exit_codes: list[int] = []
+"""That of this script, once it has failed."""
+
+
+def _end_without_cleanup() -> None:
+    """What an exception holds of DuckDB would be reported as leaked when Python cleans up."""
+    if _exit_codes:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_exit_codes[0])
+
+
+if "prefect" not in sys.modules:
+    atexit.register(_end_without_cleanup)  # before Prefect registers its own, so it comes last
+    try:
+        prepare_for_prefect(load="--help" not in sys.argv and "-h" not in sys.argv)
+        import prefect.context  # noqa: F401  # reads its settings
+    except NycTaxiError as problem:
+        sys.exit(f"error: {problem}")
+    except (OSError, ValueError) as problem:  # a file, or a value in a file or the environment
+        sys.exit(
+            f"error: Prefect cannot use its settings: {' '.join(str(problem).split())}; correct "
+            "PREFECT_... in the environment and .env, or profiles.toml in PREFECT_HOME (~/.prefect)"
+        )
+
+
+def command(flow: Flow[..., Any], *stores: Store) -> None:
+    """Run a flow from the command line, with an option for each of its parameters.
+
+    Its input, its rules and the addresses of `stores` are checked before a server is asked or
+    started. Exits with 1 and one line when the flow or its input fails, with 130 after SIGINT and
+    143 after SIGTERM.
+    """
+    from nyc_taxi.server import use_server
+
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_OneLine())
+
+    def run() -> None:
+        bound = _parse(flow.fn, flow.description or "")
+        if bound:
+            _check_input(flow, bound.arguments, stores)
+            use_server()
+            flow(*bound.args, **bound.kwargs)
+
+    _exit_in_one_line(run)
+
+
+def script(main: Callable[..., int | None]) -> None:
+    """Run `main` from the command line, with an option for each of its parameters.
+
+    The help is the docstring of its module. Exits with what `main` returns; an error is one line
+    and exit code 1.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    from nyc_taxi.server import temporary_server
+
+    def run() -> None:
+        bound = _parse(main, inspect.getmodule(main).__doc__ or "")
+        if bound:
+            if not PREFECT_API_URL.value():
+                temporary_server()
+            sys.exit(main(*bound.args, **bound.kwargs) or 0)
+
+    _exit_in_one_line(run)
+
+
+def _parse(main: Callable[..., Any], help: str) -> inspect.BoundArguments | None:
+    """Return the arguments for `main`; None if only the help was asked for, which is printed."""
+    import cyclopts
+
+    app = cyclopts.App(
+        help=help, help_format="plaintext", version_flags=[], result_action="return_value"
+    )
+    app.default(main)
+    chosen, bound, _ = app.parse_args(sys.argv[1:], exit_on_error=False, print_error=False)
+    if chosen is main:
+        return bound
+    chosen(*bound.args, **bound.kwargs)
+    return None
+
+
+def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[Store, ...]) -> None:
+    """Check what needs no server: parameters, settings, addresses, rules."""
+    from nyc_taxi.lakes import open_lake
+    from nyc_taxi.months import TripMonth, trip_months
+    from nyc_taxi.rules import read_rules
+    from nyc_taxi.settings import settings
+    from nyc_taxi.warehouses import open_warehouse
+
+    defaults = {
+        name: parameter.default for name, parameter in inspect.signature(flow.fn).parameters.items()
+    }
+    values = flow.validate_parameters({**defaults, **given})
+    match values:
+        case {"color": color, "year": year, "months": months}:
+            trip_months(color, year, months)
+        case {"color": color, "year": year, "month": month}:
+            TripMonth(color, year, month)
+    config = settings()
+    if "lake" in stores:
+        open_lake(config.lake)
+    if "warehouse" in stores:
+        open_warehouse(config.warehouse, values.get("method", "load"))
+    read_rules(Path(inspect.getfile(flow.fn)).with_name("config"))
+
+
+def _exit_in_one_line(run: Callable[[], None]) -> None:
+    """Exit with one line after an error that a user can fix, or after a signal."""
+    from nyc_taxi.stopping import end_at_once, ends_on_signals
+
+    with ends_on_signals() as first_signal:
+        try:
+            run()
+            return
+        except BaseException as problem:
+            if number := first_signal():
+                atexit._run_exitfuncs()  # sends the server what it was not told yet, and stops it
+                # Not by sys.exit: what threads left behind hold would be reported as leaked.
+                end_at_once(number)
+            line = _explained(problem)
+            if not line:
+                raise
+    _exit_codes.append(1)
+    sys.exit(f"error: {' '.join(line.split())}")
+
+
+def _explained(problem: BaseException) -> str:
+    """What to tell a user of an error that they can fix; nothing for any other."""
+    import cyclopts
+    import httpx
+    from prefect.exceptions import ParameterTypeError
+    from prefect.settings import PREFECT_API_URL
+
+    from nyc_taxi.server import ServerError, check_server, explain
+
+    if isinstance(problem, NycTaxiError | ParameterTypeError | cyclopts.CycloptsError):
+        return str(problem)
+    if PREFECT_API_URL.value() and isinstance(problem, Exception):
+        try:
+            check_server()
+        except ServerError as reason:
+            return str(reason)
+    return explain(problem) if isinstance(problem, httpx.HTTPError) else ""
+
+
+class _OneLine(logging.Filter):
+    """An error of ours says all there is to say: leave out its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], NycTaxiError):
+            record.msg, record.args = str(record.exc_info[1]), ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
+def _run_in_package() -> None:
+    """Run a script of a package as its module, for its relative imports, if started by its path."""
+    main, flows = sys.modules["__main__"], Path(__file__).resolve().parents[1]
+    path = Path(getattr(main, "__file__", None) or flows).resolve()
+    if main.__spec__ is None and flows in path.parents and path.parent != flows:
+        sys.path.insert(0, str(flows))
+        module = ".".join(path.relative_to(flows).with_suffix("").parts)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        sys.exit()
+
+
+_run_in_package()

@@ -1,0 +1,49 @@
+"""A Prefect worker in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def heeding_sigint() -> Iterator[None]:
+    """Processes started in the block heed SIGINT, even if this one was started to ignore it.
+
+    A shell's background jobs are, and a worker stops by sending itself a SIGINT.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def worker(pool: str, env: Mapping[str, str], folder: Path) -> Iterator[Path]:
+    """A process worker of the pool, started in `folder`; yields its log."""
+    start = ["worker", "start", "--pool", pool, "--type", "process"]
+    log = folder / "worker.log"
+    with log.open("wb") as file, heeding_sigint():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", *start],
+            cwd=folder,
+            env=env,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield log
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
