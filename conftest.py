@@ -3,6 +3,7 @@ server, and places of their own."""
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -31,6 +32,10 @@ from emulators import NoPython313, Server, bigquery, client_environment, gcs, ru
 from emulators.server import free_port
 from mirror import Site, write_month
 from nyc_taxi.months import TripMonth
+
+# A background job of a shell ignores SIGINT, and so would every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent
 REAL_FILES = ROOT.parent / "shared" / "tlc"

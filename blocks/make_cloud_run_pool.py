@@ -20,6 +20,7 @@ from prefect.exceptions import ObjectNotFound
 
 from nyc_taxi.errors import BadInput
 from nyc_taxi.pools import (
+    JOB_COMMAND,
     api_for_jobs,
     block_reference,
     flow_settings,
@@ -65,6 +66,7 @@ def main() -> None:
     }
     jobs: dict[str, Any] = {
         "image": image,
+        "command": JOB_COMMAND,
         "region": region,
         "service_account_name": needed("NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT"),
         "cpu": os.environ.get("NYC_TAXI_CLOUD_RUN_CPU") or "1000m",

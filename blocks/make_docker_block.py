@@ -21,6 +21,7 @@ from prefect_docker import DockerRegistryCredentials
 from pydantic import SecretStr
 
 from nyc_taxi.pools import (
+    JOB_COMMAND,
     block_reference,
     docker_flow_runs_in,
     flow_settings,
@@ -32,9 +33,6 @@ from nyc_taxi.pools import (
 
 POOL = "docker-pool"
 DATA = "/data"
-COMMAND = "python /opt/prefect/docker/healthy.py 120 prefect flow-run execute"
-"""Prefect gives up at once when the server does not answer its first request, and as process 1 of a
-container it would not heed `docker stop`."""
 EMULATORS = ("STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS")
 
 
@@ -68,7 +66,7 @@ def main() -> None:
         POOL,
         "docker",
         image=image,
-        command=COMMAND,
+        command=JOB_COMMAND,
         image_pull_policy="IfNotPresent",
         auto_remove=True,
         networks=[network],

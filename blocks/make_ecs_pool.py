@@ -20,6 +20,7 @@ from prefect_aws import AwsCredentials
 
 from nyc_taxi.errors import BadInput
 from nyc_taxi.pools import (
+    JOB_COMMAND,
     api_for_jobs,
     block_reference,
     flow_settings,
@@ -78,6 +79,7 @@ def main() -> None:
 
     jobs: dict[str, Any] = {
         "image": image,
+        "command": JOB_COMMAND,
         "cluster": cluster,
         "execution_role_arn": needed("NYC_TAXI_ECS_EXECUTION_ROLE"),
         "task_role_arn": os.environ.get("NYC_TAXI_ECS_TASK_ROLE") or None,

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from contextlib import suppress
 from types import FrameType
+from urllib.error import HTTPError
 
 
 def wait_for_api(seconds: float) -> None:
@@ -23,6 +24,8 @@ def wait_for_api(seconds: float) -> None:
             urllib.request.urlopen(f"{url}/health", timeout=4)
             return
         except OSError as problem:
+            if isinstance(problem, HTTPError) and problem.code < 500:
+                return  # it answers, and need not have a /health
             if time.monotonic() > deadline:
                 sys.exit(f"error: no answer from {url}: {problem}")
             time.sleep(1)

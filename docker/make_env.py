@@ -59,6 +59,10 @@ def replace(path: Path, content: bytes) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        sys.exit(print(__doc__))
+    if sys.argv[1:]:
+        sys.exit(f"error: make_env.py takes no arguments, not {sys.argv[1]}")
     try:
         added = add_secrets(ENV)
     except (OSError, ValueError) as problem:

@@ -26,12 +26,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
-from workers import heeding_sigint, worker
+from workers import worker
 
-from blocks.make_docker_block import COMMAND
 from mirror import Site
 from nyc_taxi.months import TripMonth
-from nyc_taxi.pools import save_pool
+from nyc_taxi.pools import JOB_COMMAND, save_pool
 from nyc_taxi.stopping import INTERRUPTED
 
 SECONDS = 5
@@ -80,7 +79,7 @@ def run(tmp_path: Path, site: Site) -> Iterator[Callable[..., Script]]:
 
     def run(script: str, *options: str, **env: str) -> Script:
         log = tmp_path / f"log{len(started)}"
-        with log.open("wb") as file, heeding_sigint():
+        with log.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, ROOT / "flows" / script, *options],
                 env=os.environ | env,
@@ -351,7 +350,7 @@ def test_docker_stop_ends_a_run(
     site.answer(503, times=1000)
     save_pool("stopped-pool", "process")
     run = flow_run("stopped-pool")
-    command = COMMAND.replace("/opt/prefect/docker", str(ROOT / "docker"))
+    command = JOB_COMMAND.replace("/opt/prefect/docker", str(ROOT / "docker"))
     log = tmp_path / "container"
     env = bare_system.env | {
         "NYC_TAXI_SOURCE_URL": site.url,

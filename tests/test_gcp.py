@@ -361,6 +361,8 @@ class TestDoctor:
         code, lines = self.lines(capsys)
         assert code == 0
         assert [line.split()[:2] for line in lines] == [
+            ["server", "ok"],
+            ["workers", "ok"],
             ["source", "ok"],
             ["lake", "ok"],
             ["warehouse", "ok"],
@@ -377,9 +379,9 @@ class TestDoctor:
         monkeypatch.setenv("NYC_TAXI_WAREHOUSE", "bigquery:none")
         code, lines = self.lines(capsys)
         assert code == 1
-        assert [line.split()[1] for line in lines] == ["failed"] * 3
-        assert "set NYC_TAXI_SOURCE_URL" in lines[0]
-        assert all("python blocks/make_gcp_blocks.py" in line for line in lines[1:])
+        assert [line.split()[1] for line in lines] == ["ok"] * 2 + ["failed"] * 3
+        assert "set NYC_TAXI_SOURCE_URL" in lines[2]
+        assert all("python blocks/make_gcp_blocks.py" in line for line in lines[3:])
 
 
 class TestRefused:

@@ -31,7 +31,7 @@ from blocks.make_docker_block import main as docker_pool
 from blocks.make_ecs_pool import main as ecs
 from blocks.make_process_pool import main as process_pool
 from nyc_taxi.errors import BadInput
-from nyc_taxi.pools import DOCKER_FLOW_POOL, holds_credentials
+from nyc_taxi.pools import DOCKER_FLOW_POOL, JOB_COMMAND, holds_credentials
 
 API = "https://prefect.example.com/api"
 IMAGE = "ghcr.io/you/nyc-taxi@sha256:" + "0" * 64
@@ -127,6 +127,7 @@ class TestEcs:
         given = {
             "image": IMAGE,
             "cluster": "taxis",
+            "command": JOB_COMMAND,
             "execution_role_arn": ECS["NYC_TAXI_ECS_EXECUTION_ROLE"],
             "task_role_arn": None,
             "vpc_id": None,
@@ -238,6 +239,7 @@ class TestCloudRun:
             "region": "europe-west1",
             "service_account_name": "nyc-taxi@p.iam.gserviceaccount.com",
             "cpu": "1000m",
+            "command": JOB_COMMAND,
             "memory": "4Gi",
             "timeout": 3600,
             "prefect_api_key_secret": None,

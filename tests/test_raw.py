@@ -24,6 +24,7 @@ from mirror import Site
 from nyc_taxi.conform import conform
 from nyc_taxi.errors import BadSchema, Damaged, NycTaxiError
 from nyc_taxi.months import TripMonth
+from nyc_taxi.names import check_names
 from nyc_taxi.raw import header, reading
 from nyc_taxi.rules import Rules
 from nyc_taxi.verify import rows_in_footer, verify
@@ -487,7 +488,7 @@ def test_a_sensitive_column_has_no_twin(
         raw.write_text(f"{','.join(columns)}\n{','.join(values)}\n")
     else:
         pq.write_table(pa.table([pa.array([v]) for v in values], names=columns), raw)
-    with pytest.raises(BadSchema, match=r"columns? .*7 and 8|column 8"):
+    with pytest.raises(BadSchema, match=r"columns 7 and 8|cannot be seen|column 8"):
         conform(FHV, raw, Rules(sensitive={"affiliated_base_number": action}))
 
 
@@ -495,8 +496,8 @@ def test_a_sensitive_column_has_no_twin(
 def test_a_name_that_cannot_be_seen_is_refused(tmp_path: Path, name: str) -> None:
     raw = tmp_path / "raw.parquet"
     pq.write_table(pa.table([[1], [2]], names=["a", name]), raw)
-    with pytest.raises(BadSchema, match="column 2 is called"):
-        header(raw)
+    with pytest.raises(BadSchema, match=r"cannot be seen|an empty name"):
+        check_names(header(raw), raw.name)
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:

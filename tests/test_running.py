@@ -360,6 +360,7 @@ def test_a_run_that_fails_in_part_shows_every_month(
         etl_parent_flow(months=[3, 4])
     with get_client(sync_client=True) as client:
         artifacts = client.read_artifacts()
+    artifacts.sort(key=lambda artifact: str(artifact.created))
     table = str([a.data for a in artifacts if a.key == "yellow-2021"][-1])
     assert re.search('"month": "yellow 2021-03".*"rows": 100', table)
     assert re.search('"month": "yellow 2021-04".*"failed": ".*403', table)
@@ -405,3 +406,16 @@ def test_a_wait_for_a_file_ends_with_the_run(tmp_path: Path) -> None:
         stop.set()
         with pytest.raises(Stopped):
             waiting.result(1)
+
+
+def test_a_script_started_elsewhere_has_the_prefect_of_its_checkout(tmp_path: Path) -> None:
+    show = "import nyc_taxi.cli; from prefect.settings import PREFECT_HOME as h; print(h.value())"
+    done = subprocess.run(
+        [sys.executable, "-c", show],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(ROOT / ".prefect")

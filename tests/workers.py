@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,24 +10,11 @@ from pathlib import Path
 
 
 @contextmanager
-def heeding_sigint() -> Iterator[None]:
-    """Processes started in the block heed SIGINT, even if this one was started to ignore it.
-
-    A shell's background jobs are, and a worker stops by sending itself a SIGINT.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
 def worker(pool: str, env: Mapping[str, str], folder: Path) -> Iterator[Path]:
     """A process worker of the pool, started in `folder`; yields its log."""
     start = ["worker", "start", "--pool", pool, "--type", "process"]
     log = folder / "worker.log"
-    with log.open("wb") as file, heeding_sigint():
+    with log.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", *start],
             cwd=folder,

@@ -46,7 +46,7 @@ if "prefect" not in sys.modules:
     except (OSError, ValueError) as problem:  # a file, or a value in a file or the environment
         sys.exit(
             f"error: Prefect cannot use its settings: {' '.join(str(problem).split())}; correct "
-            "PREFECT_... in the environment and .env, or profiles.toml in PREFECT_HOME (~/.prefect)"
+            "PREFECT_... in the environment and .env, or profiles.toml in PREFECT_HOME (.prefect)"
         )
 
 

@@ -68,6 +68,9 @@ def prepare_for_prefect(load: bool = True) -> None:
         load_environment()
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if (ROOT / "prefect.toml").is_file():  # Prefect itself finds it in the working directory only
+        home = os.environ.setdefault("PREFECT_HOME", str(ROOT / ".prefect"))
+        os.environ.setdefault("PREFECT_PROFILES_PATH", str(Path(home) / "profiles.toml"))
     use_proxies()
     # Whoever needs the folder is told in one line (temporary_server.check_home).
     warnings.filterwarnings("ignore", "Failed to create the Prefect home directory")

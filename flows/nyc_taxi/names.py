@@ -43,8 +43,8 @@ def check_names(names: Iterable[str], file: str) -> None:
 def _problem(name: str, key: str, seen: dict[str, str]) -> str | None:
     if not key:
         return "an empty name"
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
-        return "whose name has a control character"
+    if not key.isprintable():
+        return "whose name has a control character, or one that cannot be seen"
     if key in seen:
         return f"which warehouses take for the same as {_shown(seen[key])}"
     if len(name.encode()) > LONGEST:
@@ -58,7 +58,7 @@ def _shown(name: str) -> str:
     """As YAML reads it between double quotes."""
     escaped = name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = "".join(
-        f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" else c
+        c if c.isprintable() else f"\\U{ord(c):08x}"
         for c in escaped.replace("\\", "\\\\").replace('"', '\\"')
     )
     return f'"{text}"'

@@ -23,6 +23,9 @@ from nyc_taxi.settings import settings
 
 DOCKER_FLOW_POOL = "docker_flow_pool"
 """The Prefect variable that says which pool runs docker-flow; prefect.yaml reads it."""
+JOB_COMMAND = "python /opt/prefect/docker/healthy.py 120 prefect flow-run execute"
+"""What a container of the image runs. Prefect's own command gives up when the server does not
+answer its first request, and as process 1 it ignores SIGTERM, which ends a container."""
 
 
 def save_pool(

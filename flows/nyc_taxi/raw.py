@@ -74,6 +74,12 @@ def _open_csv(raw: Path) -> Iterator[CsvFile]:
                 raise BadCsv(f"it begins with {shown(start)}, as {kind} does")
             file.seek(0)
             csv = CsvFile(file)
+        for position, name in enumerate(csv.names, 1):
+            if name is not None and not name.isprintable():
+                raise BadSchema(
+                    f"{raw.name}: column {position} is called {name!r}; use a name of printable "
+                    "characters, and close every quote of the header"
+                )
         _check_names(csv.names, raw)
         try:
             yield csv
@@ -87,11 +93,6 @@ def _check_names(names: Iterable[str | None], raw: Path) -> None:
     for position, name in enumerate(names, 1):
         if name is None:
             continue
-        if not name.strip() or not name.strip().isprintable():
-            raise BadSchema(
-                f"{raw.name}: column {position} is called {name!r}; use a name of printable "
-                "characters that is not blank"
-            )
         first = seen.setdefault(name.strip().lower(), position)
         if first != position:
             raise BadSchema(

@@ -33,11 +33,10 @@ class LocalLake:
         return self.get(key).open("rb")
 
     def check(self) -> str:
-        """Writes a temporary file, which is deleted when it is closed."""
-        with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=self.folder) as probe:
-                probe.write(b"check")
+        """Writes a temporary file where the folder is or will be; nothing of it is left."""
+        existing = next(p for p in (self.folder, *self.folder.parents) if p.exists())
+        with writing(self.folder), TemporaryFile(dir=existing) as probe:
+            probe.write(b"check")
         return f"{self.folder} can be written"
 
 
