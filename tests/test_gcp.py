@@ -18,6 +18,7 @@ from conftest import start
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud import bigquery, storage
+from prefect.client.orchestration import get_client
 from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_storage import GcsBucket
 
@@ -345,6 +346,13 @@ class TestFlows:
 
 
 class TestDoctor:
+    @pytest.fixture(autouse=True)
+    def no_work_pools(self, prefect_server: None) -> None:
+        """The tests' server has those of other tests, without workers."""
+        with get_client(sync_client=True) as client:
+            for pool in client.read_work_pools():
+                client.delete_work_pool(pool.name)
+
     def lines(self, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
         code = doctor.main()
         return code, capsys.readouterr().out.splitlines()
