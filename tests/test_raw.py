@@ -98,7 +98,9 @@ def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         ('a,b,c\n"1,x,y\n2,x,y\n3",x,y\n', "line 2, column a", "the commas of a row"),
         ('a,b,c\n1,x,"y\n2,x,""\n3,x,y"\n', "line 2, column c", "the commas of a row"),
         ('a,b\r1,x\r2,"x\r3,x\r4,y"\r', "line 3, column b", "the commas of a row"),
-        ('a,"b\n1,c"\n2,d\n', "column 2", "printable"),
+        ('a,"b\n1,c"\n2,d\n', "line 1, field 2", "a quote that spans lines"),
+        ('a,"b\n1,secret"\n2,d\n', "line 1, field 2", "a quote that spans lines"),
+        ('"a,b\n1,secret\n2",d\n', "line 1, field 1", "a quote that spans lines"),
         ('a,"b\n1,c\n2,d\n', "line 1, field 2", "a quote that is not closed"),
     ],
 )
@@ -112,6 +114,7 @@ def test_bad_quotes_are_refused_with_line_and_column(
     if "Expected" not in what:
         assert place in said
     assert what in said
+    assert "secret" not in said
 
 
 @pytest.mark.parametrize("lost", [0, 2, 5, 6])
