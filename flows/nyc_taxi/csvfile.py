@@ -220,7 +220,7 @@ class CsvFile:
         starts, ends = first.records
         if not starts.size:
             raise BadCsv("it is empty")
-        head = int(ends[0]) + 1
+        head = int(ends[0]) + (2 if first.data.startswith(b"\r\n", int(ends[0])) else 1)
         self._check_bytes(first.before(head))
         if first.inner.size and first.inner[0] < head:
             opening = first.quoted_fields()[0]
