@@ -21,7 +21,16 @@ from nyc_taxi import doctor
 from nyc_taxi.colors import Color
 from nyc_taxi.doctor import check_source
 from nyc_taxi.downloads import discarding_damaged, downloaded_version
-from nyc_taxi.errors import BadInput, BadValue, Damaged, Interrupted, SourceError
+from nyc_taxi.errors import (
+    BadInput,
+    BadSchema,
+    BadValue,
+    CannotWrite,
+    Damaged,
+    Interrupted,
+    NycTaxiError,
+    SourceError,
+)
 from nyc_taxi.misc import fetch_misc
 from nyc_taxi.newest import months_back
 from nyc_taxi.web import fetch_month, published_version
@@ -160,6 +169,39 @@ def test_damaged_download_is_fetched_again(
     assert statuses(site) == [200, 200, 304, 200]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "problem", "says"),
+    [
+        (b"\n1,2021-01", b"\nX,2021-01", BadValue, "VendorID holds X"),
+        (b"\n2,2021-01", b"\n2,2021X01", BadValue, "holds 2021X01"),
+        (b"trip_distance", b"trip_dXstance", BadSchema, "no column trip_distance"),
+        (b"\n2,", b'\n",', Damaged, "a quote that is not closed"),
+    ],
+)
+def test_csv_with_a_spoilt_byte_is_fetched_again(
+    prefect_server: None,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    old: bytes,
+    new: bytes,
+    problem: type[NycTaxiError],
+    says: str,
+) -> None:
+    """A plain CSV has no checksum: damage is a value or a name that does not fit."""
+    monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"{site.url}/{TEMPLATE}.csv")
+    good, name = gzip.decompress(month(".csv.gz", rows=300)), f"{JANUARY.stem}.csv"
+    spoilt_bytes = good.replace(old, new, 1)
+    assert spoilt_bytes != good
+    serve(site, spoilt_bytes, name)
+    with failing(problem, says):
+        etl_web_to_local("yellow", 2021, 1)
+    assert names(tmp_path / "data" / "raw") == []
+    serve(site, good, name)
+    etl_web_to_local("yellow", 2021, 1)
+    assert statuses(site) == [200, 200]
+
+
 def test_damaged_file_of_a_folder_stays(
     prefect_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,11 +216,11 @@ def test_damaged_file_of_a_folder_stays(
         assert names(here) == [NAME, f"{NAME}.json"]
 
 
-def test_only_damage_discards(tmp_path: Path) -> None:
+def test_only_a_refused_file_is_discarded(tmp_path: Path) -> None:
     raw = tmp_path / NAME
     raw.write_bytes(month())
-    with pytest.raises(BadValue), discarding_damaged(raw, "https://h.org"):
-        raise BadValue("a value that another download would hold as well")
+    with pytest.raises(CannotWrite), discarding_damaged(raw, "https://h.org"):
+        raise CannotWrite("the disk is full")
     assert raw.exists()
     with pytest.raises(Damaged), discarding_damaged(raw, "https://h.org"):
         new = tmp_path / "new"

@@ -99,7 +99,9 @@ def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         ('a,b,c\n"1,x,y\n2,x,y\n3",x,y\n', "line 2, column a", "the commas of a row"),
         ('a,b,c\n1,x,"y\n2,x,""\n3,x,y"\n', "line 2, column c", "the commas of a row"),
         ('a,b\r1,x\r2,"x\r3,x\r4,y"\r', "line 3, column b", "the commas of a row"),
-        ('a,"b\n1,c"\n2,d\n', "column 2", "printable"),
+        ('a,"b\n1,c"\n2,d\n', "line 1, field 2", "a quote that spans lines"),
+        ('a,"b\n1,secret"\n2,d\n', "line 1, field 2", "a quote that spans lines"),
+        ('"a,b\n1,secret\n2",d\n', "line 1, field 1", "a quote that spans lines"),
         ('a,"b\n1,c\n2,d\n', "line 1, field 2", "a quote that is not closed"),
     ],
 )
@@ -113,6 +115,28 @@ def test_bad_quotes_are_refused_with_line_and_column(
     if "Expected" not in what:
         assert place in said
     assert what in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("lines", [3, 300_000])
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ("1,2,3", ": Expected 2 columns, got 3"),
+        ('1,x"y', ", column b: has a quote inside"),
+        ("1,x\0", ", column b: holds a NUL byte"),
+        ('1,"x{end}2,y"', ", column b: opens a quote that spans lines"),
+        ("1,é\udce9", ", column b: holds the byte 0xE9"),
+    ],
+)
+def test_the_line_is_counted_by_any_line_end(
+    tmp_path: Path, end: str, lines: int, bad: str, says: str
+) -> None:
+    """In the first block of a file of Windows it was one too many."""
+    rows = ["a,b", *["1,x"] * (lines - 1), bad.format(end=end), "2,y", ""]
+    content = end.join(rows).encode(errors="surrogateescape")
+    assert f"line {lines + 1}{says}" in refusal(write(tmp_path, content))
 
 
 @pytest.mark.parametrize("lost", [0, 2, 5, 6])
@@ -279,6 +303,12 @@ OTHER: dict[str, tuple[bytes, str]] = {
     "page in UTF-16": (PAGE.encode("utf-16"), "a web page"),
     "page in Latin-1": (PAGE.replace("Sign in", "Entrée").encode("latin-1"), "a web page"),
     "page in gzip": (gzip.compress(b"\n" + PAGE.encode()), "a web page"),
+    "UTF-16 LE": (fhv("B").encode("utf-16-le"), "a UTF-16 text without a byte order mark"),
+    "UTF-16 BE": (fhv("B").encode("utf-16-be"), "a UTF-16 text without a byte order mark"),
+    "UTF-16 in gzip": (
+        gzip.compress(fhv("B").encode("utf-16-le")),
+        "a UTF-16 text without a byte order mark",
+    ),
     "XML": (b'\n<?xml version="1.0"?><Error>x</Error>', "an XML document"),
     "XML without its first line": (b"<Error><Code>AccessDenied</Code></Error>", "an XML document"),
     "JSON": (b' {"message": "Not Found", "status": "404"}', "a JSON document"),
@@ -438,7 +468,7 @@ FILL = b"0,x\n" * 300_000  # more than a block
         (b"\xef\xbb\xbfa,b\n1,\xa0\n", "line 2, column b: holds the byte 0xA0, which is not UTF-8"),
         (b"a,b\n1,x\n2,\x00\n", "line 3, column b: holds a NUL byte"),
         (b"a,\x00b\n1,x\n", "line 1, field 2: holds a NUL byte"),
-        ("a,b\n1,x\n".encode("utf-16-le"), "line 1, field 1: holds a NUL byte"),
+        ("a,b\n1,x\n".encode("utf-16-le"), "a UTF-16 text without a byte order mark"),
         (b"\xff\xfe" + "a,b\n1,x\n".encode("utf-16-le")[:-1], "UTF-16"),
         (b"\xff\xfea\x00,\x00\x00\xd8\n\x00", "UTF-16"),
     ],

@@ -69,6 +69,8 @@ def other_format(start: bytes) -> str | None:
             return name
     if start[257:262] == b"ustar":
         return "a tar archive"
+    if re.match(rb"(?:[^\0]\0){8}|(?:\0[^\0]){8}", start, re.DOTALL):
+        return "a UTF-16 text without a byte order mark"
     text = as_text(start)
     if not text:
         return "an empty file"

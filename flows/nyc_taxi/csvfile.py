@@ -220,8 +220,12 @@ class CsvFile:
         starts, ends = first.records
         if not starts.size:
             raise BadCsv("it is empty")
-        head = int(ends[0]) + 1
+        head = int(ends[0]) + (2 if first.data.startswith(b"\r\n", int(ends[0])) else 1)
         self._check_bytes(first.before(head))
+        if first.inner.size and first.inner[0] < head:
+            opening = first.quoted_fields()[0]
+            at = int(opening[np.searchsorted(opening, first.inner[0]) - 1])
+            raise first.bad(at, "opens a quote that spans lines, as no name of a column does")
         names = self._header(first.data[starts[0] : head])
         width = first.fields(int(starts[1]), int(ends[1])) if starts.size > 1 else 0
         self.names = [name.strip() or None for name in names] + [None] * (width - len(names))

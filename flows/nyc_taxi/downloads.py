@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from nyc_taxi.errors import Damaged
+from nyc_taxi.errors import BadSchema, BadValue, Damaged
 from nyc_taxi.files import only_writer
 from nyc_taxi.sources import is_remote, safe_url
 from nyc_taxi.stopping import check_stopped
@@ -98,14 +98,15 @@ def downloaded_version(raw: Path, source: str) -> str | None:
 
 @contextmanager
 def discarding_damaged(raw: Path, source: str) -> Iterator[None]:
-    """Delete a downloaded file that the block finds damaged, so that the next run fetches it again.
+    """Delete a downloaded file that the block refuses, so that the next run fetches it again.
 
+    Damage on the way or on the disk may look like a bad value or name: a plain CSV has no checksum.
     A file of a local source stays as it is.
     """
     seen = _state(raw)
     try:
         yield
-    except Damaged:
+    except (Damaged, BadSchema, BadValue):
         if is_remote(source):
             with only_writer(raw):
                 if _state(raw) == seen:  # else another run has replaced it

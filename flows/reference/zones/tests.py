@@ -125,9 +125,19 @@ def test_the_real_shapes(real: Path) -> None:
     assert lookup[264]["Zone"] == lookup[265]["Borough"] == "N/A"
 
 
-def reproject(path: Path, crs: str, kind: int = shapefile.POLYGON) -> None:
-    """Write the shapes again in another coordinate system, as geopandas' `to_crs` does."""
-    to = Transformer.from_crs("EPSG:2263", crs, always_xy=True)
+def reproject(
+    path: Path,
+    crs: str,
+    kind: int = shapefile.POLYGON,
+    *,
+    named: str | None = None,
+    always_xy: bool = True,
+) -> None:
+    """Write the shapes again in another coordinate system, as geopandas' `to_crs` does.
+
+    `named`: what the .prj says instead.
+    """
+    to = Transformer.from_crs("EPSG:2263", crs, always_xy=always_xy)
     files = {end: io.BytesIO() for end in ("shp", "shx", "dbf")}
     with shapefile.Reader(str(path)) as old, shapefile.Writer(**files, shapeType=kind) as new:
         new.fields = old.fields[1:]
@@ -145,7 +155,7 @@ def reproject(path: Path, crs: str, kind: int = shapefile.POLYGON) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for end, file in files.items():
             archive.writestr(f"zones.{end}", file.getvalue())
-        archive.writestr("zones.prj", CRS(crs).to_wkt("WKT1_ESRI"))
+        archive.writestr("zones.prj", CRS(named or crs).to_wkt("WKT1_ESRI"))
 
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4269", "EPSG:3857", "ESRI:102718", "EPSG:6347"])
@@ -159,6 +169,27 @@ def test_areas_do_not_depend_on_the_projection(misc: Path, crs: str) -> None:
     for id, shape in after.items():
         assert shape.area == pytest.approx(before[id].area, rel=1e-4)
         assert any(is_inside(shape.inside, rings) for rings in polygons(shape.geometry))
+
+
+@pytest.mark.parametrize(
+    ("crs", "named", "always_xy", "says"),
+    [
+        ("EPSG:4326", "EPSG:4326", False, "not near New York"),  # latitude first
+        ("EPSG:4326", "EPSG:2263", True, "has no area"),
+        ("EPSG:4326", "EPSG:3857", True, "not near New York"),
+        ("EPSG:3857", "EPSG:2263", True, "not near New York"),
+        ("EPSG:2263", "EPSG:4326", True, "not near New York"),
+        ("EPSG:32618", "EPSG:32619", True, "not near New York"),
+    ],
+)
+def test_shapes_in_another_projection_than_the_prj_says_are_refused(
+    misc: Path, crs: str, named: str, always_xy: bool, says: str
+) -> None:
+    """They became areas of 0.0 km2, or zones in Antarctica."""
+    path = misc / "taxi_zones.zip"
+    reproject(path, crs, named=named, always_xy=always_xy)
+    with pytest.raises(Damaged, match=rf"no zip of zone shapes \(.*{says}"):
+        read_shapes(path)
 
 
 def test_shapes_with_heights(misc: Path) -> None:

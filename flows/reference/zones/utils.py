@@ -52,6 +52,9 @@ UNREADABLE = (
     *(StopIteration, KeyError, ValueError, TypeError, IndexError),
 )
 """What the readers raise at a file that is something else, or cut off; RuntimeError: pyproj."""
+NEW_YORK = (-80.0, 38.0, -70.0, 44.0)
+"""Degrees (west, south, east, north) with a wide margin: what is outside has swapped axes, or
+another projection than its .prj says."""
 AGAIN = "look at what the source serves for it (NYC_TAXI_SOURCE_URL)"
 
 Point = tuple[float, float]
@@ -180,6 +183,8 @@ def _shape(polygons: list[Polygon], to_degrees: Transformer) -> Shape:
     area = sum(
         _area(ring) * (1 if n == 0 else -1) for rings in degrees for n, ring in enumerate(rings)
     )
+    if round(area) <= 0:
+        raise ValueError("a zone has no area, so its .prj does not name the projection")
     texts = (
         ", ".join(f"({_wkt(ring, hole=n > 0)})" for n, ring in enumerate(rings))
         for rings in degrees
@@ -193,9 +198,12 @@ def _shape(polygons: list[Polygon], to_degrees: Transformer) -> Shape:
 
 def _in_degrees(ring: Ring, to_degrees: Transformer) -> Ring:
     longitudes, latitudes = to_degrees.transform([x for x, _ in ring], [y for _, y in ring])
-    on_earth = all(abs(x) <= 180 for x in longitudes) and all(abs(y) <= 90 for y in latitudes)
-    if not on_earth:  # nor NaN or infinity
-        raise ValueError("its coordinates do not fit the projection of its .prj")
+    west, south, east, north = NEW_YORK
+    inside = all(west < x < east for x in longitudes) and all(south < y < north for y in latitudes)
+    if not inside:  # nor NaN or infinity
+        raise ValueError(
+            "its coordinates are not near New York, so its .prj does not name their projection"
+        )
     return list(zip(longitudes, latitudes, strict=True))
 
 
