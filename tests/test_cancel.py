@@ -37,6 +37,10 @@ from nyc_taxi.stopping import INTERRUPTED
 SECONDS = 5
 MONTHS = [TripMonth("yellow", 2021, month) for month in (1, 2, 3)]
 ROWS = 700_000
+OTHER_SESSIONS = (
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 
 @dataclass
@@ -271,11 +275,35 @@ def test_a_signal_while_postgres_waits_for_a_lock(
         cursor.execute("COMMIT")
         cursor.execute("SELECT count(*) FROM yellow_taxi_trips")
         assert (cursor.fetchone() or ())[0] > 0
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        cursor.execute(OTHER_SESSIONS)
         assert cursor.fetchone() == (0,)
+
+
+def test_a_signal_during_copy_into_postgres(
+    site: Site, postgres: str, tmp_path: Path, month_file: Callable[..., Path],
+    run: Callable[..., Script],
+) -> None:  # fmt: skip
+    """The month is not loaded, nobody keeps a lock, and the next run loads it."""
+    trips = MONTHS[0]
+    (site.folder / f"{trips.stem}.parquet").hardlink_to(month_file(trips, 2_000_000))
+
+    with closing(psycopg2.connect(postgres)) as link, link.cursor() as cursor:
+        link.autocommit = True
+
+        def found(sql: str) -> Any:
+            cursor.execute(sql)
+            return (cursor.fetchone() or (None,))[0]
+
+        script = run("ingest_data_flow.py")
+        copied = "SELECT coalesce(max(tuples_processed), 0) FROM pg_stat_progress_copy"
+        assert script.reaches(lambda: found(copied) > 10_000), script.output()
+        script.interrupt(signal.SIGTERM)
+        assert until(lambda: found(OTHER_SESSIONS) == 0, SECONDS)
+        assert found("SELECT count(*) FROM pg_class WHERE relname LIKE 'yellow_taxi_trips%'") == 0
+        assert unfinished(tmp_path) == []
+        script = run("ingest_data_flow.py")
+        assert script.process.wait(90) == 0, script.output()
+        assert found("SELECT count(*) FROM yellow_taxi_trips") > 1_900_000  # with passengers
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ import os
 import runpy
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nyc_taxi.environment import prepare_for_prefect
-from nyc_taxi.errors import NycTaxiError
+from nyc_taxi.errors import NotPublished, NycTaxiError
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -113,6 +114,7 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
     from nyc_taxi.months import TripMonth, trip_months
     from nyc_taxi.rules import read_rules
     from nyc_taxi.settings import settings
+    from nyc_taxi.sources import locate
     from nyc_taxi.warehouses import open_warehouse
 
     defaults = {
@@ -125,6 +127,8 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
         case {"color": color, "year": year, "month": month}:
             TripMonth(color, year, month)
     config = settings()
+    with suppress(NotPublished):  # a month's own step says so, with its name
+        locate(TripMonth("yellow", 2021, 1), config.source_url)
     if "lake" in stores:
         open_lake(config.lake)
     if "warehouse" in stores:

@@ -20,9 +20,10 @@ _NO_SCHEME = re.compile(
 
 def safe_url(url: str) -> str:
     """The URL for messages and files: without credentials, query and fragment; a path as it is."""
+    path, url = url, url.strip("'\" \r\n\t")
     scheme = _SCHEME.match(url)
     if not scheme and not _NO_SCHEME.match(url):
-        return url
+        return "..." if re.search("//[^/@]*:.*@", url) else path
     start = scheme[0] if scheme else ""
     authority, slash, path = re.split(r"[?#]", url[len(start) :])[0].partition("/")
     host = authority.rpartition("@")[2]
