@@ -30,9 +30,9 @@ from workers import heeding_sigint, worker
 
 from blocks.make_docker_block import COMMAND
 from mirror import Site
+from nyc_taxi.errors import INTERRUPTED
 from nyc_taxi.months import TripMonth
 from nyc_taxi.pools import save_pool
-from nyc_taxi.stopping import INTERRUPTED
 
 SECONDS = 5
 MONTHS = [TripMonth("yellow", 2021, month) for month in (1, 2, 3)]
@@ -62,14 +62,16 @@ class Script:
             time.sleep(0.002)
         return True
 
-    def interrupt(self, number: signal.Signals, group: bool = False) -> None:
+    def interrupt(self, number: signal.Signals, group: bool = False, times: int = 1) -> None:
         """Send the signal; the script ends as it should, and says so in one line."""
         before = len(self.output())
         sent = time.monotonic()
-        if group:
-            os.killpg(self.process.pid, number)
-        else:
-            self.process.send_signal(number)
+        send = os.killpg if group else os.kill
+        for _ in range(times):
+            with suppress(subprocess.TimeoutExpired):
+                send(self.process.pid, number)
+                self.process.wait(0.3 if times > 1 else 30)
+                break
         code = self.process.wait(30)
         assert time.monotonic() - sent < SECONDS, self.output()
         assert code == 128 + number, self.output()
@@ -217,6 +219,27 @@ def test_a_signal_ends_a_run_with_a_temporary_server(
     assert servers
     script.interrupt(number, group=True)
     assert psutil.wait_procs(servers, timeout=10)[1] == []
+
+
+def test_impatient_signals_end_a_run_in_one_line(
+    months: None, site: Site, no_server: Path, run: Callable[..., Script]
+) -> None:
+    """Also while the temporary server is being stopped, and with logs that it was not sent yet."""
+    site.answer(503, times=100)
+    script = run("etl_web_to_bq.py", "--months", "1,2")
+    assert script.reaches(lambda: "trying again" in script.output()), script.output()
+    servers = children(script)
+    script.interrupt(signal.SIGINT, group=True, times=20)
+    assert psutil.wait_procs(servers, timeout=10)[1] == []
+
+
+def test_a_signal_while_prefect_is_imported(run: Callable[..., Script]) -> None:
+    script = run("etl_web_to_bq.py")
+    mapped = Path(f"/proc/{script.process.pid}/maps")
+    assert script.reaches(lambda: "pydantic_core" in mapped.read_text()), script.output()
+    script.process.send_signal(signal.SIGINT)
+    assert script.process.wait(30) == -signal.SIGINT
+    assert script.output().splitlines() == [INTERRUPTED]
 
 
 def test_a_signal_while_the_temporary_server_starts(
