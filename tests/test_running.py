@@ -224,7 +224,7 @@ def test_a_script_with_a_wrong_server_ends_in_one_line(path: str, tmp_path: Path
         ("http://u:secret@127.0.0.1:9", "127.0.0.1:9 does not answer"),
         ("http://u:x@secret@127.0.0.1:9/api", "127.0.0.1:9/api does not answer"),
         ("http://u:x/secret@127.0.0.1:9/api", "PREFECT_API_URL=http://..."),
-        (" http://u:secret@127.0.0.1:9/api", "PREFECT_API_URL=http://127.0.0.1:9/api"),
+        (" http://u:secret@127.0.0.1:9/api", "PREFECT_API_URL= http://127.0.0.1:9/api"),
         ("http://127.0.0.1:9/api?key=secret", "127.0.0.1:9/api does not answer"),
     ],
 )
@@ -377,7 +377,7 @@ def test_an_env_file_in_another_encoding_is_one_line(
         one_line(done, ".env is not text in UTF-8; save it as UTF-8")
 
 
-@pytest.mark.parametrize("line", ["export it", "NYC_TAXI_HASH_KEY='secret"])
+@pytest.mark.parametrize("line", ["export it now", "NYC_TAXI_HASH_KEY='secret"])
 def test_a_line_of_an_env_file_that_sets_nothing_is_one_line(
     line: str, checkout: Path, tmp_path: Path
 ) -> None:
