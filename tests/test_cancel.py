@@ -29,13 +29,17 @@ from prefect.states import Cancelling
 from workers import worker
 
 from mirror import Site
+from nyc_taxi.errors import INTERRUPTED
 from nyc_taxi.months import TripMonth
 from nyc_taxi.pools import JOB_COMMAND, save_pool
-from nyc_taxi.stopping import INTERRUPTED
 
 SECONDS = 5
 MONTHS = [TripMonth("yellow", 2021, month) for month in (1, 2, 3)]
 ROWS = 700_000
+OTHER_SESSIONS = (
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 
 @dataclass
@@ -57,14 +61,16 @@ class Script:
             time.sleep(0.002)
         return True
 
-    def interrupt(self, number: signal.Signals, group: bool = False) -> None:
+    def interrupt(self, number: signal.Signals, group: bool = False, times: int = 1) -> None:
         """Send the signal; the script ends as it should, and says so in one line."""
         before = len(self.output())
         sent = time.monotonic()
-        if group:
-            os.killpg(self.process.pid, number)
-        else:
-            self.process.send_signal(number)
+        send = os.killpg if group else os.kill
+        for _ in range(times):
+            with suppress(subprocess.TimeoutExpired):
+                send(self.process.pid, number)
+                self.process.wait(0.3 if times > 1 else 30)
+                break
         code = self.process.wait(30)
         assert time.monotonic() - sent < SECONDS, self.output()
         assert code == 128 + number, self.output()
@@ -214,6 +220,27 @@ def test_a_signal_ends_a_run_with_a_temporary_server(
     assert psutil.wait_procs(servers, timeout=10)[1] == []
 
 
+def test_impatient_signals_end_a_run_in_one_line(
+    months: None, site: Site, no_server: Path, run: Callable[..., Script]
+) -> None:
+    """Also while the temporary server is being stopped, and with logs that it was not sent yet."""
+    site.answer(503, times=100)
+    script = run("etl_web_to_bq.py", "--months", "1,2")
+    assert script.reaches(lambda: "trying again" in script.output()), script.output()
+    servers = children(script)
+    script.interrupt(signal.SIGINT, group=True, times=20)
+    assert psutil.wait_procs(servers, timeout=10)[1] == []
+
+
+def test_a_signal_while_prefect_is_imported(run: Callable[..., Script]) -> None:
+    script = run("etl_web_to_bq.py")
+    mapped = Path(f"/proc/{script.process.pid}/maps")
+    assert script.reaches(lambda: "pydantic_core" in mapped.read_text()), script.output()
+    script.process.send_signal(signal.SIGINT)
+    assert script.process.wait(30) == -signal.SIGINT
+    assert script.output().splitlines() == [INTERRUPTED]
+
+
 def test_a_signal_while_the_temporary_server_starts(
     site: Site, no_server: Path, run: Callable[..., Script]
 ) -> None:
@@ -270,11 +297,35 @@ def test_a_signal_while_postgres_waits_for_a_lock(
         cursor.execute("COMMIT")
         cursor.execute("SELECT count(*) FROM yellow_taxi_trips")
         assert (cursor.fetchone() or ())[0] > 0
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        cursor.execute(OTHER_SESSIONS)
         assert cursor.fetchone() == (0,)
+
+
+def test_a_signal_during_copy_into_postgres(
+    site: Site, postgres: str, tmp_path: Path, month_file: Callable[..., Path],
+    run: Callable[..., Script],
+) -> None:  # fmt: skip
+    """The month is not loaded, nobody keeps a lock, and the next run loads it."""
+    trips = MONTHS[0]
+    (site.folder / f"{trips.stem}.parquet").hardlink_to(month_file(trips, 2_000_000))
+
+    with closing(psycopg2.connect(postgres)) as link, link.cursor() as cursor:
+        link.autocommit = True
+
+        def found(sql: str) -> Any:
+            cursor.execute(sql)
+            return (cursor.fetchone() or (None,))[0]
+
+        script = run("ingest_data_flow.py")
+        copied = "SELECT coalesce(max(tuples_processed), 0) FROM pg_stat_progress_copy"
+        assert script.reaches(lambda: found(copied) > 10_000), script.output()
+        script.interrupt(signal.SIGTERM)
+        assert until(lambda: found(OTHER_SESSIONS) == 0, SECONDS)
+        assert found("SELECT count(*) FROM pg_class WHERE relname LIKE 'yellow_taxi_trips%'") == 0
+        assert unfinished(tmp_path) == []
+        script = run("ingest_data_flow.py")
+        assert script.process.wait(90) == 0, script.output()
+        assert found("SELECT count(*) FROM yellow_taxi_trips") > 1_900_000  # with passengers
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from conftest import start
 from prefect_sqlalchemy import SqlAlchemyConnector
 from test_warehouses import LOAD
 
-from embedded.postgres import CannotStart, Server
+from embedded.postgres import Server
+from emulators import CannotStart
 from emulators.server import free_port
 from nyc_taxi.conform import conform
 from nyc_taxi.errors import BadInput, Busy, ConnectionLost, StoreError

@@ -20,11 +20,11 @@ import prefect
 import pytest
 from conftest import ROOT
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 
 from mirror import Site
 from nyc_taxi.environment import use_proxies
-from nyc_taxi.errors import BadInput, Interrupted, MonthsFailed
+from nyc_taxi.errors import Interrupted, MonthsFailed
 from nyc_taxi.files import only_writer
 from nyc_taxi.months import TripMonth
 from nyc_taxi.running import each_month
@@ -139,6 +139,8 @@ def test_an_unknown_option_does_nothing_else(path: str, tmp_path: Path) -> None:
         ("flows/etl_web_to_bq.py", ["--method", "dataframe"], {}, "only BigQuery takes DataFrames"),
         ("flows/load_new_months.py", [], {"NYC_TAXI_WAIT": "long"}, "NYC_TAXI_WAIT='long'"),
         ("flows/reference/zones/flow.py", [], {"NYC_TAXI_LAKE": "x"}, "NYC_TAXI_LAKE='x'"),
+        ("flows/reference/zones/flow.py", [], {"NYC_TAXI_SOURCE_URL": "{0}"}, "is no template"),
+        ("flows/etl_web_to_local.py", [], {"NYC_TAXI_SOURCE_URL": "htp://x"}, "cannot be fetched"),
     ],
 )
 def test_input_is_checked_before_a_server_starts(
@@ -216,7 +218,15 @@ def test_a_script_with_a_wrong_server_ends_in_one_line(path: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("url", "says"), [("127.0.0.1:4200/api", "is not a URL"), ("http://u:secret@127.0.0.1:9", "")]
+    ("url", "says"),
+    [
+        ("127.0.0.1:4200/api", "is not a URL"),
+        ("http://u:secret@127.0.0.1:9", "127.0.0.1:9 does not answer"),
+        ("http://u:x@secret@127.0.0.1:9/api", "127.0.0.1:9/api does not answer"),
+        ("http://u:x/secret@127.0.0.1:9/api", "PREFECT_API_URL=http://..."),
+        (" http://u:secret@127.0.0.1:9/api", "PREFECT_API_URL= http://127.0.0.1:9/api"),
+        ("http://127.0.0.1:9/api?key=secret", "127.0.0.1:9/api does not answer"),
+    ],
 )
 def test_a_wrong_address_of_the_server_is_one_line(url: str, says: str, tmp_path: Path) -> None:
     for path in ("flows/etl_web_to_local.py", "scripts/prefect_build/build.py"):
@@ -231,8 +241,9 @@ def test_a_home_that_cannot_be_written_is_one_line(path: str, tmp_path: Path) ->
     one_line(done, "/proc/nope/.prefect cannot be written", "set PREFECT_HOME")
 
 
-def test_a_home_on_a_full_disk_is_one_line(disk: Path, tmp_path: Path) -> None:
-    (disk / "filling").write_bytes(bytes(3_900_000))
+@pytest.mark.parametrize("filled", [3_900_000, 2_500_000])
+def test_a_home_on_a_full_disk_is_one_line(filled: int, disk: Path, tmp_path: Path) -> None:
+    (disk / "filling").write_bytes(bytes(filled))
     done = script("flows/etl_web_to_local.py", folder=tmp_path, PREFECT_HOME=str(disk / "home"))
     one_line(done, "home cannot be written (No space left on device)")
 
@@ -290,7 +301,7 @@ def test_the_hosts_without_a_proxy_are_kept(proxies: pytest.MonkeyPatch) -> None
     proxies.setenv("no_proxy", "example.com,localhost")
     use_proxies()
     assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "example.com,localhost,127.0.0.1,::1"
-    assert os.environ["HTTP_PROXY"] == "proxy:3128"
+    assert os.environ["HTTP_PROXY"] == "http://proxy:3128"
 
 
 def test_the_proxies_of_a_desktop_are_understood(proxies: pytest.MonkeyPatch) -> None:
@@ -298,12 +309,56 @@ def test_the_proxies_of_a_desktop_are_understood(proxies: pytest.MonkeyPatch) ->
     proxies.setenv("all_proxy", "socks://127.0.0.1:1080/")
     use_proxies()
     assert os.environ["ALL_PROXY"] == "socks5://127.0.0.1:1080/"
-    proxies.setenv("all_proxy", "socks4://127.0.0.1:1080/")
-    with pytest.raises(BadInput, match="ALL_PROXY begins with socks4://; use http://"):
-        use_proxies()
+    proxies.setenv("all_proxy", "SOCKS5H://127.0.0.1:1080/")
+    use_proxies()
+    assert os.environ["ALL_PROXY"] == "socks5h://127.0.0.1:1080/"
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+@pytest.mark.parametrize(
+    "value",
+    ["socks4://u:secret@127.0.0.1:1080", "http://[::1", "http://h:port", "http://u:sec/ret@h:1"],
+)
+def test_a_proxy_that_cannot_be_used_is_one_line(value: str, tmp_path: Path) -> None:
+    """Whether a server is asked through it or not."""
+    for url in ("", "https://prefect.example.com/api"):
+        done = script(
+            "flows/etl_web_to_local.py", folder=tmp_path, HTTPS_PROXY=value, PREFECT_API_URL=url
+        )
+        one_line(done, "HTTPS_PROXY=", "is not a proxy; write http://HOST:PORT")
+        assert "sec" not in done.stderr
+
+
+def test_a_proxy_that_does_not_answer_is_named(proxies: pytest.MonkeyPatch) -> None:
+    proxies.setenv("HTTP_PROXY", "http://user:secret@127.0.0.1:9")
+    with (
+        temporary_settings({PREFECT_API_URL: "http://prefect.example.com/api"}),
+        pytest.raises(ServerError, match=r"the proxy http://127.0.0.1:9 \(HTTP_PROXY\) does not"),
+    ):
+        check_server()
+
+
+def test_a_socks_proxy_that_is_another_server_is_named(proxies: pytest.MonkeyPatch) -> None:
+    with answering(200, PAGE) as address:
+        proxies.setenv("ALL_PROXY", address.replace("http", "socks5"))
+        with (
+            temporary_settings({PREFECT_API_URL: "http://prefect.example.com/api"}),
+            pytest.raises(ServerError, match=r"the proxy socks5://.* \(ALL_PROXY\) does not reach"),
+        ):
+            check_server()
+
+
+@pytest.mark.parametrize("key", ["secret\nkey", "secr\u00e9t"])
+def test_a_key_that_no_header_can_have_is_not_shown(key: str) -> None:
+    with (
+        answering(200, b"[]") as address,
+        temporary_settings({PREFECT_API_URL: f"{address}/api", PREFECT_API_KEY: key}),
+        pytest.raises(ServerError, match=r"PREFECT_API_KEY, .* set it again") as refused,
+    ):
+        check_server()
+    assert "secr" not in str(refused.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1"])
 def test_an_env_file_in_another_encoding_is_one_line(
     encoding: str, checkout: Path, tmp_path: Path
 ) -> None:
@@ -320,6 +375,23 @@ def test_an_env_file_in_another_encoding_is_one_line(
             text=True,
         )
         one_line(done, ".env is not text in UTF-8; save it as UTF-8")
+
+
+@pytest.mark.parametrize("line", ["export it now", "NYC_TAXI_HASH_KEY='secret"])
+def test_a_line_of_an_env_file_that_sets_nothing_is_one_line(
+    line: str, checkout: Path, tmp_path: Path
+) -> None:
+    """Prefect warns of it once for each group of its settings: 490 times."""
+    (checkout / ".env").write_text(f"# first\n\nNYC_TAXI_WAIT=1\n{line}\n")
+    done = subprocess.run(
+        [sys.executable, str(checkout / "flows" / "etl_web_to_local.py")],
+        cwd=checkout,
+        env=environment(tmp_path, PYTHONPATH=str(checkout / "flows")),
+        capture_output=True,
+        text=True,
+    )
+    one_line(done, ".env: line 4 is not NAME=VALUE, or a quote in it does not end")
+    assert "secret" not in done.stderr
 
 
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])

@@ -193,3 +193,28 @@ def test_no_server(folder: Path) -> None:
     with failing(Interrupted, f"{url}/{NAME}", "NYC_TAXI_SOURCE_URL"):
         fetch_month(JANUARY, url, folder)
     assert names(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (" http://user:secret@h/x", " http://h/x"),
+        ("'http://user:secret@h/x?sig=secret'", "'http://h/x"),
+        ('"http://user:sec/ret@h/x"', '"http://...'),
+        ("//user:secret@h/x", "..."),
+        ("https//user:secret@h/x", "..."),
+        ("/data/a@b", "/data/a@b"),
+        (" a folder ", " a folder "),
+    ],
+)
+def test_a_mistyped_url_is_shown_without_credentials(given: str, shown: str) -> None:
+    assert safe_url(given) == shown
+
+
+@pytest.mark.parametrize("source", ["//user:secret@h/x", "https//user:secret@h/x"])
+def test_a_url_without_its_scheme_is_not_taken_for_a_folder(source: str) -> None:
+    """The path that is not there would show the password."""
+    with pytest.raises(BadInput, match=r"NYC_TAXI_SOURCE_URL='\.\.\.' cannot be fetched"):
+        locate(JANUARY, source)
+    with pytest.raises(BadInput, match=r"NYC_TAXI_SOURCE_URL='\.\.\.' cannot be fetched"):
+        locate_misc("taxi_zone_lookup.csv", source)

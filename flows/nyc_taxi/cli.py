@@ -11,19 +11,23 @@ import inspect
 import logging
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from nyc_taxi.environment import prepare_for_prefect
-from nyc_taxi.errors import NycTaxiError
+from nyc_taxi.errors import INTERRUPTED, NotPublished, NycTaxiError
 
 if TYPE_CHECKING:
     from prefect import Flow
 
 Store = Literal["lake", "warehouse"]
 
+TO_TELL = 1.0
+"""Seconds to send the server what is left of the logs, and as many for the events."""
 _exit_codes: list[int] = []
 """That of this script, once it has failed."""
 
@@ -36,9 +40,20 @@ def _end_without_cleanup() -> None:
         os._exit(_exit_codes[0])
 
 
+def _show(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
+    """Show what nothing caught: Ctrl-C during imports is one line."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(INTERRUPTED, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, problem, trace)
+
+
 if "prefect" not in sys.modules:
+    sys.excepthook = _show
     atexit.register(_end_without_cleanup)  # before Prefect registers its own, so it comes last
     try:
+        from nyc_taxi.environment import prepare_for_prefect  # part of a second
+
         prepare_for_prefect(load="--help" not in sys.argv and "-h" not in sys.argv)
         import prefect.context  # noqa: F401  # reads its settings
     except NycTaxiError as problem:
@@ -113,6 +128,7 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
     from nyc_taxi.months import TripMonth, trip_months
     from nyc_taxi.rules import read_rules
     from nyc_taxi.settings import settings
+    from nyc_taxi.sources import locate
     from nyc_taxi.warehouses import open_warehouse
 
     defaults = {
@@ -125,6 +141,8 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
         case {"color": color, "year": year, "month": month}:
             TripMonth(color, year, month)
     config = settings()
+    with suppress(NotPublished):  # a month's own step says so, with its name
+        locate(TripMonth("yellow", 2021, 1), config.source_url)
     if "lake" in stores:
         open_lake(config.lake)
     if "warehouse" in stores:
@@ -142,7 +160,10 @@ def _exit_in_one_line(run: Callable[[], None]) -> None:
             return
         except BaseException as problem:
             if number := first_signal():
-                atexit._run_exitfuncs()  # sends the server what it was not told yet, and stops it
+                for another in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(another, signal.SIG_IGN)  # it ends within seconds anyway
+                _tell_server()
+                atexit._run_exitfuncs()  # stops the temporary server
                 # Not by sys.exit: what threads left behind hold would be reported as leaked.
                 end_at_once(number)
             line = _explained(problem)
@@ -150,6 +171,16 @@ def _exit_in_one_line(run: Callable[[], None]) -> None:
                 raise
     _exit_codes.append(1)
     sys.exit(f"error: {' '.join(line.split())}")
+
+
+def _tell_server() -> None:
+    """Send the server the logs and events that wait to be sent, if it answers within seconds."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    logging.raiseExceptions = False  # Prefect would print that the logs cannot be sent
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=TO_TELL)
 
 
 def _explained(problem: BaseException) -> str:

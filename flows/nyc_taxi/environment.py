@@ -13,10 +13,12 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
 from urllib.request import getproxies
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from nyc_taxi.errors import BadInput, NycTaxiError
 from nyc_taxi.settings import ROOT
@@ -30,6 +32,7 @@ _DEFAULTS = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",  # 20 are too few now and then
 }
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_NO_TEXT = "is not text in UTF-8; save it as UTF-8"
 
 
 def load_environment(name: str | None = None) -> None:
@@ -81,14 +84,9 @@ def use_proxies() -> None:
     proxies = getproxies()  # those of the environment, else of macOS or Windows
     given = [scheme for scheme in ("http", "https", "all") if proxies.get(scheme)]
     for scheme in given:
-        kind, separator, place = proxies[scheme].rpartition("://")
-        if kind == "socks":  # what desktops write
-            kind = "socks5"
-        if kind not in ("", "http", "https", "socks5", "socks5h"):
-            raise BadInput(
-                f"{scheme.upper()}_PROXY begins with {kind}://; use http://, https:// or socks5://"
-            )
-        url = f"{kind}{separator}{place}"
+        from nyc_taxi.network import read_proxy  # imports httpx, which others need not pay
+
+        url = read_proxy(f"{scheme.upper()}_PROXY", proxies[scheme]).url
         os.environ[f"{scheme}_proxy"] = os.environ[f"{scheme.upper()}_PROXY"] = url
     if given:
         bypassed = [place for place in proxies.get("no", "").split(",") if place.strip()]
@@ -98,12 +96,23 @@ def use_proxies() -> None:
 
 def read_env_file(path: Path) -> dict[str, str]:
     """The values that a `.env` sets; none where there is no such file."""
+    if not path.is_file():
+        return {}
     try:
-        found = dotenv_values(path, encoding="utf-8")
+        text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise BadInput(f"{path} is not text in UTF-8; save it as UTF-8") from problem
+        raise BadInput(f"{path} {_NO_TEXT}") from problem
     except OSError as problem:
         raise BadInput(f"{path} cannot be read: {problem.strerror}") from problem
+    if "\0" in text:  # UTF-16 without a byte order mark
+        raise BadInput(f"{path} {_NO_TEXT}")
+    for line in parse_stream(StringIO(text)):
+        if line.error:  # others leave it out, Prefect with hundreds of warnings
+            raise BadInput(
+                f"{path}: line {line.original.line} is not NAME=VALUE, or a quote in it does not "
+                "end; correct it, or make it a comment with #"
+            )
+    found = dotenv_values(stream=StringIO(text))
     return {variable: value for variable, value in found.items() if value}
 
 

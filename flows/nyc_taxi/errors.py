@@ -18,6 +18,9 @@
 A message is one line: what was wrong, what is allowed, and what to run.
 """
 
+INTERRUPTED = "Interrupted; completed work is kept. Rerun to resume."
+"""The line after a signal."""
+
 
 class NycTaxiError(Exception):
     can_pass = False

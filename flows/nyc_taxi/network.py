@@ -62,8 +62,16 @@ def proxy_for(url: httpx.URL) -> Proxy | None:
     name = next((name for name in (url.scheme, "all") if found.get(name)), None)
     if name is None or _is_loopback(url.host) or _is_exempt(url, found.get("no", "")):
         return None
-    address = found[name] if "://" in found[name] else f"http://{found[name]}"
-    proxy = Proxy(f"{name.upper()}_PROXY", re.sub(r"^socks:", "socks5:", address))
+    return read_proxy(f"{name.upper()}_PROXY", found[name])
+
+
+def read_proxy(variable: str, value: str) -> Proxy:
+    """The proxy that a variable names, as HTTP clients take it. BadInput if it names none."""
+    scheme, _, place = value.strip().rpartition("://")
+    scheme = scheme.lower() or "http"
+    if scheme == "socks":  # what desktops write
+        scheme = "socks5"
+    proxy = Proxy(variable, f"{scheme}://{place}")
     try:
         proxy.for_httpx(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         valid = bool(proxy.host)
@@ -71,7 +79,7 @@ def proxy_for(url: httpx.URL) -> Proxy | None:
         valid = False
     if not valid:
         raise BadInput(
-            f"{proxy.variable}={safe_url(address)!r} is not a proxy; write http://HOST:PORT, "
+            f"{variable}={safe_url(proxy.url)!r} is not a proxy; write http://HOST:PORT, "
             "https://HOST:PORT or socks5://HOST:PORT, or unset it"
         )
     return proxy

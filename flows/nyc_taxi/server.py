@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
 import prefect
+import socksio
 from packaging.version import Version
 from prefect.client.base import ServerType
 from prefect.client.orchestration import get_client
@@ -19,6 +20,8 @@ from prefect.settings import (
 )
 
 from nyc_taxi.errors import BadInput, NycTaxiError
+from nyc_taxi.network import Proxy, proxy_for
+from nyc_taxi.sources import safe_url
 
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
@@ -71,7 +74,7 @@ def check_server() -> str:
                 return f"{shown_url()} is Prefect Cloud"
             version = client.api_version()
             theirs, ours = Version(version), Version(prefect.__version__)
-    except (httpx.HTTPError, httpx.InvalidURL) as problem:
+    except (httpx.HTTPError, httpx.InvalidURL, socksio.ProtocolError, UnicodeError) as problem:
         raise ServerError(explain(problem)) from problem
     except (ValueError, TypeError) as problem:  # not JSON, or not that of the API
         raise ServerError(
@@ -109,10 +112,16 @@ def explain(problem: Exception) -> str:
         )
     if isinstance(problem, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return f"PREFECT_API_URL={url} is not a URL; write it as http://127.0.0.1:4200/api"
-    if isinstance(problem, httpx.ProxyError):
+    if isinstance(problem, httpx.LocalProtocolError | UnicodeError):  # it may quote the value
         return (
-            f"the proxy of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY does not reach the Prefect server "
-            f"at {url} ({said}); correct it, or add the server's host to NO_PROXY"
+            "PREFECT_API_KEY, PREFECT_API_AUTH_STRING or a header of "
+            "PREFECT_CLIENT_CUSTOM_HEADERS has a character that HTTP does not allow, such as a "
+            "line end; set it again"
+        )
+    if "CERTIFICATE_VERIFY_FAILED" not in said and (proxy := _proxy()):
+        return (
+            f"the proxy {proxy} does not reach the Prefect server at {url} ({said}); correct it, "
+            "or add the server's host to NO_PROXY"
         )
     if "CERTIFICATE_VERIFY_FAILED" in said:
         return (
@@ -127,9 +136,16 @@ def explain(problem: Exception) -> str:
     )
 
 
+def _proxy() -> Proxy | None:
+    """The proxy for the server."""
+    with suppress(BadInput, httpx.InvalidURL):
+        return proxy_for(httpx.URL(PREFECT_API_URL.value() or ""))
+    return None
+
+
 def shown_url() -> str:
-    """PREFECT_API_URL without a password."""
-    return re.sub("//[^/@]*@", "//", PREFECT_API_URL.value() or "")
+    """PREFECT_API_URL without credentials."""
+    return safe_url(PREFECT_API_URL.value() or "")
 
 
 def _fix_address() -> str:

@@ -20,11 +20,14 @@ _NO_SCHEME = re.compile(
 
 def safe_url(url: str) -> str:
     """The URL for messages and files: without credentials, query and fragment; a path as it is."""
+    path, url = url, url.lstrip("'\" \r\n\t")
+    before = path.removesuffix(url)
     scheme = _SCHEME.match(url)
     if not scheme and not _NO_SCHEME.match(url):
-        return url
+        return "..." if re.search("//[^/@]*:.*@", url) else path
     start = scheme[0] if scheme else ""
     authority, slash, path = re.split(r"[?#]", url[len(start) :])[0].partition("/")
+    start = before + start
     host = authority.rpartition("@")[2]
     # A password that holds a `/`, `?` or `#` ends the authority early.
     torn = "@" in path and ":" in authority and "@" not in authority
@@ -101,7 +104,10 @@ def _filled(source: str, color: str, year: int, month: int) -> str | Path:
             f"{shown} is no template: it may hold {{color}}, {{year}} and {{month:02}}"
         ) from None
     if "://" not in place and not place.startswith("file:"):
-        return from_root(place)
+        path = from_root(place)
+        if safe_url(place) == "..." and not path.exists():
+            raise BadInput(f"{shown} cannot be fetched: give an http(s) URL or a folder")
+        return path
     try:
         url = urlsplit(place)
         host, _ = (url.hostname or "").encode("idna"), url.port

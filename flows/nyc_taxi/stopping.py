@@ -28,6 +28,8 @@ from typing import NoReturn, TypeVar
 
 from prefect.exceptions import TerminationSignal
 
+from nyc_taxi.errors import INTERRUPTED
+
 S = TypeVar("S")
 T = TypeVar("T")
 POLL = 0.1
@@ -36,7 +38,6 @@ GRACE = 2.0
 """Seconds for an interrupted call to end before its thread is abandoned."""
 LIMIT = 4.0
 """Seconds from a signal to the end of a script, whatever it is doing."""
-INTERRUPTED = "Interrupted; completed work is kept. Rerun to resume."
 
 
 class Stopped(TerminationSignal):

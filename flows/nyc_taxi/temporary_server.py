@@ -23,8 +23,8 @@ from prefect.settings import (
 from nyc_taxi.errors import CannotWrite
 from nyc_taxi.server import ServerError
 
-ENOUGH = 2**20
-"""Bytes that a new database of Prefect's takes."""
+ENOUGH = 2**23
+"""Bytes that a new database of Prefect's takes, with its write-ahead log."""
 _SERVE = """
 import os, signal, sys, threading, uvicorn
 
