@@ -46,7 +46,7 @@ class Proxy:
         if reason.startswith("407") or "username" in reason.lower():
             return Refused(
                 f"the proxy {self} asks for other credentials ({reason}); "
-                f"set {self.variable}=http://USER:PASSWORD@HOST:PORT"
+                f"set {self.variable}=http://USER:PASSWORD@HOST:PORT"  # pragma: allowlist secret
             )
         if re.match(r"5\d\d|429|408", reason) or re.search(r"unreachable|refused|TTL", reason):
             return Interrupted(f"the proxy {self} cannot reach {target} ({reason}); rerun")
