@@ -25,7 +25,7 @@ from mirror import Site
 from mirror.site import BLOCKED_PAGE
 from nyc_taxi.doctor import check_source
 from nyc_taxi.errors import BadInput, Interrupted, NotPublished, NycTaxiError, Refused
-from nyc_taxi.http import Reply, get
+from nyc_taxi.http_client import Reply, get
 from nyc_taxi.misc import fetch_misc
 from nyc_taxi.network import proxy_for, trusted_authorities
 from nyc_taxi.sources import safe_url

@@ -1,4 +1,4 @@
-"""What went wrong with an HTTP request, as an error of ours (see the table in http.py)."""
+"""What went wrong with an HTTP request, as an error of ours (see the table in http_client.py)."""
 
 from __future__ import annotations
 

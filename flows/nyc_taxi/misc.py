@@ -5,7 +5,7 @@ from pathlib import Path
 from nyc_taxi.downloads import decode
 from nyc_taxi.errors import NotPublished
 from nyc_taxi.files import replacing, writing
-from nyc_taxi.http import Reply, get
+from nyc_taxi.http_client import Reply, get
 from nyc_taxi.sources import locate_misc
 
 

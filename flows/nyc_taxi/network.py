@@ -116,7 +116,7 @@ def _covers(rule: str, url: httpx.URL) -> bool:
 
 
 def trusted_authorities() -> ssl.SSLContext:
-    """What the certificates of servers are checked against (see http.py for the variables)."""
+    """What server certificates are checked against; http_client.py lists the variables."""
     given = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
     fallbacks = (name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name))
     places: dict[str, str] = {}

@@ -20,7 +20,7 @@ from nyc_taxi.downloads import (
 )
 from nyc_taxi.errors import Interrupted, NotPublished, SourceError
 from nyc_taxi.files import only_writer, writing
-from nyc_taxi.http import Reply, get
+from nyc_taxi.http_client import Reply, get
 from nyc_taxi.months import TripMonth
 from nyc_taxi.progress import bar
 from nyc_taxi.reports import MonthReport
