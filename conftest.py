@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import httpx
 import psycopg2
 import pytest
 from google.cloud import storage
@@ -86,14 +87,30 @@ def real() -> Path:
     return REAL_FILES
 
 
+_own_servers: list[str] = []
+"""The API of the tests' Prefect server, while it runs."""
+
+
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A Prefect server with a database of its own; scripts that a test starts use it too."""
     os.environ.update(LIGHT)
     with prefect_test_harness(server_startup_timeout=150):
         os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
+        _own_servers.append(os.environ["PREFECT_API_URL"])
         yield
+        _own_servers.clear()
         del os.environ["PREFECT_API_URL"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_blocks_of_other_files() -> Iterator[None]:
+    """The tests' server is one for many files, and a block changes what a flow does."""
+    yield
+    for url in _own_servers:  # never that of the user's environment
+        found = httpx.post(f"{url}/block_documents/filter", json={}).json()
+        for document in found:
+            httpx.delete(f"{url}/block_documents/{document['id']}")
 
 
 @pytest.fixture(scope="session")

@@ -382,7 +382,7 @@ class TestStopped:
         with closing(psycopg2.connect(postgres)) as db, db.cursor() as cursor:
             cursor.execute(locks[waits_for])
             with stoppable() as stop, pytest.raises(Stopped):
-                timer = threading.Timer(1, stop.set)
+                timer = threading.Timer(0.3 if waits_for == "the copy" else 1, stop.set)
                 timer.start()
                 began = time.monotonic()
                 load(file)

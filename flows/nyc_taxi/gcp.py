@@ -34,7 +34,11 @@ CONNECT = 10
 """Seconds to wait for a connection."""
 MAKE_BLOCKS = "python blocks/make_gcp_blocks.py"
 
-OUTRUN = ("concurrent update", "Failed to commit DuckLake transaction")
+OUTRUN = (
+    "concurrent update",
+    "Failed to commit DuckLake transaction",
+    "cannot rollback - no transaction is active",
+)
 """What BigQuery, and its emulator, say of a change that another one was faster than."""
 
 

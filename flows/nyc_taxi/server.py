@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 ANSWER = 10.0
 """Seconds for the server to answer the first request."""
+SOCKS_ANSWER = 5.0
+"""Seconds for a SOCKS proxy to connect, and to answer the greeting."""
 PROCESS_POOL = "process-pool"
 TEMPORARY = "to use a temporary server, unset PREFECT_API_URL"
 
@@ -62,6 +65,8 @@ def check_server() -> str:
     Raises ServerError if it does not answer, refuses this user, or is not a Prefect server that
     fits this Prefect.
     """
+    if (proxy := _proxy()) and proxy.scheme.startswith("socks"):
+        _check_socks(proxy)
     try:
         with (
             temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}),
@@ -141,6 +146,23 @@ def _proxy() -> Proxy | None:
     with suppress(BadInput, httpx.InvalidURL):
         return proxy_for(httpx.URL(PREFECT_API_URL.value() or ""))
     return None
+
+
+def _check_socks(proxy: Proxy) -> None:
+    """Raise ServerError if it is no SOCKS proxy: Prefect's client would wait for it without end."""
+    url = httpx.URL(proxy.url)
+    try:
+        with socket.create_connection((url.host, url.port or 1080), SOCKS_ANSWER) as connection:
+            connection.sendall(b"\x05\x01\x00")  # version 5, one method: no authentication
+            if connection.recv(1) == b"\x05":
+                return
+        reason = "it does not answer as a SOCKS 5 proxy"
+    except OSError as problem:
+        reason = str(problem)
+    raise ServerError(
+        f"the proxy {proxy} does not reach the Prefect server at {shown_url()} ({reason}); correct "
+        "it, or add the server's host to NO_PROXY"
+    )
 
 
 def shown_url() -> str:
