@@ -107,7 +107,7 @@ def prefect_server() -> Iterator[None]:
 def no_blocks_of_other_files() -> Iterator[None]:
     """The tests' server is one for many files, and a block changes what a flow does."""
     yield
-    for url in _own_servers:  # never that of the user's environment
+    for url in _own_servers:  # never the server of the user's environment
         found = httpx.post(f"{url}/block_documents/filter", json={}).json()
         for document in found:
             httpx.delete(f"{url}/block_documents/{document['id']}")

@@ -37,7 +37,7 @@ def run(command: list[str]) -> int:
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.append(number)
         with suppress(ProcessLookupError):
-            # The flow is in a session of its own, below the process that `command` is.
+            # The flow is in a separate session, below the process that `command` is.
             os.kill(-1 if os.getpid() == 1 else process.pid, signal.SIGTERM)
 
     process = subprocess.Popen(command)

@@ -35,7 +35,7 @@ def parquet_sql(path: Path | str, **options: str) -> str:
     """SQL that reads one Parquet file: the columns that are in the file, and no others.
 
     Without `hive_partitioning = false` a folder such as `VendorID=7` in the path would replace the
-    column VendorID. A `*`, `?` or `[` in the path is no pattern: it would read another file.
+    column VendorID. A `*`, `?` or `[` in the path would match another file.
     """
     given = {"hive_partitioning": "false", **options}
     arguments = ", ".join(f"{name} = {value}" for name, value in given.items())
@@ -43,7 +43,7 @@ def parquet_sql(path: Path | str, **options: str) -> str:
 
 
 def exact_path(path: Path | str) -> str:
-    """The path as DuckDB takes it for no pattern."""
+    """Escape the characters that DuckDB would treat as a glob pattern."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
@@ -94,7 +94,7 @@ class Database:
 
 @contextmanager
 def open_duckdb(path: str = ":memory:", threads: int | None = None) -> Iterator[Database]:
-    """What does not fit in memory goes to a folder of this connection's own in the data folder.
+    """Open DuckDB; it spills to a separate folder for each connection, in the data folder.
 
     One thread keeps the rows in the file's order; more do not.
     """

@@ -145,8 +145,8 @@ def _explained(place: str, roles: str, problem: Exception) -> Exception:
         return StoreError(f"{place}: the service account lacks rights ({said}); grant it {roles}")
     if isinstance(problem, requests.exceptions.SSLError):
         return StoreError(
-            f"{place}: the server's certificate is not trusted ({said}); behind a proxy with a "
-            "certificate of its own, set REQUESTS_CA_BUNDLE to its CA file"
+            f"{place}: the server's certificate is not trusted ({said}); behind a proxy that "
+            "signs its own certificates, set REQUESTS_CA_BUNDLE to its CA file"
         )
     if isinstance(problem, GoogleAPIError):
         return StoreError(f"{place}: {said}")

@@ -26,7 +26,6 @@ import re
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -41,7 +40,7 @@ from nyc_taxi.http_errors import error_for_status, explain
 from nyc_taxi.network import Proxy, proxy_for, trusted_authorities
 from nyc_taxi.settings import settings
 from nyc_taxi.sources import safe_url
-from nyc_taxi.stopping import Stopped, check_stopped, interruptible
+from nyc_taxi.stopping import Stopped, check_stopped, interruptible, wait_for
 
 T = TypeVar("T")
 MAX_REDIRECTS = 20
@@ -65,10 +64,10 @@ def get(
     accept: tuple[int, ...] = (200,),
     wait: float | None = None,
 ) -> T:
-    """Return what `receive` makes of the reply; it runs in a thread of its own.
+    """Return what `receive` makes of the reply; it runs in a separate thread.
 
-    `accept`: the statuses that are no errors. `wait`: the longest Retry-After in seconds that is
-    waited for (default: NYC_TAXI_WAIT).
+    `accept`: the statuses that are not errors. `wait`: the longest Retry-After to honor, in
+    seconds (default: NYC_TAXI_WAIT).
     """
     limit = settings().wait if wait is None else wait
     request = _Request(url, receive, HEADERS | dict(headers or {}), timeout, accept)
@@ -84,15 +83,8 @@ def get(
             f"NYC_TAXI_WAIT={limit:g}; run this again then"
         )
     get_logger("nyc_taxi").warning("%s asks to wait %.0f s (Retry-After)", safe_url(url), delay)
-    _sleep(delay)
+    wait_for(delay)
     return request.send()
-
-
-def _sleep(seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        check_stopped()
-        time.sleep(min(left, 0.2))
 
 
 @dataclass

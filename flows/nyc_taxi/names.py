@@ -44,7 +44,7 @@ def _problem(name: str, key: str, seen: dict[str, str]) -> str | None:
     if not key:
         return "an empty name"
     if not key.isprintable():
-        return "whose name has a control character, or one that cannot be seen"
+        return "whose name has a control character, or an invisible one"
     if key in seen:
         return f"which warehouses take for the same as {_shown(seen[key])}"
     if len(name.encode()) > LONGEST:

@@ -88,7 +88,7 @@ def publish(
 
 @contextmanager
 def shown_if_possible() -> Iterator[None]:
-    """Go on where the Prefect server does not take an artifact: the data matter more."""
+    """Log an artifact that the Prefect server refuses; the run continues."""
     try:
         yield
     except Exception as problem:

@@ -1,7 +1,7 @@
 """Stop a run within seconds, also while it waits for a library or a server.
 
 Python handles a signal between two of its own instructions, so a call that blocks in DuckDB, libpq
-or a socket delays it, or swallows it. Such a call runs in a thread of its own (`interruptible`);
+or a socket delays it, or swallows it. Such a call runs in a separate thread (`interruptible`);
 the thread that waits for it reacts to a signal, and to `Stop.set`, at once.
 """
 
@@ -114,7 +114,7 @@ def wait_for(seconds: float) -> None:
 def in_threads(step: Callable[[S], T], items: Iterable[S], at_once: int) -> list[Future[T]]:
     """Call `step` for every item, `at_once` at a time, each in a copy of this context.
 
-    The threads are daemons: one that cannot be interrupted does not keep the process from ending.
+    The threads are daemons: one that ignores its interrupt does not keep the process from ending.
     """
     waiting: SimpleQueue[tuple[Future[T], Callable[[], T]]] = SimpleQueue()
     futures = []

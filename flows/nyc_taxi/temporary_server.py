@@ -57,7 +57,7 @@ def check_home() -> None:
 class TemporaryServer(SubprocessASGIServer):
     """Prefect's temporary server, which Prefect's clients find as the instance of its class.
 
-    It is in a session of its own, so that Ctrl-C and a signal to the process group do not reach it
+    It runs in a separate session, so that Ctrl-C and a signal to the process group do not reach it
     before its client has reported how the run ended, and ends when this process does.
     """
 
