@@ -297,8 +297,12 @@ def test_a_signal_while_postgres_waits_for_a_lock(
         cursor.execute("COMMIT")
         cursor.execute("SELECT count(*) FROM yellow_taxi_trips")
         assert (cursor.fetchone() or ())[0] > 0
-        cursor.execute(OTHER_SESSIONS)
-        assert cursor.fetchone() == (0,)
+
+        def is_alone() -> bool:
+            cursor.execute(OTHER_SESSIONS)
+            return cursor.fetchone() == (0,)
+
+        assert until(is_alone, SECONDS)
 
 
 def test_a_signal_during_copy_into_postgres(

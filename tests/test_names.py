@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_warehouses import PLACES, Place
 
+from nyc_taxi.colors import SERVICES
 from nyc_taxi.conform import conform
 from nyc_taxi.errors import StoreError
 from nyc_taxi.months import TripMonth
@@ -115,12 +116,13 @@ def test_names_that_one_warehouse_does_not_hold_are_refused(
     assert place.open().count(YELLOW) == 0
 
 
+TAKEN = {"trip_month", "ctid", *(column.name.lower() for column in SERVICES["yellow"].columns)}
 signs = st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp", "Cf", "Co", "Cn"])
 names = st.lists(st.text(signs, min_size=1, max_size=12), min_size=1, max_size=4).filter(
     lambda names: (
         all(name.isprintable() and name.strip() for name in names)
         and len({name.lower() for name in names}) == len(names)
-        and not {name.lower() for name in names} & {"trip_month", "ctid"}
+        and not {name.lower() for name in names} & TAKEN
         and all(len(name.lower().encode()) <= LONGEST_NAME for name in names)
     )
 )
