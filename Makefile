@@ -101,6 +101,7 @@ check: install  ## lint, formatting, types, secrets, and that every flow runs wh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/zizmor --offline --no-progress --pedantic --strict-collection .github
 	git ls-files --error-unmatch Makefile >/dev/null # else nothing would be scanned
 	$(FILES) ':!tests' ':!*/tests.py' ':!conftest.py' | xargs -0 $(SCAN) --baseline .secrets.baseline

@@ -189,7 +189,8 @@ def _explained(problem: BaseException) -> str:
     from prefect.exceptions import ParameterTypeError
     from prefect.settings import PREFECT_API_URL
 
-    from nyc_taxi.orchestration.prefect_server import ServerError, check_server, explain
+    from nyc_taxi.errors import ServerError
+    from nyc_taxi.orchestration.prefect_server import check_server, explain
 
     if isinstance(problem, NycTaxiError | ParameterTypeError | cyclopts.CycloptsError):
         return str(problem)

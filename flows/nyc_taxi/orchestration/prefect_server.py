@@ -20,7 +20,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from nyc_taxi.errors import InvalidInputError, NycTaxiError
+from nyc_taxi.errors import InvalidInputError, ServerError
 from nyc_taxi.network import Proxy, proxy_for
 from nyc_taxi.urls import safe_url
 
@@ -33,10 +33,6 @@ SOCKS_ANSWER = 5.0
 """Seconds for a SOCKS proxy to connect, and to answer the greeting."""
 PROCESS_POOL = "process-pool"
 TEMPORARY = "to use a temporary server, unset PREFECT_API_URL"
-
-
-class ServerError(NycTaxiError):
-    """The Prefect server cannot be used."""
 
 
 def use_server() -> None:

@@ -20,8 +20,7 @@ from prefect.settings import (
     get_current_settings,
 )
 
-from nyc_taxi.errors import LocalWriteError
-from nyc_taxi.orchestration.prefect_server import ServerError
+from nyc_taxi.errors import LocalWriteError, ServerError
 
 ENOUGH = 2**23
 """Bytes that a new database of Prefect's takes, with its write-ahead log."""
