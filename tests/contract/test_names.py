@@ -17,7 +17,7 @@ from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import StorageError
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES
-from nyc_taxi.warehouses.postgres.warehouse import LONGEST_NAME
+from nyc_taxi.warehouses.postgres.column_types import LONGEST_NAME
 from nyc_taxi.warehouses.registry import open_warehouse
 from tests.support.warehouses import PLACES, Place
 

@@ -26,7 +26,8 @@ from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import ConnectionLostError, InvalidInputError, LockTimeoutError, StorageError
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.postgres.connection import BLOCK, components, find_database
-from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse, Table
+from nyc_taxi.warehouses.postgres.tables import Table
+from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 from tests.support.processes import start
 from tests.support.warehouses import LOAD
 

@@ -1,0 +1,128 @@
+"""PostgreSQL's types for the columns of a file, and of a table that already has them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from nyc_taxi.errors import StorageError
+from nyc_taxi.storage.duckdb_engine import Database as Engine
+from nyc_taxi.storage.duckdb_engine import quoted
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.schemas import SERVICES, Color
+from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared
+from nyc_taxi.warehouses.postgres.tables import Columns, Table
+
+_TYPES = {
+    **dict.fromkeys(("TINYINT", "UTINYINT", "SMALLINT"), "smallint"),
+    **dict.fromkeys(("USMALLINT", "INTEGER"), "integer"),
+    **dict.fromkeys(("UINTEGER", "BIGINT"), "bigint"),
+    **dict.fromkeys(("FLOAT", "DOUBLE"), "double precision"),
+    **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS"), "timestamp without time zone"),
+    "BOOLEAN": "boolean",
+    "DATE": "date",
+    "VARCHAR": "text",
+}
+"""PostgreSQL's type for each of DuckDB's; a DECIMAL becomes numeric."""
+DUCKDB_TYPES = {
+    "smallint": "SMALLINT",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "double precision": "DOUBLE",
+    "timestamp without time zone": "TIMESTAMP",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "text": "VARCHAR",
+}
+"""And back: what the values are sent as."""
+_SAFE_WIDENINGS = ("smallint", "integer", "bigint", "double precision")
+LONGEST_NAME = 63
+"""Bytes of a column's name; PostgreSQL would cut a longer one."""
+_SYSTEM = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
+VIEW = f"{DATASET}.rides"
+
+
+def file_types(file: Engine, parquet: Path | str, is_month: bool = True) -> Columns:
+    """The columns of the view `trips` and their PostgreSQL types; refuses what it cannot hold."""
+    found = {name: kind for name, kind, *_ in file.execute("DESCRIBE trips").fetchall()}
+    # Of the file itself: DuckDB has renamed what it cannot tell apart.
+    check_names(pq.read_schema(parquet).names, parquet, is_month)
+    types = {}
+    for name, kind in found.items():
+        if len(name.lower().encode()) > LONGEST_NAME or name.lower() in _SYSTEM:
+            raise StorageError(
+                f"{parquet} has a column {name!r}; PostgreSQL takes names of up to {LONGEST_NAME} "
+                f"bytes and none of {', '.join(_SYSTEM)}. Nothing was changed"
+            )
+        wanted = _TYPES.get(kind)
+        if wanted is None and (precision := re.fullmatch(r"DECIMAL(\(\d+,\d+\))", kind)):
+            wanted = f"numeric{precision[1]}"
+        if wanted is None:
+            raise StorageError(
+                f"{parquet} holds {name} as {kind}, for which there is no PostgreSQL type; "
+                f"write it as one of {', '.join((*_TYPES, 'DECIMAL'))}. Nothing was changed"
+            )
+        types[name] = wanted
+    return types
+
+
+def definitions(columns: Columns) -> str:
+    return ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+
+
+def fit(
+    file: Engine, trips: TripMonth, table: Table, types: Columns, have: Columns | None
+) -> Columns:
+    """The type each column of the file is sent as: its own, or the wider one of the table.
+
+    Only an undeclared column may meet a wider type, and only with values that it holds exactly.
+    """
+    if have is None:
+        return types
+    if _holds(have) != _holds(dict.fromkeys(map(str.lower, types), "")):
+        raise StorageError(
+            f"{table} does not hold {trips.color} trips; choose another name for their table"
+        )
+    sent = {}
+    for name, kind in types.items():
+        there = sent[name] = have.get(name.lower(), kind)
+        if there == kind:
+            continue
+        wider = (
+            _SAFE_WIDENINGS[_SAFE_WIDENINGS.index(kind) + 1 :] if kind in _SAFE_WIDENINGS else ()
+        )
+        declared = is_declared(trips, name, DUCKDB_TYPES.get(kind, kind))
+        if declared or there not in (*wider, "text"):
+            raise StorageError(
+                f"{table} holds {name.lower()} as {there}, the file as {kind}; run "
+                + (f"DROP VIEW IF EXISTS {VIEW}; " if table.schema == DATASET else "")
+                + f"ALTER TABLE {table} ALTER COLUMN {_plain(name.lower())} TYPE {kind}"
+            )
+        if there == "double precision" and kind == "bigint":
+            _check_exact(file, table, name)
+    return sent
+
+
+def _holds(columns: Columns) -> set[Color]:
+    """The colours whose trips could be in a table with these columns."""
+    return {
+        color
+        for color, service in SERVICES.items()
+        if all(c.name.lower() in columns for c in service.kept)
+    }
+
+
+def _check_exact(file: Engine, table: Table, name: str) -> None:
+    beyond = f"{quoted(name)} NOT BETWEEN -{EXACT} AND {EXACT}"
+    bad = file.execute(f"SELECT {quoted(name)} FROM trips WHERE {beyond} LIMIT 1").fetchone()
+    if bad:
+        raise StorageError(
+            f"{table} holds {name.lower()} as double precision, which cannot hold {bad[0]} of the "
+            f"file exactly; run ALTER TABLE {table} ALTER COLUMN {_plain(name.lower())} TYPE bigint"
+        )
+
+
+def _plain(name: str) -> str:
+    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else quoted(name)

@@ -1,0 +1,178 @@
+"""A month's rows: copied into a table of their own, which then takes the place of the old one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pyarrow as pa
+from psycopg2.errors import InvalidTableDefinition, LockNotAvailable
+
+from nyc_taxi.cancellation import wait_for
+from nyc_taxi.errors import LockTimeoutError, StorageError
+from nyc_taxi.settings import settings
+from nyc_taxi.storage.duckdb_engine import Database as Engine
+from nyc_taxi.storage.duckdb_engine import quoted
+from nyc_taxi.storage.progress import progress_bar
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.rides_view import RIDES, rides_sql
+from nyc_taxi.warehouses.base import DATASET
+from nyc_taxi.warehouses.postgres.binary_copy import Feed, encoded
+from nyc_taxi.warehouses.postgres.column_types import DUCKDB_TYPES, VIEW, definitions
+from nyc_taxi.warehouses.postgres.connection import Session, wait_for_locks
+from nyc_taxi.warehouses.postgres.tables import (
+    Columns,
+    Table,
+    advisory_lock,
+    month_columns,
+    one,
+)
+
+BATCH = 4096
+"""Rows sent at a time: more of them cost memory and win nothing."""
+AT_ONCE = 0.2
+"""Seconds that readers may have to queue behind an exchange that itself waits for others."""
+
+
+def load_month(
+    db: Session,
+    file: Engine,
+    trips: TripMonth,
+    table: Table,
+    new: Table,
+    types: Columns,
+) -> int:
+    """Copy the trips into a table that nobody else can see yet, then index it."""
+    columns = definitions({name.lower(): kind for name, kind in types.items()})
+    # The default spares sending the month, the check spares ATTACH reading the table.
+    db.execute(
+        f"CREATE TABLE {new} (trip_month date NOT NULL DEFAULT DATE '{trips.first_day}' "
+        f"CHECK (trip_month = DATE '{trips.first_day}'), {columns})"
+    )
+    # FREEZE: the rows never need a vacuum, and a reader whose snapshot is older than the
+    # exchange sees them as well; without it, that one would see no such month.
+    loaded = copy_rows(db, file, new, types, f"{trips} load", "FORMAT binary, FREEZE")
+    db.execute(f"CREATE INDEX {new.name}_pickup ON {new} {_pickup_index(db, trips, table)}")
+    db.execute(f"ANALYZE {new}")
+    return loaded
+
+
+def copy_rows(
+    db: Session,
+    file: Engine,
+    table: Table,
+    types: Columns,
+    label: str,
+    options: str = "FORMAT binary",
+) -> int:
+    """Send the rows of the view `trips`."""
+    [(expected,)] = file.execute("SELECT count(*) FROM trips").fetchall()
+    select = ", ".join(
+        f"CAST({quoted(n)} AS {DUCKDB_TYPES.get(kind, kind)}) AS {quoted(n)}"
+        for n, kind in types.items()
+    )
+    names = ", ".join(quoted(name.lower()) for name in types)
+    with progress_bar(label, expected) as advance:
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for batch in file.sql(f"SELECT {select} FROM trips").to_arrow_reader(BATCH):
+                yield batch
+                advance(len(batch))
+
+        feed = Feed(encoded(batches()))
+        try:
+            db.copy(f"COPY {table} ({names}) FROM STDIN ({options})", feed)
+        finally:
+            feed.close()
+            if feed.problem:
+                raise feed.problem
+    if db.rowcount != expected:
+        raise StorageError(f"{table} took {db.rowcount} of {expected} rows; nothing was changed")
+    return int(expected)
+
+
+def _pickup_index(db: Session, trips: TripMonth, table: Table) -> str:
+    """The same kind of index for all months, as the table already has it."""
+    db.execute(
+        "SELECT opcname FROM pg_index JOIN pg_opclass o ON o.oid = indclass[0]"
+        " WHERE indexrelid = to_regclass(%s)",
+        [f"{table}_pickup"],
+    )
+    return index_on(trips.service.pickup, db.version, one(db))
+
+
+def index_on(pickup: str, version: int, operators: str | None = None) -> str:
+    """BRIN: the files are in the order of pickup, more or less, so that a few kilobytes say where
+    an hour lies. The multi-minmax kind (from version 14 on) is not misled by the odd trip of 2008
+    or 2041; the older kind reads a few more blocks for it."""
+    operators = operators or f"timestamp_minmax_{'multi_' if version >= 14 else ''}ops"
+    return f"USING brin ({pickup} {operators})"
+
+
+def swap_partition(
+    db: Session, trips: TripMonth, table: Table, new: Table, columns: Columns
+) -> None:
+    """Put the new table where the old one is, in a moment when nobody reads the months."""
+    advisory_lock(db, table.schema)
+    wait_for_locks(db, AT_ONCE)
+    deadline = time.monotonic() + settings().wait
+    while True:
+        db.execute("SAVEPOINT before_exchange")
+        try:
+            return _replace(db, trips, table, new, columns)
+        except LockNotAvailable:
+            if time.monotonic() > deadline:
+                raise LockTimeoutError(
+                    f"{table} has been in use for {settings().wait:.0f} s without a pause; "
+                    "close the transactions that read it and run this again"
+                ) from None
+            db.execute("ROLLBACK TO SAVEPOINT before_exchange")
+        wait_for(AT_ONCE)
+
+
+def _replace(db: Session, trips: TripMonth, table: Table, new: Table, columns: Columns) -> None:
+    have = month_columns(db, table)
+    new_table = have is None
+    if have is None:
+        db.execute(
+            f"CREATE TABLE {table} (trip_month date NOT NULL, {definitions(columns)}) "
+            "PARTITION BY LIST (trip_month)"
+        )
+        db.execute(f"CREATE INDEX {table.name}_pickup ON {table} {_pickup_index(db, trips, table)}")
+        have = {"trip_month": "date", **columns}
+    for target, missing in (
+        (table, {n: k for n, k in columns.items() if n not in have}),
+        (new, {n: k for n, k in have.items() if n not in columns and n != "trip_month"}),
+    ):
+        for name, kind in missing.items():
+            db.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} {kind}")
+    if table.schema == DATASET:
+        _rides_view(db, renew=new_table)
+    month = table.month(trips)
+    db.execute(
+        "SELECT 1 FROM pg_inherits"
+        " WHERE inhrelid = to_regclass(%s) AND inhparent = to_regclass(%s)",
+        [str(month), str(table)],
+    )
+    if db.fetchone():
+        db.execute(f"DROP TABLE {month}")
+    db.execute(f"ALTER TABLE {new} RENAME TO {month.name}")
+    db.execute(f"ALTER INDEX {table.schema}.{new.name}_pickup RENAME TO {month.name}_pickup")
+    db.execute(f"ALTER TABLE {table} ATTACH PARTITION {month} FOR VALUES IN ('{trips.first_day}')")
+
+
+def _rides_view(db: Session, renew: bool) -> None:
+    """Yellow and green together, as far as there are tables of them."""
+    db.execute("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)", [DATASET])
+    there = {row[0] for row in db.fetchall()}
+    tables = {c: Table(DATASET, f"{c}_rides") for c in RIDES if f"{c}_rides" in there}
+    if not tables or ("rides" in there and not renew):
+        return
+    columns = {c: month_columns(db, table) or {} for c, table in tables.items()}
+    query = rides_sql({c: str(table) for c, table in tables.items()}, columns)
+    db.execute("SAVEPOINT before_view")
+    try:
+        db.execute(f"CREATE OR REPLACE VIEW {VIEW} AS {query}")
+    except InvalidTableDefinition:  # a column is gone, or of another type
+        db.execute(f"ROLLBACK TO SAVEPOINT before_view; DROP VIEW {VIEW}")
+        db.execute(f"CREATE VIEW {VIEW} AS {query}")
