@@ -1,11 +1,64 @@
-"""The view `rides`: yellow and green trips under common column names."""
+"""The views `rides` and `rides_labeled`: yellow and green trips under common column names."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
+from nyc_taxi.trips.comments import CLOCK, MONTH, Comments, column_comment
+from nyc_taxi.trips.descriptions import DESCRIPTIONS
+from nyc_taxi.trips.lookups import LOOKUPS, NAME
 from nyc_taxi.trips.schemas import SERVICES, Color
 
 RIDES: tuple[Color, ...] = ("yellow", "green")
-"""The street-hail taxis: the colors whose trips the view `rides` shows together."""
+"""The street-hail taxis: the colors whose trips the views show together."""
+ZONES = "zones"
+TABLES = (*(f"{color}_rides" for color in RIDES), ZONES, *LOOKUPS)
+"""All tables that the views read."""
+_NUMBERS = {
+    *("smallint", "integer", "bigint", "double", "double precision"),
+    *("int64", "float64", "float"),
+}
+Columns = Mapping[str, str]
+"""Names and types of a table's columns, as a store spells them."""
+
+
+@dataclass(frozen=True)
+class View:
+    name: str
+    query: str
+    """The same unquoted SQL for every store."""
+    comments: Comments
+    """Their columns are those of the view, in its order."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A column of `rides_labeled`: the words for a code."""
+
+    name: str
+    comment: str
+    code: str
+    """Column of the trips."""
+    table: str
+    key: str
+    value: str
+    """Column of the lookup table that holds the words."""
+    alias: str
+    """Of the lookup table in the query: the zones are joined twice."""
+
+
+LABELS = (
+    *(
+        Label(f"{table[:-1]}_name", f"What {key} stands for.", key, table, key, NAME, table)
+        for table, key in LOOKUPS.items()
+    ),
+    *(
+        Label(
+            f"{end}_{value.lower()}", f"{value} of {code}.", code, ZONES, "LocationID", value, end
+        )
+        for end, code in (("pickup", "PULocationID"), ("dropoff", "DOLocationID"))
+        for value in ("Borough", "Zone")
+    ),
+)
 
 
 def rides_columns(color: Color) -> list[tuple[str, str]]:
@@ -21,17 +74,96 @@ def rides_columns(color: Color) -> list[tuple[str, str]]:
     return [*shared[:1], *times, *shared[1:]]
 
 
-def rides_sql(tables: Mapping[Color, str], columns: Mapping[Color, Collection[str]]) -> str:
-    """The query of the view `rides` over these tables; the same unquoted SQL for every store.
+def rides_views(tables: Mapping[str, Columns], sql_name: Callable[[str], str]) -> list[View]:
+    """Return the views over these tables: `rides` where there are trips, `rides_labeled` where the
+    zones and all lookup tables are too.
 
-    `columns`: the names each table has; what one of them has not (dropped by a rule) is not shown.
+    `tables`: those of TABLES that exist, and their columns, which do not matter for the lookups.
+    A column that one of them does not have (dropped by a rule) is not shown.
     """
-    there = {color: {name.lower() for name in columns[color]} for color in tables}
-    gone = {n for c in tables for own, n in rides_columns(c) if own.lower() not in there[c]}
-    parts = (
-        f"SELECT '{color}' AS color, trip_month, "
-        + ", ".join(f"{own} AS {name}" for own, name in rides_columns(color) if name not in gone)
-        + f" FROM {table}"
-        for color, table in tables.items()
-    )
+    trips = {
+        color: columns
+        for color in RIDES
+        if "trip_month" in (columns := _lower(tables.get(f"{color}_rides", {})))
+    }
+    if not trips:
+        return []
+    rides = _rides(trips, sql_name)
+    if not {ZONES, *LOOKUPS} <= tables.keys():
+        return [rides]
+    return [rides, _rides_labeled(rides, trips, _lower(tables[ZONES]), sql_name)]
+
+
+def _lower(columns: Columns) -> Columns:
+    return {name.lower(): kind.lower() for name, kind in columns.items()}
+
+
+def _rides(trips: Mapping[Color, Columns], sql_name: Callable[[str], str]) -> View:
+    gone = {name for c in trips for own, name in rides_columns(c) if own.lower() not in trips[c]}
+    comments = {
+        "color": "Color of the taxi: yellow or green.",
+        "trip_month": DESCRIPTIONS["trip_month"],
+    }
+    for own, name in rides_columns(RIDES[0]):
+        if name not in gone:
+            column = SERVICES[RIDES[0]].column(own)
+            comments[name] = column_comment(column) if column else ""
+    about = f"Yellow and green taxi trips together, one row per trip. {MONTH} {CLOCK}"
+    return View("rides", _union(trips, comments, (), sql_name), Comments(about, comments))
+
+
+def _union(
+    trips: Mapping[Color, Columns],
+    names: Collection[str],
+    codes: Collection[str],
+    sql_name: Callable[[str], str],
+) -> str:
+    """`names`: columns of `rides`; `codes`: columns that only some of the tables have."""
+    parts = []
+    for color, columns in trips.items():
+        own = [f"{own} AS {name}" for own, name in rides_columns(color) if name in names]
+        own += [
+            f"{code if code.lower() in columns else 'CAST(NULL AS BIGINT)'} AS {code}"
+            for code in codes
+        ]
+        parts.append(
+            f"SELECT '{color}' AS color, trip_month, {', '.join(own)} "
+            f"FROM {sql_name(f'{color}_rides')}"
+        )
     return " UNION ALL ".join(parts)
+
+
+def _rides_labeled(
+    rides: View, trips: Mapping[Color, Columns], zones: Columns, sql_name: Callable[[str], str]
+) -> View:
+    """Every trip of `rides`, with the words for its codes; null for an unknown code."""
+    labels = [label for label in LABELS if _can_join(label, trips, zones)]
+    names = rides.comments.columns
+    extra = list(dict.fromkeys(label.code for label in labels if label.code not in names))
+    shown = [f"rides.{name}" for name in names]
+    shown += [f"{label.alias}.{label.value} AS {label.name}" for label in labels]
+    joins = {
+        f" LEFT JOIN {sql_name(label.table)} AS {label.alias}"
+        f" ON rides.{label.code} = {label.alias}.{label.key}": None
+        for label in labels
+    }
+    return View(
+        "rides_labeled",
+        f"SELECT {', '.join(shown)} FROM ({_union(trips, names, extra, sql_name)}) AS rides"
+        + "".join(joins),
+        Comments(
+            f"{rides.comments.table} Names of codes and zones are null where they are unknown.",
+            {**names, **{label.name: label.comment for label in labels}},
+        ),
+    )
+
+
+def _can_join(label: Label, trips: Mapping[Color, Columns], zones: Columns) -> bool:
+    """Whether both sides are there and numbers: a rule may have dropped or hashed them."""
+    declared = (color for color in trips if SERVICES[color].column(label.code))
+    kinds = [trips[color].get(label.code.lower(), "") for color in declared]
+    if label.table == ZONES:
+        kinds.append(zones.get(label.key.lower(), ""))
+        if label.value.lower() not in zones:
+            return False
+    return _NUMBERS.issuperset(kinds)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from nyc_taxi.errors import InvalidInputError, StorageError
+from nyc_taxi.trips.comments import NO_COMMENTS, Comments
 from nyc_taxi.trips.months import TripMonth
 
 DATASET = "dezoomcamp"
@@ -34,10 +35,13 @@ class Warehouse(Protocol):
         Columns that the table has not are added to it. Returns the number of rows loaded.
         """
 
-    def replace_table(self, name: str, parquet: Path | str) -> int:
+    def replace_table(
+        self, name: str, parquet: Path | str, comments: Comments = NO_COMMENTS
+    ) -> int:
         """Make the table `name` what a small file holds, in one step; returns the rows of it.
 
         A reader sees the old table or the new one, and its columns are those of the file.
+        `comments` are kept with it; a comment on any other column stays.
         """
 
     def count(self, trips: TripMonth) -> int:
@@ -50,7 +54,7 @@ class Warehouse(Protocol):
 def small_table(name: str) -> str:
     """Return `dezoomcamp.<name>`. Raises InvalidInputError for an invalid or reserved name."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or re.fullmatch(
-        r"(\w+_)?rides|loads|staging_.*", name
+        r"(\w+_)?rides(_labeled)?|loads|staging_.*", name
     ):
         raise InvalidInputError(
             f"a small table cannot be called {name!r}; use up to 40 lower-case letters, digits "

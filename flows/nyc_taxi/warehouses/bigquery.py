@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from google.api_core.exceptions import Conflict, NotFound
+from google.api_core.exceptions import Conflict, NotFound, PreconditionFailed
 from google.cloud import bigquery, storage
 from google.cloud.bigquery import LoadJobConfig, SchemaField, Table
 from prefect.runtime import task_run
@@ -39,8 +39,10 @@ from nyc_taxi.storage.google import (
     transient,
     translate_google_errors,
 )
+from nyc_taxi.trips.comments import NO_COMMENTS, Comments, trips_comments
+from nyc_taxi.trips.lookups import LOOKUPS
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
+from nyc_taxi.trips.rides_view import TABLES, rides_views
 from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared, small_table
 
 ROLES = "roles/bigquery.user on the project and roles/bigquery.dataEditor on the dataset"
@@ -94,7 +96,7 @@ class BigQueryWarehouse:
             rows, columns = self._footer(parquet)
             self._make_dataset()
             table, names, doubles = self._make_table(trips, columns, run)
-            self._rides_view(run)
+            self._rides_views(run)
             staging = Table(f"{self.dataset}.staging_{run.replace('-', '_')}", columns)
             staging.expires = datetime.now(UTC) + STAGED
             self.client.create_table(staging, exists_ok=True, **PATIENT)
@@ -105,13 +107,21 @@ class BigQueryWarehouse:
             self.client.delete_table(staging, not_found_ok=True, **PATIENT)
         return rows
 
-    def replace_table(self, name: str, parquet: Path | str) -> int:
+    def replace_table(
+        self, name: str, parquet: Path | str, comments: Comments = NO_COMMENTS
+    ) -> int:
         """A load job that truncates puts the new table in the place of the old one at its end."""
         table = Table(f"{self.client.project}.{small_table(name)}")
+        run = _run_of(name)
         with self._translating_errors():
-            rows, table.schema = self._footer(parquet, is_month=False)
+            rows, columns = self._footer(parquet, is_month=False)
             self._make_dataset()
-            loaded = self._load(parquet, table, f"replace-{_run_of(name)}")
+            if found := self._find(_name(table)):
+                comments = comments.over(_comments(found))
+            table.schema = _described(columns, comments)
+            loaded = self._load(parquet, table, f"replace-{run}")
+            self._comment(_name(table), comments)
+            self._rides_views(run)
         if loaded != rows:
             raise StorageError(f"{name} took {loaded} of {rows} rows; run this again")
         return rows
@@ -294,10 +304,12 @@ class BigQueryWarehouse:
     ) -> tuple[str, dict[str, str], list[str]]:
         """The color's table, with all of these columns; what it calls each of them; and which of
         them are doubles only there."""
-        name = self._table(trips.color)
+        name, comments = self._table(trips.color), trips_comments(trips.color)
         found = self._find(name)
         if not found:
-            table = Table(name, [SchemaField("trip_month", "DATE"), *columns])
+            schema = [SchemaField("trip_month", "DATE"), *columns]
+            table = Table(name, _described(schema, comments))
+            table.description = comments.table
             table.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="trip_month")
             table.clustering_fields = [trips.service.pickup_zone, trips.service.pickup]
             made = self.client.create_table(table, exists_ok=True, **PATIENT)
@@ -326,22 +338,47 @@ class BigQueryWarehouse:
         if new:
             added = ", ".join(f"ADD COLUMN IF NOT EXISTS `{f.name}` {f.field_type}" for f in new)
             self._query(f"ALTER TABLE `{name}` {added}", f"widen-{run}")
+        self._comment(name, comments, None if new else found)
         called = {field.name.lower(): field.name for field in found.schema}
         return name, {f.name: called.get(f.name.lower(), f.name) for f in columns}, doubles
 
-    def _rides_view(self, run: str) -> None:
-        """Yellow and green together, as far as there are tables of them."""
-        name = f"{self.dataset}.rides"
-        tables = {c: found for c in RIDES if (found := self._find(self._table(c)))}
-        query = rides_sql(
-            {c: f"`{self._table(c)}`" for c in tables},
-            {c: [field.name for field in table.schema] for c, table in tables.items()},
-        )
-        found = self._find(name)
-        if found and found.table_type != "VIEW":
-            raise StorageError(f"{name} is a table, where these flows make a view; rename it")
-        if query and (not found or found.view_query != query):
-            self._query(f"CREATE OR REPLACE VIEW `{name}` AS {query}", f"view-{run}")
+    def _comment(self, name: str, comments: Comments, found: Table | None = None) -> None:
+        """Change the descriptions that differ. They are metadata: no transaction takes them."""
+        deadline = time.monotonic() + settings().wait
+        while table := found or self._find(name):
+            changes = comments.changes(_comments(table))
+            if changes == NO_COMMENTS:
+                return
+            table.schema = _described(table.schema, changes)
+            table.description = changes.table or table.description
+            try:
+                self.client.update_table(table, ["schema", "description"], **PATIENT)
+                return
+            except PreconditionFailed:  # another run has changed the table since it was read
+                if time.monotonic() > deadline:
+                    raise
+            found = None
+            wait_for(random.uniform(0.1, 1))
+
+    def _rides_views(self, run: str) -> None:
+        there = {table.table_id for table in self.client.list_tables(self.dataset, **PATIENT)}
+        read = {t: self._find(f"{self.dataset}.{t}") for t in there & {*TABLES} - {*LOOKUPS}}
+        columns = {
+            table: {field.name: field.field_type for field in found.schema}
+            for table, found in read.items()
+            if found
+        }
+        lookups: dict[str, dict[str, str]] = {table: {} for table in there & {*LOOKUPS}}
+        for view in rides_views(columns | lookups, lambda table: f"`{self.dataset}.{table}`"):
+            name = f"{self.dataset}.{view.name}"
+            found = self._find(name) if view.name in there else None
+            if found and found.table_type != "VIEW":
+                raise StorageError(f"{name} is a table, where these flows make a view; rename it")
+            if not found or found.view_query != view.query:
+                script = f"CREATE OR REPLACE VIEW `{name}` AS {view.query}"
+                self._query(script, f"view-{view.name.replace('_', '-')}-{run}")
+                found = None
+            self._comment(name, view.comments, found)
 
     def _table(self, color: str) -> str:
         return f"{self.dataset}.{color}_rides"
@@ -371,6 +408,24 @@ def _run_of(what: str) -> str:
 
 def _name(table: Table) -> str:
     return f"{table.project}.{table.dataset_id}.{table.table_id}"
+
+
+def _comments(table: Table) -> Comments:
+    """The descriptions of a table or view, and all of its columns."""
+    columns = {field.name: field.description or "" for field in table.schema}
+    return Comments(table.description or "", columns)
+
+
+def _described(schema: Iterable[SchemaField], comments: Comments) -> list[SchemaField]:
+    """The columns, with these descriptions in the place of their own."""
+    texts = {name.lower(): text for name, text in comments.columns.items() if text}
+    return [
+        SchemaField.from_api_repr(
+            field.to_api_repr()
+            | ({"description": texts[name]} if (name := field.name.lower()) in texts else {})
+        )
+        for field in schema
+    ]
 
 
 def _is_name(name: str) -> bool:

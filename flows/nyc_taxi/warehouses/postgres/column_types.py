@@ -14,6 +14,7 @@ from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES, Color
 from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared
 from nyc_taxi.warehouses.postgres.tables import Columns, Table
+from nyc_taxi.warehouses.postgres.views import DROP_VIEWS
 
 _TYPES = {
     **dict.fromkeys(("TINYINT", "UTINYINT", "SMALLINT"), "smallint"),
@@ -41,7 +42,6 @@ _SAFE_WIDENINGS = ("smallint", "integer", "bigint", "double precision")
 LONGEST_NAME = 63
 """Bytes of a column's name; PostgreSQL would cut a longer one."""
 _SYSTEM = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
-VIEW = f"{DATASET}.rides"
 
 
 def file_types(file: Engine, parquet: Path | str, is_month: bool = True) -> Columns:
@@ -97,7 +97,7 @@ def fit(
         if declared or there not in (*wider, "text"):
             raise StorageError(
                 f"{table} holds {name.lower()} as {there}, the file as {kind}; run "
-                + (f"DROP VIEW IF EXISTS {VIEW}; " if table.schema == DATASET else "")
+                + (f"{DROP_VIEWS}; " if table.schema == DATASET else "")
                 + f"ALTER TABLE {table} ALTER COLUMN {_plain(name.lower())} TYPE {kind}"
             )
         if there == "double precision" and kind == "bigint":

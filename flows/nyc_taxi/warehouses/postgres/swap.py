@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pyarrow as pa
-from psycopg2.errors import InvalidTableDefinition, LockNotAvailable
+from psycopg2.errors import LockNotAvailable
 
 from nyc_taxi.cancellation import wait_for
 from nyc_taxi.errors import LockTimeoutError, StorageError
@@ -14,11 +14,11 @@ from nyc_taxi.settings import settings
 from nyc_taxi.storage.duckdb_engine import Database as Engine
 from nyc_taxi.storage.duckdb_engine import quoted
 from nyc_taxi.storage.progress import progress_bar
+from nyc_taxi.trips.comments import trips_comments
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
 from nyc_taxi.warehouses.base import DATASET
 from nyc_taxi.warehouses.postgres.binary_copy import Feed, encoded
-from nyc_taxi.warehouses.postgres.column_types import DUCKDB_TYPES, VIEW, definitions
+from nyc_taxi.warehouses.postgres.column_types import DUCKDB_TYPES, definitions
 from nyc_taxi.warehouses.postgres.connection import Session, wait_for_locks
 from nyc_taxi.warehouses.postgres.tables import (
     Columns,
@@ -27,6 +27,7 @@ from nyc_taxi.warehouses.postgres.tables import (
     month_columns,
     one,
 )
+from nyc_taxi.warehouses.postgres.views import comment, make_rides_views
 
 BATCH = 4096
 """Rows sent at a time: more of them cost memory and win nothing."""
@@ -146,8 +147,9 @@ def _replace(db: Session, trips: TripMonth, table: Table, new: Table, columns: C
     ):
         for name, kind in missing.items():
             db.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} {kind}")
+    comment(db, table, trips_comments(trips.color))
     if table.schema == DATASET:
-        _rides_view(db, renew=new_table)
+        make_rides_views(db, renew=new_table)
     month = table.month(trips)
     db.execute(
         "SELECT 1 FROM pg_inherits"
@@ -159,20 +161,3 @@ def _replace(db: Session, trips: TripMonth, table: Table, new: Table, columns: C
     db.execute(f"ALTER TABLE {new} RENAME TO {month.name}")
     db.execute(f"ALTER INDEX {table.schema}.{new.name}_pickup RENAME TO {month.name}_pickup")
     db.execute(f"ALTER TABLE {table} ATTACH PARTITION {month} FOR VALUES IN ('{trips.first_day}')")
-
-
-def _rides_view(db: Session, renew: bool) -> None:
-    """Yellow and green together, as far as there are tables of them."""
-    db.execute("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)", [DATASET])
-    there = {row[0] for row in db.fetchall()}
-    tables = {c: Table(DATASET, f"{c}_rides") for c in RIDES if f"{c}_rides" in there}
-    if not tables or ("rides" in there and not renew):
-        return
-    columns = {c: month_columns(db, table) or {} for c, table in tables.items()}
-    query = rides_sql({c: str(table) for c, table in tables.items()}, columns)
-    db.execute("SAVEPOINT before_view")
-    try:
-        db.execute(f"CREATE OR REPLACE VIEW {VIEW} AS {query}")
-    except InvalidTableDefinition:  # a column is gone, or of another type
-        db.execute(f"ROLLBACK TO SAVEPOINT before_view; DROP VIEW {VIEW}")
-        db.execute(f"CREATE VIEW {VIEW} AS {query}")

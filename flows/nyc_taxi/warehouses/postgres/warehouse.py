@@ -13,6 +13,7 @@ from pathlib import Path
 from nyc_taxi.conform.passenger_counts import EVERY_TRIP, fill_nulls_sql
 from nyc_taxi.errors import StorageError
 from nyc_taxi.storage.duckdb_engine import explained, open_duckdb, parquet_sql
+from nyc_taxi.trips.comments import NO_COMMENTS, Comments
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES, Color
 from nyc_taxi.warehouses.base import DATASET, small_table
@@ -27,6 +28,13 @@ from nyc_taxi.warehouses.postgres.tables import (
     missing_right,
     month_columns,
     one,
+)
+from nyc_taxi.warehouses.postgres.views import (
+    VIEWS,
+    comment,
+    drop_views_over,
+    make_rides_views,
+    read_comments,
 )
 
 
@@ -69,7 +77,9 @@ class PostgresWarehouse:
                 )
         return loaded
 
-    def replace_table(self, name: str, parquet: Path | str) -> int:
+    def replace_table(
+        self, name: str, parquet: Path | str, comments: Comments = NO_COMMENTS
+    ) -> int:
         """Where the columns are the same the table stays, and so do its indexes and rights."""
         table = Table.named(small_table(name))
         with explained(table), open_duckdb(threads=1) as file:
@@ -79,13 +89,18 @@ class PostgresWarehouse:
             with self.database.session() as db:
                 make_schema(db, table.schema)
             with self.database.session() as db:
-                advisory_lock(db, str(table))
+                advisory_lock(db, table.schema)
+                found = read_comments(db, table)
                 if attributes(db, table) == columns:
                     db.execute(f"DELETE FROM {table}")
                 else:
+                    drop_views_over(db, table)
                     db.execute(f"DROP TABLE IF EXISTS {table}")
                     db.execute(f"CREATE TABLE {table} ({definitions(columns)})")
-                return copy_rows(db, file, table, types, f"{name} load")
+                loaded = copy_rows(db, file, table, types, f"{name} load")
+                comment(db, table, comments.over(found))
+                make_rides_views(db)
+        return loaded
 
     def count(self, trips: TripMonth) -> int:
         table = self._table(trips.color)
@@ -98,7 +113,7 @@ class PostgresWarehouse:
     def check(self) -> str:
         tables = [self.table] if self.table else [self._table(color) for color in SERVICES]
         schema = tables[0].schema
-        views = [] if self.table else ["rides"]
+        views = [] if self.table else VIEWS
         with self.database.session() as db:
             self.database.check_writable(db)
             if grant := missing_right(db, schema, [*(t.name for t in tables), *views]):

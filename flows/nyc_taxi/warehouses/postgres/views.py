@@ -1,0 +1,81 @@
+"""The views over the trips, and the comments of tables and views."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from psycopg2.errors import InvalidTableDefinition
+
+from nyc_taxi.storage.duckdb_engine import quoted
+from nyc_taxi.trips.comments import Comments
+from nyc_taxi.trips.rides_view import TABLES, View, rides_views
+from nyc_taxi.warehouses.base import DATASET
+from nyc_taxi.warehouses.postgres.connection import Session
+from nyc_taxi.warehouses.postgres.tables import Columns, Table, find_table, one
+
+VIEWS = ("rides_labeled", "rides")
+DROP_VIEWS = f"DROP VIEW IF EXISTS {', '.join(f'{DATASET}.{view}' for view in VIEWS)}"
+"""Lets a column that they show change its type; the next load makes them again."""
+
+
+def make_rides_views(db: Session, renew: bool = False) -> None:
+    """Make the views that are missing or show other columns than they should.
+
+    `renew`: make all of them, because a table is new that a view may not show yet.
+    """
+    db.execute(
+        "SELECT relname, attname, format_type(atttypid, atttypmod)"
+        " FROM pg_class c JOIN pg_attribute ON attrelid = c.oid"
+        " WHERE relnamespace = to_regnamespace(%s) AND relname = ANY(%s)"
+        " AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        [DATASET, [*TABLES, *VIEWS]],
+    )
+    tables: dict[str, Columns] = {}
+    for table, column, kind in db.fetchall():
+        tables.setdefault(table, {})[column] = kind
+    for view in rides_views(tables, lambda table: f"{DATASET}.{table}"):
+        shown = [name.lower() for name in view.comments.columns]
+        if renew or list(tables.get(view.name, {})) != shown:
+            _make_view(db, view)
+        comment(db, Table(DATASET, view.name), view.comments, "VIEW")
+
+
+def drop_views_over(db: Session, table: Table) -> None:
+    """Drop the views that would keep the table from being dropped."""
+    if table.schema == DATASET and table.name in TABLES:
+        db.execute(f"DROP VIEW IF EXISTS {DATASET}.rides_labeled")
+
+
+def _make_view(db: Session, view: View) -> None:
+    name = f"{DATASET}.{view.name}"
+    db.execute("SAVEPOINT before_view")
+    try:
+        db.execute(f"CREATE OR REPLACE VIEW {name} AS {view.query}")
+    except InvalidTableDefinition:  # a column is gone, or of another type
+        db.execute(f"ROLLBACK TO SAVEPOINT before_view; DROP VIEW {name}")
+        db.execute(f"CREATE VIEW {name} AS {view.query}")
+
+
+def read_comments(db: Session, table: Table) -> Comments:
+    """The comments of a table or view, and all of its columns; no columns if it does not exist."""
+    oid = find_table(db, table)
+    db.execute("SELECT obj_description(%s, 'pg_class')", [oid])
+    about = one(db) or ""
+    db.execute(
+        "SELECT attname, coalesce(col_description(attrelid, attnum), '') FROM pg_attribute"
+        " WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped",
+        [oid],
+    )
+    return Comments(about, dict(db.fetchall()))
+
+
+def comment(
+    db: Session, table: Table, comments: Comments, kind: Literal["TABLE", "VIEW"] = "TABLE"
+) -> None:
+    """Change the comments that differ."""
+    changes = comments.changes(read_comments(db, table))
+    if changes.table:
+        db.execute(f"COMMENT ON {kind} {table} IS %s", [changes.table])
+    for name, text in changes.columns.items():
+        column = quoted(name).replace("%", "%%")
+        db.execute(f"COMMENT ON COLUMN {table}.{column} IS %s", [text])
