@@ -151,9 +151,9 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
 
 def _exit_in_one_line(run: Callable[[], None]) -> None:
     """Exit with one line after an error that a user can fix, or after a signal."""
-    from nyc_taxi.cancellation import end_at_once, ends_on_signals
+    from nyc_taxi.cancellation import exit_immediately, exit_on_signals
 
-    with ends_on_signals() as first_signal:
+    with exit_on_signals() as first_signal:
         try:
             run()
             return
@@ -164,7 +164,7 @@ def _exit_in_one_line(run: Callable[[], None]) -> None:
                 _tell_server()
                 atexit._run_exitfuncs()  # stops the temporary server
                 # Not by sys.exit: what threads left behind hold would be reported as leaked.
-                end_at_once(number)
+                exit_immediately(number)
             line = _explained(problem)
             if not line:
                 raise

@@ -22,8 +22,8 @@ from etl_web_to_bq import etl_web_to_bq
 from etl_web_to_gcs import etl_web_to_gcs
 from nyc_taxi.conform.column_rules import Rules, read_rules
 from nyc_taxi.conform.plan import conform
-from nyc_taxi.conform.readers import reading
-from nyc_taxi.conform.trip_column_rules import trip_rules
+from nyc_taxi.conform.readers import open_raw
+from nyc_taxi.conform.trip_column_rules import read_trip_rules
 from nyc_taxi.errors import (
     CorruptFileError,
     InvalidInputError,
@@ -98,7 +98,7 @@ class TestReading:
     def test_the_repository_s_own(self) -> None:
         assert not read_rules(ROOT / "flows" / "config").types
         for color in SERVICES:
-            assert not trip_rules(ROOT / "flows" / "config", color).sensitive
+            assert not read_trip_rules(ROOT / "flows" / "config", color).sensitive
         own = read_rules(ROOT / "flows" / "reference" / "zones" / "config")
         assert own.types == {"zones": {"locationid": "SMALLINT"}}
 
@@ -201,11 +201,13 @@ class TestTrips:
         self, config: Write, types: str, fields: str, says: str
     ) -> None:
         with pytest.raises(InvalidInputError, match=says):
-            trip_rules(config(types, fields), "yellow")
+            read_trip_rules(config(types, fields), "yellow")
 
     def test_types_of_both_colours_may_change_together(self, config: Write) -> None:
         both = "yellow_rides: {VendorID: VARCHAR}\ngreen_rides: {vendorid: VARCHAR}"
-        assert trip_rules(config(both), "yellow").types["green_rides"] == {"vendorid": "VARCHAR"}
+        assert read_trip_rules(config(both), "yellow").types["green_rides"] == {
+            "vendorid": "VARCHAR"
+        }
 
     @pytest.mark.parametrize(
         ("types", "fields", "says"),
@@ -219,7 +221,7 @@ class TestTrips:
         self, config: Write, tmp_path: Path, key: None, types: str, fields: str, says: str
     ) -> None:
         with pytest.raises(InvalidInputError, match=says):
-            conform(GREEN, write_raw(tmp_path, {}), trip_rules(config(types, fields), "green"))
+            conform(GREEN, write_raw(tmp_path, {}), read_trip_rules(config(types, fields), "green"))
 
     def test_a_column_that_other_files_have(self, config: Write, tmp_path: Path, key: None) -> None:
         """The coordinates of older months, the licences of another colour."""
@@ -313,7 +315,7 @@ class TestSensitive:
         raw, clean = month_file(FHVHV, 3000), tmp_path / "clean.parquet"
         conform(FHVHV, raw).write(tmp_path / "plain.parquet")
         fields = "HVFHS_license_num: hash\noriginating_base_num: hash\ntrip_time: hash\ntips: drop"
-        plan = conform(FHVHV, raw, trip_rules(config(fields=fields), "fhvhv"))
+        plan = conform(FHVHV, raw, read_trip_rules(config(fields=fields), "fhvhv"))
         assert plan.write(clean).rows == 3000
         for column in ("hvfhs_license_num", "originating_base_num", "trip_time"):
             known = values(tmp_path / "plain.parquet", column)
@@ -352,7 +354,7 @@ class TestSensitive:
         raw = tmp_path / "green_tripdata_2021-01.csv"
         raw.write_text("VendorID,note\n1,a\n1,My Name,b\n")
         says = "Expected 2 columns, got 3; nothing"
-        with pytest.raises(CorruptFileError, match=says) as problem, reading(raw) as db:
+        with pytest.raises(CorruptFileError, match=says) as problem, open_raw(raw) as db:
             db.execute("FROM raw").fetchall()
         assert "My Name" not in str(problem.value)
 
@@ -363,15 +365,15 @@ class TestSensitive:
         with pytest.raises(
             InvalidInputError, match="hashes columns, and NYC_TAXI_HASH_KEY is not set; put"
         ):
-            trip_rules(folder, "fhvhv")
+            read_trip_rules(folder, "fhvhv")
         with monkeypatch.context() as environment:
             environment.setenv("NYC_TAXI_HASH_KEY", "too short")
             with pytest.raises(
                 InvalidInputError, match="NYC_TAXI_HASH_KEY is shorter than"
             ) as problem:
-                trip_rules(folder, "fhvhv")
+                read_trip_rules(folder, "fhvhv")
             assert "too short" not in str(problem.value)
-        rules = trip_rules(folder, "green")  # which has no licences
+        rules = read_trip_rules(folder, "green")  # which has no licences
         with pytest.raises(InvalidInputError, match="NYC_TAXI_HASH_KEY is not set"):
             conform(GREEN, write_raw(tmp_path, {"note": ["a", "b"]}), rules)
 

@@ -80,7 +80,7 @@ def test_lake_to_warehouse_fills_passengers_and_says_so(
     publish: Publish, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(YELLOW)
-    missing = etl_web_to_gcs().found["missing passengers"]
+    missing = etl_web_to_gcs().anomalies["missing passengers"]
     assert int(missing) > 0
 
     assert etl_gcs_to_bq(months=[1]) == 2000

@@ -24,7 +24,7 @@ from google.cloud.bigquery import LoadJobConfig, SchemaField, Table
 from prefect.runtime import task_run
 from prefect_gcp import GcpCredentials
 
-from nyc_taxi.cancellation import wait_for
+from nyc_taxi.cancellation import interruptible_sleep
 from nyc_taxi.errors import LockTimeoutError, StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.google import (
@@ -40,7 +40,7 @@ from nyc_taxi.storage.google import (
     translate_google_errors,
 )
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
+from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
 from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared, small_table
 
 ROLES = "roles/bigquery.user on the project and roles/bigquery.dataEditor on the dataset"
@@ -229,7 +229,7 @@ class BigQueryWarehouse:
                     f"{self.dataset}: {one_line(problem)}; run this again"
                 ) from problem
             attempt += 1
-            wait_for(min(attempt, 10) * random.uniform(0.5, 1))
+            interruptible_sleep(min(attempt, 10) * random.uniform(0.5, 1))
 
     def _finished(self, start: Callable[[str], Any], job_id: str) -> tuple[Any, Exception | None]:
         """The job, at its end, and what it failed with. It is canceled when the run is stopped."""
@@ -240,7 +240,7 @@ class BigQueryWarehouse:
             except Conflict:
                 job = self.client.get_job(job_id, location=self.location, **PATIENT)
             while job.state != "DONE":
-                wait_for(pause)
+                interruptible_sleep(pause)
                 pause = min(pause * 1.5, longest)
                 job.reload(**JOB)
         except Exception:
@@ -332,7 +332,7 @@ class BigQueryWarehouse:
     def _rides_view(self, run: str) -> None:
         """Yellow and green together, as far as there are tables of them."""
         name = f"{self.dataset}.rides"
-        tables = {c: found for c in RIDES if (found := self._find(self._table(c)))}
+        tables = {c: found for c in RIDES_COLORS if (found := self._find(self._table(c)))}
         query = rides_sql(
             {c: f"`{self._table(c)}`" for c in tables},
             {c: [field.name for field in table.schema] for c, table in tables.items()},

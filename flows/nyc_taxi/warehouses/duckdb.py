@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from nyc_taxi.cancellation import check_stopped, wait_for
+from nyc_taxi.cancellation import check_stopped, interruptible_sleep
 from nyc_taxi.conform.passenger_counts import fill_nulls_sql
 from nyc_taxi.errors import LockTimeoutError, StorageError
 from nyc_taxi.settings import from_root, settings
@@ -20,8 +20,8 @@ from nyc_taxi.storage.atomic_files import file_lock, translate_os_errors
 from nyc_taxi.storage.duckdb_engine import Database, explained, open_duckdb, parquet_sql, quoted
 from nyc_taxi.storage.progress import query_progress_bar
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
-from nyc_taxi.trips.schemas import WHOLE
+from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
+from nyc_taxi.trips.schemas import INTEGER_TYPES
 from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared, small_table
 
 _turns: dict[Path, threading.Lock] = {}
@@ -29,7 +29,7 @@ _turns: dict[Path, threading.Lock] = {}
 _turns_guard = threading.Lock()
 
 SAFE_WIDENINGS: dict[str, tuple[str, ...]] = {
-    kind: (*WHOLE[n:], "DOUBLE") for n, kind in enumerate(WHOLE, 1)
+    kind: (*INTEGER_TYPES[n:], "DOUBLE") for n, kind in enumerate(INTEGER_TYPES, 1)
 } | {"FLOAT": ("DOUBLE",)}
 """Which other types of a table's column take every value that a file holds (see EXACT)."""
 _ACCEPTED_TYPES = re.compile(
@@ -123,7 +123,7 @@ class DuckDBWarehouse:
                     self._give_up_after(deadline)
                 except duckdb.Error as problem:
                     raise self._unusable(problem) from problem
-                wait_for(0.2)
+                interruptible_sleep(0.2)
             with explained(self.path):
                 yield db
 
@@ -227,7 +227,7 @@ class DuckDBWarehouse:
     def _rides_view(self, db: Database) -> None:
         """Yellow and green together, as far as there are tables of them."""
         there = self._tables(db)
-        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES if f"{c}_rides" in there}
+        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES_COLORS if f"{c}_rides" in there}
         if tables:
             columns = {c: self._columns(db, table) for c, table in tables.items()}
             db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables, columns)}")

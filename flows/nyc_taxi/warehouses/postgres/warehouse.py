@@ -18,15 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg2.errors import InvalidTableDefinition, LockNotAvailable
 
-from nyc_taxi.cancellation import wait_for
-from nyc_taxi.conform.passenger_counts import EVERY_TRIP, fill_nulls_sql
+from nyc_taxi.cancellation import interruptible_sleep
+from nyc_taxi.conform.passenger_counts import ALL_TRIPS, fill_nulls_sql
 from nyc_taxi.errors import InvalidInputError, LockTimeoutError, StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.duckdb_engine import Database as Engine
 from nyc_taxi.storage.duckdb_engine import explained, open_duckdb, parquet_sql, quoted
 from nyc_taxi.storage.progress import progress_bar
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
+from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
 from nyc_taxi.trips.schemas import SERVICES, Color
 from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared, small_table
 from nyc_taxi.warehouses.postgres.binary_copy import Feed, encoded
@@ -108,7 +108,7 @@ class PostgresWarehouse:
         trips: TripMonth,
         parquet: Path | str,
         fill: Mapping[str, int],
-        only: str = EVERY_TRIP,
+        only: str = ALL_TRIPS,
     ) -> int:
         """`only`: the SQL that is true of the trips to load."""
         table = self._table(trips.color)
@@ -266,7 +266,7 @@ def _holds(columns: Columns) -> set[Color]:
     return {
         color
         for color, service in SERVICES.items()
-        if all(c.name.lower() in columns for c in service.kept)
+        if all(c.name.lower() in columns for c in service.key_columns)
     }
 
 
@@ -438,7 +438,7 @@ def _swap_partition(
                     "close the transactions that read it and run this again"
                 ) from None
             db.execute("ROLLBACK TO SAVEPOINT before_exchange")
-        wait_for(AT_ONCE)
+        interruptible_sleep(AT_ONCE)
 
 
 def _replace(db: Session, trips: TripMonth, table: Table, new: Table, columns: Columns) -> None:
@@ -476,7 +476,7 @@ def _rides_view(db: Session, renew: bool) -> None:
     """Yellow and green together, as far as there are tables of them."""
     db.execute("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)", [DATASET])
     there = {row[0] for row in db.fetchall()}
-    tables = {c: Table(DATASET, f"{c}_rides") for c in RIDES if f"{c}_rides" in there}
+    tables = {c: Table(DATASET, f"{c}_rides") for c in RIDES_COLORS if f"{c}_rides" in there}
     if not tables or ("rides" in there and not renew):
         return
     columns = {c: _columns(db, table) or {} for c, table in tables.items()}
