@@ -27,7 +27,7 @@ from nyc_taxi.orchestration.work_pools import save_pool
 from projects import FlowFile
 from s3 import S3Bucket
 from synthetic_tlc import write_zones
-from tests.support.aws import amazon
+from tests.support.aws import moto_server
 from tests.support.prefect_systems import System
 from tests.support.project_factory import BUILD, ROOT, Checkout, rows
 from tests.support.workers import worker as start_worker
@@ -107,7 +107,11 @@ BOTH = pytest.mark.parametrize("place", [S3, Gcs], indirect=True)
 def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """S3 and GCS on this machine; the environment in which their own clients find them."""
     folder = tmp_path_factory.mktemp("clouds")
-    with amazon() as aws, running(gcs(folder)) as google, pytest.MonkeyPatch.context() as patch:
+    with (
+        moto_server() as aws,
+        running(gcs(folder)) as google,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         env = aws | client_environment(google, None) | {"AWS_DEFAULT_REGION": "us-east-1"}
         for name, value in env.items():
             patch.setenv(name, value)
@@ -211,7 +215,7 @@ def test_the_zones_from_a_bucket_to_the_warehouse(builder: Builder) -> None:
     assert built.returncode == 0, built.stdout + built.stderr
     assert system.run("zones/zones").state_name == "Completed"
     assert system.lake() == ["zones.parquet"]
-    assert system.ask("SELECT count(*) FROM dezoomcamp.zones") == [(265,)]
+    assert system.query("SELECT count(*) FROM dezoomcamp.zones") == [(265,)]
 
 
 def test_again_changes_nothing_and_a_change_is_a_new_version(
