@@ -4,13 +4,13 @@ import os
 import re
 import subprocess
 from importlib.metadata import requires
-from pathlib import Path
 
 import pytest
 from local_system import NO_SERVICE
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[1]
+from tests.support.processes import ROOT
+
 INTEL_MAC = ("--python-platform", "x86_64-apple-darwin", "--only-binary", ":all:")
 
 
