@@ -1,5 +1,6 @@
 # One image for the Prefect server, the workers and the flow runs.
 FROM python:3.11-slim
+LABEL org.opencontainers.image.licenses=Apache-2.0
 
 ENV PYTHONUNBUFFERED=1 PYTHONPATH=/opt/prefect/flows \
     PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1
@@ -26,7 +27,7 @@ RUN useradd --create-home --uid 1000 prefect && mkdir /data && chown prefect /da
 USER prefect
 
 COPY prefect.yaml .
-COPY emulators/credentials.json emulators/
+COPY local_services/credentials.json local_services/
 COPY blocks blocks
 COPY flows flows
 

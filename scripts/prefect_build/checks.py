@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from nyc_taxi.errors import BadInput
-from nyc_taxi.rules import read_rules
+from nyc_taxi.conform.column_rules import read_rules
+from nyc_taxi.errors import InvalidInputError
 
 from .bundles import Bundle
 from .code_store import MANIFEST
@@ -61,5 +61,5 @@ def _read_errors(read: Callable[[Path], object], path: Path, name: PurePosixPath
     """Yield the error of reading a file, with its name in the bundle instead of its path."""
     try:
         read(path)
-    except BadInput as problem:
+    except InvalidInputError as problem:
         yield str(problem).replace(str(path), str(name))

@@ -11,7 +11,7 @@ import yaml
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 from .projects import FlowFile
 
@@ -127,17 +127,21 @@ def _validate(entries: list[Any], path: Path, root: Path) -> list[DeploymentFile
         first = min(problem.errors(), key=lambda error: error["type"] in unspecific)
         key = ".".join(str(part) for part in first["loc"][1:2]) or "it"
         allowed = ", ".join(DeploymentFile.model_fields)
-        raise BadInput(f"{place}: {key}: {first['msg']}; allowed keys: {allowed}") from problem
+        raise InvalidInputError(
+            f"{place}: {key}: {first['msg']}; allowed keys: {allowed}"
+        ) from problem
     names = [deployment.name for deployment in deployments]
     if duplicates := {name for name in names if names.count(name) > 1}:
-        raise BadInput(f"{place}: two deployments are named {', '.join(duplicates)}; rename one")
+        raise InvalidInputError(
+            f"{place}: two deployments are named {', '.join(duplicates)}; rename one"
+        )
     return deployments
 
 
 def read_yaml(path: Path) -> Any:
-    """Return a file's content. Raises BadInput for invalid YAML."""
+    """Return a file's content. Raises InvalidInputError for invalid YAML."""
     try:
         return yaml.safe_load(path.read_text())
     except (yaml.YAMLError, ValueError) as problem:  # ValueError: the 30th of February
         reason = " ".join(str(problem).split())
-        raise BadInput(f"{path.name} is not valid YAML: {reason}; fix it") from problem
+        raise InvalidInputError(f"{path.name} is not valid YAML: {reason}; fix it") from problem

@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.utilities.schema_tools import CircularSchemaRefError, ValidationError, validate
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 from .buckets import Bucket
 from .code_store import flow_folder
@@ -53,14 +53,16 @@ def build_deployment(
 
     Key, path and entrypoint are consistent: `<path>/<version>/<file>` and `<file>:<function>`.
     Code in a checkout has no version here; `prefect deploy` sets it to the commit.
-    Raises BadInput if the parameters do not match the flow's schema.
+    Raises InvalidInputError if the parameters do not match the flow's schema.
     """
     parameters = settings.model_dump(mode="json")["parameters"]  # YAML has dates, JSON does not
     try:
         validate(parameters, flow.schema, raise_on_error=True, ignore_required=True)
     except (ValidationError, CircularSchemaRefError, ValueError) as problem:
         reason = " ".join(str(problem).split())
-        raise BadInput(f"deployment {settings.name} has invalid parameters: {reason}") from problem
+        raise InvalidInputError(
+            f"deployment {settings.name} has invalid parameters: {reason}"
+        ) from problem
     job_variables: dict[str, Any] = {}
     if settings.image and "image" in pool.base_job_template["variables"]["properties"]:
         job_variables["image"] = settings.image

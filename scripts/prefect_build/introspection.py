@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout of this project."""
@@ -59,7 +59,7 @@ class ImportRequest:
     """Flows to describe; may be empty if the file defines only one."""
 
 
-ImportResult = list[FlowInfo] | BadInput
+ImportResult = list[FlowInfo] | InvalidInputError
 """The flows in the order requested, or the reason why they are broken."""
 
 
@@ -113,7 +113,11 @@ def _import_in_process(context: Any, request: ImportRequest) -> ImportResult:
             process.kill()
             process.join()
         receiver.close()
-    return BadInput(answer) if isinstance(answer, str) else [FlowInfo(**one) for one in answer]
+    return (
+        InvalidInputError(answer)
+        if isinstance(answer, str)
+        else [FlowInfo(**one) for one in answer]
+    )
 
 
 def _send_flows(request: ImportRequest, sender: Connection) -> None:
@@ -174,16 +178,16 @@ def _select_flows(module: Any, request: ImportRequest) -> dict[str, Any]:
             defined.append(name)
     for function in request.functions:
         if function not in flows:
-            raise BadInput(
+            raise InvalidInputError(
                 f"{function} is not a flow of {request.file}, which defines "
                 f"{', '.join(defined) or 'none'}; decorate it with @flow or name another"
             )
     if request.functions:
         return {function: flows[function] for function in request.functions}
     if not defined:
-        raise BadInput(f"{request.file} defines no flow; decorate a function with @flow")
+        raise InvalidInputError(f"{request.file} defines no flow; decorate a function with @flow")
     if len(defined) > 1:
-        raise BadInput(
+        raise InvalidInputError(
             f"it defines the flows {', '.join(defined)}; choose one in deployment.yaml: flow: ..."
         )
     return {defined[0]: flows[defined[0]]}
@@ -192,7 +196,7 @@ def _select_flows(module: Any, request: ImportRequest) -> dict[str, Any]:
 def _describe_error(problem: BaseException, request: ImportRequest) -> str:
     """Return one line with the reason and, if known, the fix."""
     cause = getattr(problem, "user_exc", problem)
-    if isinstance(cause, BadInput):
+    if isinstance(cause, InvalidInputError):
         return str(cause)
     if isinstance(cause, FileNotFoundError) and not (request.folder / request.file).is_file():
         return f"the entrypoint's file {request.file} does not exist"

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 
-from nyc_taxi.errors import BadInput, NycTaxiError
+from nyc_taxi.errors import InvalidInputError, NycTaxiError
 
 from .buckets import Bucket
 from .bundles import Bundle, build_bundle
@@ -52,7 +52,7 @@ def load_candidates(
             one.findings += check_checkout(file, one.bundle)
             try:
                 one.settings = read_deployments(file, overrides)
-            except BadInput as problem:
+            except InvalidInputError as problem:
                 one.findings.append(str(problem))
             place, name = file.root, str(file)
             if bundled:
@@ -62,7 +62,7 @@ def load_candidates(
             requests.append(ImportRequest(place, name, tuple(functions)))
             candidates.append(one)
         for one, result in zip(candidates, introspect(requests), strict=True):
-            if isinstance(result, BadInput):
+            if isinstance(result, InvalidInputError):
                 one.findings.append(str(result))
             else:
                 one.flows = {flow.function: flow for flow in result}
@@ -108,7 +108,7 @@ def _declared_names(file: FlowFile) -> list[str]:
     try:
         flows = declared_flows(file.path)
         deployed = {settings.flow for settings in read_deployments(file, Overrides())} - {None}
-    except (SyntaxError, BadInput):
+    except (SyntaxError, InvalidInputError):
         return []
     return [name for function, name in flows.items() if not deployed or function in deployed]
 
@@ -151,7 +151,7 @@ def plan(candidates: list[Candidate], server: Server, store: CodeStore | None) -
             try:
                 row.desired = _desired_deployment(one, settings, server, store)
                 row.status = server.status(row.desired)
-            except BadInput as problem:
+            except InvalidInputError as problem:
                 row.findings.append(str(problem))
             yield row
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 FLOWS = "flows"
 FLOW_FILE = "flow.py"
@@ -39,15 +39,19 @@ class FlowFile:
 def find_flows(root: Path, projects: list[str], paths: list[Path]) -> list[FlowFile]:
     """Return all flow files, or those in the given projects and paths.
 
-    Raises BadInput for a project or path without a flow.
+    Raises InvalidInputError for a project or path without a flow.
     """
     files = sorted(_all_flow_files(root))
     if not files:
-        raise BadInput(f"no flows in {root / FLOWS}; create flows/<project>/<flow>/{FLOW_FILE}")
+        raise InvalidInputError(
+            f"no flows in {root / FLOWS}; create flows/<project>/<flow>/{FLOW_FILE}"
+        )
     known = {flow.project for flow in files if flow.project}
     if unknown := sorted(set(projects) - known):
         names = ", ".join(sorted(known)) or f"none yet; create flows/<project>/<flow>/{FLOW_FILE}"
-        raise BadInput(f"unknown project {', '.join(unknown)}; projects in {root / FLOWS}: {names}")
+        raise InvalidInputError(
+            f"unknown project {', '.join(unknown)}; projects in {root / FLOWS}: {names}"
+        )
     selected = {_flow_at(path, files, root) for path in paths}
     selected |= {flow for flow in files if flow.project in projects}
     return sorted(selected) if projects or paths else files
@@ -67,7 +71,7 @@ def _flow_at(path: Path, files: list[FlowFile], root: Path) -> FlowFile:
         for flow in files:
             if place in (flow.path, flow.folder if flow.project else flow.path):
                 return flow
-    raise BadInput(f"{path} is not a flow; flows: {', '.join(map(str, files))}")
+    raise InvalidInputError(f"{path} is not a flow; flows: {', '.join(map(str, files))}")
 
 
 def _defines_flow(path: Path) -> bool:

@@ -17,8 +17,8 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 from prefect.utilities.templating import resolve_variables
 
-from nyc_taxi.errors import BadInput, StoreError
-from nyc_taxi.server import check_server, explain
+from nyc_taxi.errors import InvalidInputError, StorageError
+from nyc_taxi.orchestration.prefect_server import check_server, explain
 
 from .code_store import CodeStore
 from .deployments import DeploymentFile
@@ -63,7 +63,7 @@ class Server:
     def save(self, desired: DesiredDeployment) -> None:
         """Create or update the deployment; what was paused in the UI stays paused.
 
-        Raises StoreError if the server rejects it.
+        Raises StorageError if the server rejects it.
         """
         existing = self.deployments.get((desired.flow_name, desired.name))
         if existing and not desired.differences(existing):
@@ -84,7 +84,7 @@ class Server:
             )
         except PrefectHTTPStatusError as problem:
             reason = " ".join(problem.response.text.split())
-            raise StoreError(f"the server rejected {flow}/{desired.name}: {reason}") from problem
+            raise StorageError(f"the server rejected {flow}/{desired.name}: {reason}") from problem
 
     def resolve_variables(self, settings: DeploymentFile) -> DeploymentFile:
         """Fill in the values of the server's variables."""
@@ -95,7 +95,7 @@ class Server:
             return DeploymentFile.model_validate(values)
         except pydantic.ValidationError as problem:
             first = problem.errors()[0]
-            raise BadInput(
+            raise InvalidInputError(
                 f"deployment {settings.name}, with the server's variables: "
                 f"{first['loc'][0]}: {first['msg']}; see: prefect variable ls"
             ) from problem
@@ -109,13 +109,13 @@ class Server:
         ]
 
     def work_pool(self, name: str) -> WorkPool:
-        """Raises BadInput if the server does not have it."""
+        """Raises InvalidInputError if the server does not have it."""
         if name not in self.pools:
             script = POOL_SCRIPTS.get(name)
             command = (
                 f"python {script}" if script else f"prefect work-pool create {name} --type process"
             )
-            raise BadInput(
+            raise InvalidInputError(
                 f"the work pool {name} does not exist; the server has "
                 f"{', '.join(self.pools) or 'none'}; create it: {command}"
             )
@@ -131,10 +131,11 @@ def is_server_configured() -> bool:
 def connect() -> Iterator[Server]:
     """Connect to the server at PREFECT_API_URL.
 
-    Raises BadInput if it is not set, and StoreError or ServerError if the server does not answer.
+    Raises InvalidInputError if it is not set, ServerError or StorageError if the server does not
+    answer.
     """
     if not is_server_configured():
-        raise BadInput(
+        raise InvalidInputError(
             "PREFECT_API_URL is not set; run: make up-local, then: "
             "export PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
@@ -143,7 +144,7 @@ def connect() -> Iterator[Server]:
         with get_client(sync_client=True) as client:
             yield Server(client)
     except httpx.HTTPError as problem:
-        raise StoreError(explain(problem)) from problem
+        raise StorageError(explain(problem)) from problem
 
 
 def _read_pages(read: Any) -> Any:

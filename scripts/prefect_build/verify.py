@@ -16,7 +16,7 @@ from typing import Any
 
 from prefect.client.schemas.responses import DeploymentResponse
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 from .checks import check_stored_version
 from .code_store import MANIFEST, CodeStore, flow_folder
@@ -60,7 +60,7 @@ def verify_bucket(
         imported = dict(zip((version.folder for version in runnable), results, strict=True))
         for version in versions:
             findings = [*version.findings(), *check_stored_version(version.files)]
-            if isinstance(error := imported.get(version.folder), BadInput):
+            if isinstance(error := imported.get(version.folder), InvalidInputError):
                 findings.append(str(error))
             yield f"{url}/{version.folder}", findings
 

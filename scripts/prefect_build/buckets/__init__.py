@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 from .base import Bucket, StoredObject
 
@@ -12,7 +12,9 @@ __all__ = ["Bucket", "StoredObject", "open_bucket"]
 def open_bucket(s3: str | None, profile: str | None, gcs: str | None) -> Bucket | None:
     """Return the bucket of this name; None if no name is given."""
     if s3 and gcs:
-        raise BadInput("code is stored in one bucket; give either --s3-bucket or --gcs-bucket")
+        raise InvalidInputError(
+            "code is stored in one bucket; give either --s3-bucket or --gcs-bucket"
+        )
     if s3:
         from .s3 import S3Bucket  # each client takes a second to import
 

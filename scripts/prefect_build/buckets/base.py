@@ -20,7 +20,7 @@ class StoredObject:
 
 
 class Bucket(Protocol):
-    """A bucket for code, read and written by its vendor's client. Errors are StoreError."""
+    """A bucket for code, read and written by its vendor's client. Errors are StorageError."""
 
     name: str
 

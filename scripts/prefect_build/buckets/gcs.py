@@ -9,8 +9,8 @@ from typing import Any
 from google.api_core.exceptions import NotFound
 from prefect_gcp import GcpCredentials
 
-from nyc_taxi.errors import StoreError
-from nyc_taxi.gcp import STORAGE_RETRY, talking_to
+from nyc_taxi.errors import StorageError
+from nyc_taxi.storage.google import STORAGE_RETRY, translate_google_errors
 
 from .base import StoredObject, load_block
 
@@ -63,11 +63,11 @@ class GcsBucket:
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
         try:
-            with talking_to(self.url, "roles/storage.objectUser"):
+            with translate_google_errors(self.url, "roles/storage.objectUser"):
                 yield
-        except StoreError as problem:
+        except StorageError as problem:
             if isinstance(problem.__cause__, NotFound):
-                raise StoreError(
+                raise StorageError(
                     f"the bucket {self.url} does not exist; "
                     f"create it: gcloud storage buckets create {self.url}"
                 ) from problem

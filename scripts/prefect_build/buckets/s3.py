@@ -10,7 +10,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from prefect_aws import AwsCredentials
 
-from nyc_taxi.errors import StoreError
+from nyc_taxi.errors import StorageError
 
 from .base import StoredObject, load_block
 
@@ -61,7 +61,7 @@ class S3Bucket:
                 response = self.client.delete_objects(Bucket=self.name, Delete={"Objects": batch})
                 if failed := response.get("Errors"):
                     key, reason = failed[0]["Key"], failed[0]["Message"]
-                    raise StoreError(f"{self.url}: {key} cannot be deleted: {reason}")
+                    raise StorageError(f"{self.url}: {key} cannot be deleted: {reason}")
 
     def pull_step(self, folder: str) -> dict[str, Any]:
         step: dict[str, Any] = {"bucket": self.name, "folder": folder}
@@ -76,12 +76,12 @@ class S3Bucket:
         except ClientError as problem:
             code = problem.response["Error"]["Code"]
             if code == "NoSuchBucket":
-                raise StoreError(
+                raise StorageError(
                     f"the bucket {self.url} does not exist; create it: aws s3 mb {self.url}"
                 ) from problem
             message = problem.response["Error"].get("Message") or code
-            raise StoreError(f"{self.url} rejected a request: {code}: {message}") from problem
+            raise StorageError(f"{self.url} rejected a request: {code}: {message}") from problem
         except BotoCoreError as problem:
-            raise StoreError(
+            raise StorageError(
                 f"{self.url}: {problem}; give --aws-profile or set AWS_... in .env"
             ) from problem
