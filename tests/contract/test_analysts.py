@@ -19,13 +19,13 @@ from nyc_taxi.trips.descriptions import CODES
 from nyc_taxi.trips.lookups import LOOKUPS, lookup_rows
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.rides_view import LABELS
-from nyc_taxi.warehouses.base import small_table
+from nyc_taxi.warehouses.base import lookup_table_name
 from tests.support.processes import start
 from tests.support.warehouses import (
-    LOAD,
-    PLACES,
-    Place,
-    duckdb_place,
+    LOAD_SCRIPT,
+    WAREHOUSES,
+    EmptyWarehouse,
+    empty_duckdb,
     read_comments,
     write_comment,
 )
@@ -40,9 +40,9 @@ Month = Callable[..., Path]
 LABEL_NAMES = {label.name for label in LABELS}
 
 
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest) -> Place:
-    return PLACES[request.param](request)
+@pytest.fixture(params=WAREHOUSES)
+def place(request: pytest.FixtureRequest) -> EmptyWarehouse:
+    return WAREHOUSES[request.param](request)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def zones_file(folder: Path, *names: str) -> Path:
     return path
 
 
-def load_lookups(place: Place, folder: Path) -> None:
+def load_lookups(place: EmptyWarehouse, folder: Path) -> None:
     for table in LOOKUPS:
         file = lookup_file(table, folder)
         assert place.open().replace_table(table, file, lookup_comments(table)) == len(
@@ -87,13 +87,13 @@ def load_lookups(place: Place, folder: Path) -> None:
     place.open().replace_table("zones", zones_file(folder, "Borough", "Zone"))
 
 
-def load_trips(place: Place, month: Month) -> None:
+def load_trips(place: EmptyWarehouse, month: Month) -> None:
     place.open().replace_month(YELLOW, month(YELLOW), FILL)
     place.open().replace_month(GREEN, month(GREEN, 1000), FILL)
 
 
-def sums(place: Place, view: str) -> list[tuple[Any, ...]]:
-    found = place.ask(
+def sums(place: EmptyWarehouse, view: str) -> list[tuple[Any, ...]]:
+    found = place.query(
         "SELECT color, trip_month, count(*), sum(total_amount), sum(PULocationID), "
         f"sum(payment_type) FROM dezoomcamp.{view} GROUP BY color, trip_month ORDER BY 1, 2"
     )
@@ -102,11 +102,11 @@ def sums(place: Place, view: str) -> list[tuple[Any, ...]]:
     ]
 
 
-def columns(place: Place, view: str = "rides_labeled") -> set[str]:
+def columns(place: EmptyWarehouse, view: str = "rides_labeled") -> set[str]:
     return set(read_comments(place, view)[1])
 
 
-def test_comments_are_there_after_a_load_and_a_reload(place: Place, month: Month) -> None:
+def test_comments_are_there_after_a_load_and_a_reload(place: EmptyWarehouse, month: Month) -> None:
     for _ in range(2):
         place.open().replace_month(YELLOW, month(YELLOW, without="airport_fee"), FILL)
         about, comments = read_comments(place, "yellow_rides")
@@ -120,7 +120,7 @@ def test_comments_are_there_after_a_load_and_a_reload(place: Place, month: Month
     assert "(US dollars)" in (read_comments(place, "yellow_rides")[1]["airport_fee"] or "")
 
 
-def test_views_have_comments(place: Place, month: Month, tmp_path: Path) -> None:
+def test_views_have_comments(place: EmptyWarehouse, month: Month, tmp_path: Path) -> None:
     load_lookups(place, tmp_path)
     load_trips(place, month)
     for view in ("rides", "rides_labeled"):
@@ -129,7 +129,7 @@ def test_views_have_comments(place: Place, month: Month, tmp_path: Path) -> None
         assert [name for name, text in comments.items() if not text] == []
 
 
-def test_comment_of_a_user_on_an_undeclared_column_stays(place: Place, month: Month) -> None:
+def test_user_comment_on_undeclared_column_stays(place: EmptyWarehouse, month: Month) -> None:
     place.open().replace_month(YELLOW, month(YELLOW, weather="dry"), FILL)
     assert read_comments(place, "yellow_rides")[1]["weather"] is None
     write_comment(place, "yellow_rides", "weather", "by the airport")
@@ -142,7 +142,7 @@ def test_comment_of_a_user_on_an_undeclared_column_stays(place: Place, month: Mo
 
 
 @pytest.mark.parametrize("then", ["Zone", "Borough"])
-def test_comments_of_a_small_table(place: Place, tmp_path: Path, then: str) -> None:
+def test_comments_of_a_lookup_table_name(place: EmptyWarehouse, tmp_path: Path, then: str) -> None:
     """Of a table replaced by one of the same columns, or of others."""
     comments = Comments("About zones", {"locationid": "The 'number'"})
     place.open().replace_table("places", zones_file(tmp_path, "Zone", "remark"), comments)
@@ -156,7 +156,7 @@ def test_comments_of_a_small_table(place: Place, tmp_path: Path, then: str) -> N
 def test_comments_belong_to_the_transaction_of_the_load(
     request: pytest.FixtureRequest, month: Month, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = duckdb_place(request)
+    place = empty_duckdb(request)
     place.open().replace_month(YELLOW, month(YELLOW), FILL)
     write_comment(place, "yellow_rides", "extra", "outdated")
     monkeypatch.setenv("NYC_TAXI_MEMORY", "4MB")
@@ -167,7 +167,7 @@ def test_comments_belong_to_the_transaction_of_the_load(
 
 @pytest.mark.parametrize("last", ["trips", "lookups"])
 def test_rides_labeled_exists_as_soon_as_its_tables_do(
-    place: Place, month: Month, tmp_path: Path, last: str
+    place: EmptyWarehouse, month: Month, tmp_path: Path, last: str
 ) -> None:
     steps: list[Callable[[], None]] = [
         partial(load_trips, place, month),
@@ -184,10 +184,10 @@ def test_rides_labeled_exists_as_soon_as_its_tables_do(
         ("RatecodeID", "rate_code_name"),
         ("VendorID", "vendor_name"),
     ):
-        found = place.ask(f"SELECT DISTINCT {code}, {name} FROM dezoomcamp.rides_labeled")
+        found = place.query(f"SELECT DISTINCT {code}, {name} FROM dezoomcamp.rides_labeled")
         assert len(found) > 1
         assert dict(found) == {number: CODES[code].get(number) for number, _ in found}
-    zones = place.ask(
+    zones = place.query(
         "SELECT DISTINCT PULocationID, pickup_borough, pickup_zone, DOLocationID, "
         "dropoff_borough, dropoff_zone FROM dezoomcamp.rides_labeled"
     )
@@ -195,12 +195,14 @@ def test_rides_labeled_exists_as_soon_as_its_tables_do(
         for id, *names in (pickup, (where, borough, zone)):
             assert names == ([f"Borough {id}", f"Zone {id}"] if id <= KNOWN else [None, None])
     assert {id > KNOWN for id, *_ in zones} == {True, False}
-    kinds = place.ask("SELECT DISTINCT color, trip_type_name FROM dezoomcamp.rides_labeled")
+    kinds = place.query("SELECT DISTINCT color, trip_type_name FROM dezoomcamp.rides_labeled")
     assert {name for color, name in kinds if color == "yellow"} == {None}
     assert {name for color, name in kinds if color == "green"} >= set(CODES["trip_type"].values())
 
 
-def test_rides_labeled_survives_replacements(place: Place, month: Month, tmp_path: Path) -> None:
+def test_rides_labeled_survives_replacements(
+    place: EmptyWarehouse, month: Month, tmp_path: Path
+) -> None:
     place.open().replace_month(YELLOW, month(YELLOW), FILL)
     for _ in range(2):
         load_lookups(place, tmp_path)
@@ -216,7 +218,7 @@ def test_rides_labeled_survives_replacements(place: Place, month: Month, tmp_pat
 
 
 def test_rules_that_drop_or_hash_a_code_leave_its_name_out(
-    place: Place, month: Month, tmp_path: Path
+    place: EmptyWarehouse, month: Month, tmp_path: Path
 ) -> None:
     load_lookups(place, tmp_path)
     for trips in (YELLOW, GREEN):
@@ -228,7 +230,7 @@ def test_rules_that_drop_or_hash_a_code_leave_its_name_out(
     assert "pickup_zone" not in columns(place)
 
 
-def test_everything_at_once(place: Place, month: Month, tmp_path: Path) -> None:
+def test_everything_at_once(place: EmptyWarehouse, month: Month, tmp_path: Path) -> None:
     """The load that comes last makes the view, whichever it is."""
     files = {table: lookup_file(table, tmp_path) for table in LOOKUPS}
     files["zones"] = zones_file(tmp_path, "Borough", "Zone")
@@ -245,7 +247,7 @@ def test_everything_at_once(place: Place, month: Month, tmp_path: Path) -> None:
 
 
 def test_killed_loads_leave_view_and_lookups_intact(
-    place: Place, month: Month, tmp_path: Path
+    place: EmptyWarehouse, month: Month, tmp_path: Path
 ) -> None:
     load_lookups(place, tmp_path)
     load_trips(place, month)
@@ -253,7 +255,7 @@ def test_killed_loads_leave_view_and_lookups_intact(
     large = month(YELLOW, 100_000)
     wide = zones_file(tmp_path, "Borough", "Zone", "remark")
     codes = (
-        LOAD.format(
+        LOAD_SCRIPT.format(
             address=place.address, color="yellow", year=2021, month=1, file=large, fill=FILL
         ),
         "from pathlib import Path; from nyc_taxi.warehouses.registry import open_warehouse;"
@@ -272,7 +274,7 @@ def test_killed_loads_leave_view_and_lookups_intact(
             assert sums(place, "rides_labeled") == before
             assert columns(place) >= LABEL_NAMES
             for table in LOOKUPS:
-                assert place.ask(f"SELECT count(*) FROM dezoomcamp.{table}") == [
+                assert place.query(f"SELECT count(*) FROM dezoomcamp.{table}") == [
                     (len(lookup_rows(table)),)
                 ]
     place.open().replace_table("zones", wide)
@@ -282,4 +284,4 @@ def test_killed_loads_leave_view_and_lookups_intact(
 @pytest.mark.parametrize("name", ["rides_labeled", "yellow_rides_labeled"])
 def test_names_of_the_views_are_reserved(name: str) -> None:
     with pytest.raises(InvalidInputError, match=name):
-        small_table(name)
+        lookup_table_name(name)

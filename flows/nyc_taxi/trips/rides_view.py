@@ -8,10 +8,10 @@ from nyc_taxi.trips.descriptions import DESCRIPTIONS
 from nyc_taxi.trips.lookups import LOOKUPS, NAME
 from nyc_taxi.trips.schemas import SERVICES, Color
 
-RIDES: tuple[Color, ...] = ("yellow", "green")
+RIDES_COLORS: tuple[Color, ...] = ("yellow", "green")
 """The street-hail taxis: the colors whose trips the views show together."""
 ZONES = "zones"
-TABLES = (*(f"{color}_rides" for color in RIDES), ZONES, *LOOKUPS)
+TABLES = (*(f"{color}_rides" for color in RIDES_COLORS), ZONES, *LOOKUPS)
 """All tables that the views read."""
 _NUMBERS = {
     *("smallint", "integer", "bigint", "double", "double precision"),
@@ -63,7 +63,7 @@ LABELS = (
 
 def rides_columns(color: Color) -> list[tuple[str, str]]:
     """(column of the color's table, its name in the view `rides`), in the view's order."""
-    services = [SERVICES[c] for c in RIDES]
+    services = [SERVICES[c] for c in RIDES_COLORS]
     here = SERVICES[color]
     shared = [
         (c.name, c.name)
@@ -83,7 +83,7 @@ def rides_views(tables: Mapping[str, Columns], sql_name: Callable[[str], str]) -
     """
     trips = {
         color: columns
-        for color in RIDES
+        for color in RIDES_COLORS
         if "trip_month" in (columns := _lower(tables.get(f"{color}_rides", {})))
     }
     if not trips:
@@ -104,9 +104,9 @@ def _rides(trips: Mapping[Color, Columns], sql_name: Callable[[str], str]) -> Vi
         "color": "Color of the taxi: yellow or green.",
         "trip_month": DESCRIPTIONS["trip_month"],
     }
-    for own, name in rides_columns(RIDES[0]):
+    for own, name in rides_columns(RIDES_COLORS[0]):
         if name not in gone:
-            column = SERVICES[RIDES[0]].column(own)
+            column = SERVICES[RIDES_COLORS[0]].column(own)
             comments[name] = column_comment(column) if column else ""
     about = f"Yellow and green taxi trips together, one row per trip. {MONTH} {CLOCK}"
     return View("rides", _union(trips, comments, (), sql_name), Comments(about, comments))

@@ -12,11 +12,11 @@ from nyc_taxi.storage.duckdb_engine import Database as Engine
 from nyc_taxi.storage.duckdb_engine import quoted
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES, Color
-from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared
+from nyc_taxi.warehouses.base import DATASET, MAX_EXACT, check_names, is_declared
 from nyc_taxi.warehouses.postgres.tables import Columns, Table
 from nyc_taxi.warehouses.postgres.views import DROP_VIEWS
 
-_TYPES = {
+_POSTGRES_TYPES = {
     **dict.fromkeys(("TINYINT", "UTINYINT", "SMALLINT"), "smallint"),
     **dict.fromkeys(("USMALLINT", "INTEGER"), "integer"),
     **dict.fromkeys(("UINTEGER", "BIGINT"), "bigint"),
@@ -39,30 +39,30 @@ DUCKDB_TYPES = {
 }
 """And back: what the values are sent as."""
 _SAFE_WIDENINGS = ("smallint", "integer", "bigint", "double precision")
-LONGEST_NAME = 63
+MAX_NAME_LENGTH = 63
 """Bytes of a column's name; PostgreSQL would cut a longer one."""
-_SYSTEM = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
+_SYSTEM_COLUMNS = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
 
 
-def file_types(file: Engine, parquet: Path | str, is_month: bool = True) -> Columns:
+def postgres_types(file: Engine, parquet: Path | str, is_month: bool = True) -> Columns:
     """The columns of the view `trips` and their PostgreSQL types; refuses what it cannot hold."""
     found = {name: kind for name, kind, *_ in file.execute("DESCRIBE trips").fetchall()}
     # Of the file itself: DuckDB has renamed what it cannot tell apart.
     check_names(pq.read_schema(parquet).names, parquet, is_month)
     types = {}
     for name, kind in found.items():
-        if len(name.lower().encode()) > LONGEST_NAME or name.lower() in _SYSTEM:
+        if len(name.lower().encode()) > MAX_NAME_LENGTH or name.lower() in _SYSTEM_COLUMNS:
             raise StorageError(
-                f"{parquet} has a column {name!r}; PostgreSQL takes names of up to {LONGEST_NAME} "
-                f"bytes and none of {', '.join(_SYSTEM)}. Nothing was changed"
+                f"{parquet} has a column {name!r}; PostgreSQL allows names of up to "
+                f"{MAX_NAME_LENGTH} bytes, except {', '.join(_SYSTEM_COLUMNS)}. Nothing was changed"
             )
-        wanted = _TYPES.get(kind)
+        wanted = _POSTGRES_TYPES.get(kind)
         if wanted is None and (precision := re.fullmatch(r"DECIMAL(\(\d+,\d+\))", kind)):
             wanted = f"numeric{precision[1]}"
         if wanted is None:
             raise StorageError(
-                f"{parquet} holds {name} as {kind}, for which there is no PostgreSQL type; "
-                f"write it as one of {', '.join((*_TYPES, 'DECIMAL'))}. Nothing was changed"
+                f"{parquet} holds {name} as {kind}, which has no PostgreSQL type; cast it to one "
+                f"of {', '.join((*_POSTGRES_TYPES, 'DECIMAL'))}. Nothing was changed"
             )
         types[name] = wanted
     return types
@@ -72,7 +72,7 @@ def definitions(columns: Columns) -> str:
     return ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
 
 
-def fit(
+def resolve_types(
     file: Engine, trips: TripMonth, table: Table, types: Columns, have: Columns | None
 ) -> Columns:
     """The type each column of the file is sent as: its own, or the wider one of the table.
@@ -81,7 +81,7 @@ def fit(
     """
     if have is None:
         return types
-    if _holds(have) != _holds(dict.fromkeys(map(str.lower, types), "")):
+    if _possible_colors(have) != _possible_colors(dict.fromkeys(map(str.lower, types), "")):
         raise StorageError(
             f"{table} does not hold {trips.color} trips; choose another name for their table"
         )
@@ -98,31 +98,32 @@ def fit(
             raise StorageError(
                 f"{table} holds {name.lower()} as {there}, the file as {kind}; run "
                 + (f"{DROP_VIEWS}; " if table.schema == DATASET else "")
-                + f"ALTER TABLE {table} ALTER COLUMN {_plain(name.lower())} TYPE {kind}"
+                + f"ALTER TABLE {table} ALTER COLUMN {_identifier(name.lower())} TYPE {kind}"
             )
         if there == "double precision" and kind == "bigint":
             _check_exact(file, table, name)
     return sent
 
 
-def _holds(columns: Columns) -> set[Color]:
+def _possible_colors(columns: Columns) -> set[Color]:
     """The colours whose trips could be in a table with these columns."""
     return {
         color
         for color, service in SERVICES.items()
-        if all(c.name.lower() in columns for c in service.kept)
+        if all(c.name.lower() in columns for c in service.key_columns)
     }
 
 
 def _check_exact(file: Engine, table: Table, name: str) -> None:
-    beyond = f"{quoted(name)} NOT BETWEEN -{EXACT} AND {EXACT}"
+    beyond = f"{quoted(name)} NOT BETWEEN -{MAX_EXACT} AND {MAX_EXACT}"
     bad = file.execute(f"SELECT {quoted(name)} FROM trips WHERE {beyond} LIMIT 1").fetchone()
     if bad:
         raise StorageError(
             f"{table} holds {name.lower()} as double precision, which cannot hold {bad[0]} of the "
-            f"file exactly; run ALTER TABLE {table} ALTER COLUMN {_plain(name.lower())} TYPE bigint"
+            f"file exactly; run ALTER TABLE {table} "
+            f"ALTER COLUMN {_identifier(name.lower())} TYPE bigint"
         )
 
 
-def _plain(name: str) -> str:
+def _identifier(name: str) -> str:
     return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else quoted(name)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 from psycopg2.errors import LockNotAvailable
 
-from nyc_taxi.cancellation import wait_for
+from nyc_taxi.cancellation import interruptible_sleep
 from nyc_taxi.errors import LockTimeoutError, StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.duckdb_engine import Database as Engine
@@ -19,23 +19,23 @@ from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.base import DATASET
 from nyc_taxi.warehouses.postgres.binary_copy import Feed, encoded
 from nyc_taxi.warehouses.postgres.column_types import DUCKDB_TYPES, definitions
-from nyc_taxi.warehouses.postgres.connection import Session, wait_for_locks
+from nyc_taxi.warehouses.postgres.connection import Session, set_lock_timeout
 from nyc_taxi.warehouses.postgres.tables import (
     Columns,
     Table,
     advisory_lock,
     month_columns,
-    one,
+    scalar,
 )
 from nyc_taxi.warehouses.postgres.views import comment, make_rides_views
 
-BATCH = 4096
+BATCH_ROWS = 4096
 """Rows sent at a time: more of them cost memory and win nothing."""
-AT_ONCE = 0.2
+SWAP_LOCK_TIMEOUT = 0.2
 """Seconds that readers may have to queue behind an exchange that itself waits for others."""
 
 
-def load_month(
+def load_partition(
     db: Session,
     file: Engine,
     trips: TripMonth,
@@ -53,7 +53,7 @@ def load_month(
     # FREEZE: the rows never need a vacuum, and a reader whose snapshot is older than the
     # exchange sees them as well; without it, that one would see no such month.
     loaded = copy_rows(db, file, new, types, f"{trips} load", "FORMAT binary, FREEZE")
-    db.execute(f"CREATE INDEX {new.name}_pickup ON {new} {_pickup_index(db, trips, table)}")
+    db.execute(f"CREATE INDEX {new.name}_pickup ON {new} {_index_sql(db, trips, table)}")
     db.execute(f"ANALYZE {new}")
     return loaded
 
@@ -76,7 +76,7 @@ def copy_rows(
     with progress_bar(label, expected) as advance:
 
         def batches() -> Iterator[pa.RecordBatch]:
-            for batch in file.sql(f"SELECT {select} FROM trips").to_arrow_reader(BATCH):
+            for batch in file.sql(f"SELECT {select} FROM trips").to_arrow_reader(BATCH_ROWS):
                 yield batch
                 advance(len(batch))
 
@@ -92,17 +92,17 @@ def copy_rows(
     return int(expected)
 
 
-def _pickup_index(db: Session, trips: TripMonth, table: Table) -> str:
+def _index_sql(db: Session, trips: TripMonth, table: Table) -> str:
     """The same kind of index for all months, as the table already has it."""
     db.execute(
         "SELECT opcname FROM pg_index JOIN pg_opclass o ON o.oid = indclass[0]"
         " WHERE indexrelid = to_regclass(%s)",
         [f"{table}_pickup"],
     )
-    return index_on(trips.service.pickup, db.version, one(db))
+    return brin_index_sql(trips.service.pickup, db.version, scalar(db))
 
 
-def index_on(pickup: str, version: int, operators: str | None = None) -> str:
+def brin_index_sql(pickup: str, version: int, operators: str | None = None) -> str:
     """BRIN: the files are in the order of pickup, more or less, so that a few kilobytes say where
     an hour lies. The multi-minmax kind (from version 14 on) is not misled by the odd trip of 2008
     or 2041; the older kind reads a few more blocks for it."""
@@ -115,12 +115,12 @@ def swap_partition(
 ) -> None:
     """Put the new table where the old one is, in a moment when nobody reads the months."""
     advisory_lock(db, table.schema)
-    wait_for_locks(db, AT_ONCE)
+    set_lock_timeout(db, SWAP_LOCK_TIMEOUT)
     deadline = time.monotonic() + settings().wait
     while True:
         db.execute("SAVEPOINT before_exchange")
         try:
-            return _replace(db, trips, table, new, columns)
+            return _attach_partition(db, trips, table, new, columns)
         except LockNotAvailable:
             if time.monotonic() > deadline:
                 raise LockTimeoutError(
@@ -128,10 +128,12 @@ def swap_partition(
                     "close the transactions that read it and run this again"
                 ) from None
             db.execute("ROLLBACK TO SAVEPOINT before_exchange")
-        wait_for(AT_ONCE)
+        interruptible_sleep(SWAP_LOCK_TIMEOUT)
 
 
-def _replace(db: Session, trips: TripMonth, table: Table, new: Table, columns: Columns) -> None:
+def _attach_partition(
+    db: Session, trips: TripMonth, table: Table, new: Table, columns: Columns
+) -> None:
     have = month_columns(db, table)
     new_table = have is None
     if have is None:
@@ -139,7 +141,7 @@ def _replace(db: Session, trips: TripMonth, table: Table, new: Table, columns: C
             f"CREATE TABLE {table} (trip_month date NOT NULL, {definitions(columns)}) "
             "PARTITION BY LIST (trip_month)"
         )
-        db.execute(f"CREATE INDEX {table.name}_pickup ON {table} {_pickup_index(db, trips, table)}")
+        db.execute(f"CREATE INDEX {table.name}_pickup ON {table} {_index_sql(db, trips, table)}")
         have = {"trip_month": "date", **columns}
     for target, missing in (
         (table, {n: k for n, k in columns.items() if n not in have}),

@@ -39,12 +39,12 @@ class Table:
         return Table(self.schema, f"{self.name}_{trips.first_day:%Y_%m}")
 
 
-def one(db: Session) -> Any:
+def scalar(db: Session) -> Any:
     row = db.fetchone()
     return row[0] if row else None
 
 
-def missing_right(db: Session, schema: str, tables: list[str]) -> str | None:
+def missing_grant(db: Session, schema: str, tables: list[str]) -> str | None:
     """The GRANT without which the months cannot be loaded."""
     db.execute(
         "SELECT current_user, current_database(), to_regnamespace(%s) IS NOT NULL,"
@@ -81,16 +81,16 @@ def advisory_lock(db: Session, what: str) -> None:
     db.execute("SELECT pg_advisory_xact_lock(hashtext('nyc_taxi'), hashtext(%s))", [what])
 
 
-def make_schema(db: Session, schema: str) -> None:
+def create_schema(db: Session, schema: str) -> None:
     advisory_lock(db, schema)
     db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema])
-    if one(db) is None:
+    if scalar(db) is None:
         db.execute(f"CREATE SCHEMA {schema}")
 
 
 def month_columns(db: Session, table: Table) -> Columns | None:
     """The columns of the table, None where there is none. Refuses a table of another shape."""
-    oid = find_table(db, table)
+    oid = find_oid(db, table)
     if oid is None:
         return None
     db.execute(
@@ -98,7 +98,7 @@ def month_columns(db: Session, table: Table) -> Columns | None:
         " AND attnum = partattrs[0] WHERE partrelid = %s AND partstrat = 'l' AND partnatts = 1",
         [oid],
     )
-    if one(db) != "trip_month":
+    if scalar(db) != "trip_month":
         raise StorageError(
             f"{table} is not partitioned by trip_month, so these flows did not make it; "
             "rename it, or choose another name for the months"
@@ -106,14 +106,14 @@ def month_columns(db: Session, table: Table) -> Columns | None:
     return attributes(db, table)
 
 
-def find_table(db: Session, table: Table) -> int | None:
+def find_oid(db: Session, table: Table) -> int | None:
     # Not to_regclass: it may go by what this session has looked up before another made the table.
     db.execute(
         "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
         " WHERE nspname = %s AND relname = %s",
         [table.schema, table.name],
     )
-    oid: int | None = one(db)
+    oid: int | None = scalar(db)
     return oid
 
 
@@ -121,6 +121,6 @@ def attributes(db: Session, table: Table) -> Columns:
     db.execute(
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
         " WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-        [find_table(db, table)],
+        [find_oid(db, table)],
     )
     return dict(db.fetchall())

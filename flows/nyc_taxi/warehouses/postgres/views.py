@@ -11,7 +11,7 @@ from nyc_taxi.trips.comments import Comments
 from nyc_taxi.trips.rides_view import TABLES, View, rides_views
 from nyc_taxi.warehouses.base import DATASET
 from nyc_taxi.warehouses.postgres.connection import Session
-from nyc_taxi.warehouses.postgres.tables import Columns, Table, find_table, one
+from nyc_taxi.warehouses.postgres.tables import Columns, Table, find_oid, scalar
 
 VIEWS = ("rides_labeled", "rides")
 DROP_VIEWS = f"DROP VIEW IF EXISTS {', '.join(f'{DATASET}.{view}' for view in VIEWS)}"
@@ -58,9 +58,9 @@ def _make_view(db: Session, view: View) -> None:
 
 def read_comments(db: Session, table: Table) -> Comments:
     """The comments of a table or view, and all of its columns; no columns if it does not exist."""
-    oid = find_table(db, table)
+    oid = find_oid(db, table)
     db.execute("SELECT obj_description(%s, 'pg_class')", [oid])
-    about = one(db) or ""
+    about = scalar(db) or ""
     db.execute(
         "SELECT attname, coalesce(col_description(attrelid, attnum), '') FROM pg_attribute"
         " WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped",

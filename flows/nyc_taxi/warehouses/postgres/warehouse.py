@@ -10,24 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from nyc_taxi.conform.passenger_counts import EVERY_TRIP, fill_nulls_sql
+from nyc_taxi.conform.passenger_counts import ALL_TRIPS, fill_nulls_sql
 from nyc_taxi.errors import StorageError
-from nyc_taxi.storage.duckdb_engine import explained, open_duckdb, parquet_sql
+from nyc_taxi.storage.duckdb_engine import open_duckdb, parquet_sql, translate_duckdb_errors
 from nyc_taxi.trips.comments import NO_COMMENTS, Comments
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES, Color
-from nyc_taxi.warehouses.base import DATASET, small_table
-from nyc_taxi.warehouses.postgres.column_types import definitions, file_types, fit
+from nyc_taxi.warehouses.base import DATASET, lookup_table_name
+from nyc_taxi.warehouses.postgres.column_types import definitions, postgres_types, resolve_types
 from nyc_taxi.warehouses.postgres.connection import Database, find_database
-from nyc_taxi.warehouses.postgres.swap import copy_rows, load_month, swap_partition
+from nyc_taxi.warehouses.postgres.swap import copy_rows, load_partition, swap_partition
 from nyc_taxi.warehouses.postgres.tables import (
     Table,
     advisory_lock,
     attributes,
-    make_schema,
-    missing_right,
+    create_schema,
+    missing_grant,
     month_columns,
-    one,
+    scalar,
 )
 from nyc_taxi.warehouses.postgres.views import (
     VIEWS,
@@ -55,23 +55,23 @@ class PostgresWarehouse:
         trips: TripMonth,
         parquet: Path | str,
         fill: Mapping[str, int],
-        only: str = EVERY_TRIP,
+        only: str = ALL_TRIPS,
     ) -> int:
         """`only`: the SQL that is true of the trips to load."""
         table = self._table(trips.color)
-        with explained(table), open_duckdb(threads=1) as file:
+        with translate_duckdb_errors(table), open_duckdb(threads=1) as file:
             file.execute(
                 f"CREATE VIEW trips AS SELECT {fill_nulls_sql(fill)} FROM {parquet_sql(parquet)} "
                 f"WHERE {only}"
             )
-            types = file_types(file, parquet)
+            types = postgres_types(file, parquet)
             with self.database.session() as db:
-                make_schema(db, table.schema)
+                create_schema(db, table.schema)
             with self.database.session() as db:
                 advisory_lock(db, f"{table.month(trips)}")
-                types = fit(file, trips, table, types, month_columns(db, table))
+                types = resolve_types(file, trips, table, types, month_columns(db, table))
                 new = Table(table.schema, f"{table.month(trips).name}_new")
-                loaded = load_month(db, file, trips, table, new, types)
+                loaded = load_partition(db, file, trips, table, new, types)
                 swap_partition(
                     db, trips, table, new, {n.lower(): kind for n, kind in types.items()}
                 )
@@ -81,13 +81,13 @@ class PostgresWarehouse:
         self, name: str, parquet: Path | str, comments: Comments = NO_COMMENTS
     ) -> int:
         """Where the columns are the same the table stays, and so do its indexes and rights."""
-        table = Table.named(small_table(name))
-        with explained(table), open_duckdb(threads=1) as file:
+        table = Table.named(lookup_table_name(name))
+        with translate_duckdb_errors(table), open_duckdb(threads=1) as file:
             file.execute(f"CREATE VIEW trips AS FROM {parquet_sql(parquet)}")
-            types = file_types(file, parquet, is_month=False)
+            types = postgres_types(file, parquet, is_month=False)
             columns = {n.lower(): kind for n, kind in types.items()}
             with self.database.session() as db:
-                make_schema(db, table.schema)
+                create_schema(db, table.schema)
             with self.database.session() as db:
                 advisory_lock(db, table.schema)
                 found = read_comments(db, table)
@@ -108,7 +108,7 @@ class PostgresWarehouse:
             if month_columns(db, table) is None:
                 return 0
             db.execute(f"SELECT count(*) FROM {table} WHERE trip_month = %s", [trips.first_day])
-            return int(one(db))
+            return int(scalar(db))
 
     def check(self) -> str:
         tables = [self.table] if self.table else [self._table(color) for color in SERVICES]
@@ -116,13 +116,13 @@ class PostgresWarehouse:
         views = [] if self.table else VIEWS
         with self.database.session() as db:
             self.database.check_writable(db)
-            if grant := missing_right(db, schema, [*(t.name for t in tables), *views]):
+            if grant := missing_grant(db, schema, [*(t.name for t in tables), *views]):
                 raise StorageError(
                     f"PostgreSQL at {self.database.name}: the role may not load months into "
                     f"{schema}; let an administrator run {grant}"
                 )
             db.execute("SELECT version()")
-            return f"{one(db).partition(' on ')[0]} answers, months can be loaded into {schema}"
+            return f"{scalar(db).partition(' on ')[0]} answers, months can be loaded into {schema}"
 
     def _table(self, color: Color) -> Table:
         return self.table or Table(DATASET, f"{color}_rides")
