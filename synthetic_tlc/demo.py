@@ -8,9 +8,15 @@ from pathlib import Path
 import duckdb
 
 from synthetic_tlc.site import Site
+from synthetic_tlc.zones import write_zones
 
 ROOT = Path(__file__).resolve().parents[1]
-RUNS = (("yellow", "1,2"), ("green", "1"))
+COMMANDS = (
+    "flows/etl_web_to_bq.py --color yellow --months 1,2",
+    "flows/etl_web_to_bq.py --color green --months 1",
+    "-m reference.zones.flow",
+    "-m reference.lookups.flow",
+)
 LANDED = """
     SELECT color, trip_month AS "month", count(*) AS trips,
            round(sum(total_amount), 2) AS dollars,
@@ -21,6 +27,16 @@ QUESTION = """
            round(avg(trip_distance), 1) AS miles, round(avg(tip_amount), 2) AS tip
     FROM dezoomcamp.rides WHERE payment_type = 1 AND trip_distance < 100
     GROUP BY ALL ORDER BY trips DESC LIMIT 3"""
+
+LABELED = """
+    SELECT pickup_borough AS borough, payment_type_name AS payment, count(*) AS trips,
+           round(avg(total_amount), 2) AS dollars
+    FROM dezoomcamp.rides_labeled GROUP BY ALL ORDER BY trips DESC, ALL LIMIT 3"""
+QUERIES = {
+    "What landed": LANDED,
+    "When are card trips made?": QUESTION,
+    "How are trips paid? (codes and zones by name)": LABELED,
+}
 
 
 BOXES = str.maketrans("┌┬┐├┼┤└┴┘─│·", "+++++++++-|.")
@@ -39,6 +55,7 @@ def show(table: duckdb.DuckDBPyRelation) -> None:
 def demo(folder: Path) -> None:
     """Run the flow scripts as a user would, and show what landed; `folder` gets all of it."""
     warehouse = folder / "warehouse.duckdb"
+    write_zones(folder / "site" / "misc")
     with Site(folder / "site") as site:
         places = {
             "NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data",
@@ -50,21 +67,21 @@ def demo(folder: Path) -> None:
             "PREFECT_PROFILES_PATH": str(folder / "prefect" / "profiles.toml"),
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
-        for color, months in RUNS:
-            command = ["flows/etl_web_to_bq.py", "--color", color, "--months", months]
-            print(f"\n$ python {' '.join(command)}", flush=True)
+        for command in COMMANDS:
+            print(f"\n$ python {command}", flush=True)
             subprocess.run(
-                [sys.executable, *command], cwd=ROOT, env={**inherited, **places}, check=True
+                [sys.executable, *command.split()], cwd=ROOT, env=inherited | places, check=True
             )
     with duckdb.connect(str(warehouse), read_only=True) as db:
-        for title, query in (("What landed", LANDED), ("When are card trips made?", QUESTION)):
+        for title, query in QUERIES.items():
             print(f"\n{title}\n{query.strip()};")
             show(db.sql(query))
     print(f"""
 The files are in {folder}:
   raw/              as the site served them
   lake/data/        one schema per colour, Parquet
-  warehouse.duckdb  tables dezoomcamp.yellow_rides, dezoomcamp.green_rides, view dezoomcamp.rides
+  warehouse.duckdb  tables dezoomcamp.yellow_rides, dezoomcamp.green_rides, views dezoomcamp.rides
+                    and dezoomcamp.rides_labeled, zones and lookup tables for the codes
 
 Next:
   make demo                                     again: nothing is downloaded twice or doubled

@@ -159,9 +159,10 @@ def test_comments_belong_to_the_transaction_of_the_load(
     place = empty_duckdb(request)
     place.open().replace_month(YELLOW, month(YELLOW), FILL)
     write_comment(place, "yellow_rides", "extra", "outdated")
+    large = month(YELLOW, 200_000)
     monkeypatch.setenv("NYC_TAXI_MEMORY", "4MB")
     with pytest.raises(StorageError, match="NYC_TAXI_MEMORY"):
-        place.open().replace_month(YELLOW, month(YELLOW, 200_000), FILL)
+        place.open().replace_month(YELLOW, large, FILL)
     assert read_comments(place, "yellow_rides")[1]["extra"] == "outdated"
 
 

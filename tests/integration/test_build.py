@@ -66,6 +66,8 @@ def test_build_adds_to_what_prefect_deploy_registered(
         "0 5 1 * * America/New_York",
         "created",
     ]
+    assert first["lookups/lookups"][0] == "flows/reference/lookups/flow.py:lookups"
+    assert first["lookups/lookups"][-1] == "created"
     again = build()
     assert again.returncode == 0
     assert {row[-1] for row in rows(again.stdout).values()} == {"unchanged"}
