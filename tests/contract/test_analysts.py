@@ -142,7 +142,7 @@ def test_user_comment_on_undeclared_column_stays(place: EmptyWarehouse, month: M
 
 
 @pytest.mark.parametrize("then", ["Zone", "Borough"])
-def test_comments_of_a_lookup_table_name(place: EmptyWarehouse, tmp_path: Path, then: str) -> None:
+def test_comments_of_a_lookup_table(place: EmptyWarehouse, tmp_path: Path, then: str) -> None:
     """Of a table replaced by one of the same columns, or of others."""
     comments = Comments("About zones", {"locationid": "The 'number'"})
     place.open().replace_table("places", zones_file(tmp_path, "Zone", "remark"), comments)
