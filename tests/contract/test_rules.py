@@ -36,7 +36,7 @@ from nyc_taxi.trips.schemas import SERVICES
 from synthetic_tlc import Site
 from tests.support.processes import ROOT, start
 from tests.support.raw_files import write_raw
-from tests.support.warehouses import PLACES, Place
+from tests.support.warehouses import WAREHOUSES, EmptyWarehouse
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FEBRUARY = TripMonth("yellow", 2021, 2)
@@ -397,14 +397,21 @@ class TestFlows:
 
         return write
 
-    @pytest.fixture(params=PLACES)
-    def place(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
-        place = PLACES[request.param](request)
+    @pytest.fixture(params=WAREHOUSES)
+    def place(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> EmptyWarehouse:
+        place = WAREHOUSES[request.param](request)
         monkeypatch.setenv("NYC_TAXI_WAREHOUSE", place.address)
         return place
 
     def test_lake_and_warehouse(
-        self, follow: Callable[..., None], key: None, published: Site, place: Place, tmp_path: Path
+        self,
+        follow: Callable[..., None],
+        key: None,
+        published: Site,
+        place: EmptyWarehouse,
+        tmp_path: Path,
     ) -> None:
         follow(
             "yellow_rides: {PULocationID: SMALLINT, passenger_count: INTEGER, RatecodeID: DOUBLE,"
@@ -416,7 +423,7 @@ class TestFlows:
         lake = tmp_path / "lake" / YELLOW.key
         assert kinds(lake)["PULocationID"] == pa.int16()
         assert "store_and_fwd_flag" not in kinds(lake)
-        types = place.ask(
+        types = place.query(
             "SELECT lower(column_name), lower(data_type) "
             "FROM dezoomcamp.INFORMATION_SCHEMA.COLUMNS WHERE table_name = 'yellow_rides'"
             if place.address.startswith("bigquery")
@@ -430,7 +437,7 @@ class TestFlows:
         assert found["ratecodeid"] in ("float64", "double", "double precision")
         assert found["payment_type"] in ("string", "varchar", "text")
         assert "store_and_fwd_flag" not in found
-        vendors = place.ask(
+        vendors = place.query(
             "SELECT trip_month, VendorID, count(*), min(payment_type) FROM dezoomcamp.rides "
             "WHERE color = 'yellow' GROUP BY trip_month, VendorID ORDER BY trip_month, VendorID"
         )
@@ -442,14 +449,14 @@ class TestFlows:
                 counts = db.execute(f"SELECT VendorID, count(*) FROM '{raw}' GROUP BY 1").fetchall()
             there = {v: count for first, v, count, _ in vendors if first == month.first_day}
             assert there == {hashed(id): count for id, count in counts}
-        assert place.ask("SELECT count(*), count(passenger_count) FROM dezoomcamp.rides") == [
+        assert place.query("SELECT count(*), count(passenger_count) FROM dezoomcamp.rides") == [
             (6000, 6000)
         ]
         with pytest.raises(Exception, match="store_and_fwd_flag"):
-            place.ask("SELECT store_and_fwd_flag FROM dezoomcamp.rides")
+            place.query("SELECT store_and_fwd_flag FROM dezoomcamp.rides")
 
     def test_a_table_from_before_the_rule(
-        self, follow: Callable[..., None], key: None, published: Site, place: Place
+        self, follow: Callable[..., None], key: None, published: Site, place: EmptyWarehouse
     ) -> None:
         follow()
         etl_web_to_bq([1], 2021, "yellow")
@@ -467,7 +474,9 @@ class TestFlows:
         ):
             etl_web_to_bq([2], 2021, "yellow")
         assert place.open().count(FEBRUARY) == 0
-        assert place.ask("SELECT count(*), count(VendorID) FROM dezoomcamp.rides") == [(2000, 2000)]
+        assert place.query("SELECT count(*), count(VendorID) FROM dezoomcamp.rides") == [
+            (2000, 2000)
+        ]
 
     def test_the_command_of_the_message_mends_it(
         self,
@@ -478,8 +487,8 @@ class TestFlows:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         for place in (
-            Place(f"duckdb:{tmp_path / 'mended.duckdb'}", lambda query: []),
-            Place("postgres:no-such-block", lambda query: []),
+            EmptyWarehouse(f"duckdb:{tmp_path / 'mended.duckdb'}", lambda query: []),
+            EmptyWarehouse("postgres:no-such-block", lambda query: []),
         ):
             monkeypatch.setenv("NYC_TAXI_WAREHOUSE", place.address)
             follow("yellow_rides: {passenger_count: SMALLINT}")

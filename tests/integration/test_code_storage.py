@@ -28,7 +28,7 @@ from scripts.prefect_build.code_store import CodeStore
 from scripts.prefect_build.projects import FlowFile
 from scripts.prefect_build.verify import verify_bucket
 from synthetic_tlc import write_zones
-from tests.support.aws import amazon
+from tests.support.aws import moto_server
 from tests.support.prefect_systems import System
 from tests.support.project_factory import BUILD, ROOT, Checkout, rows
 from tests.support.workers import worker as start_worker
@@ -107,7 +107,11 @@ BOTH = pytest.mark.parametrize("place", [S3, Gcs], indirect=True)
 def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """S3 and GCS on this machine; returns the environment that leads their clients to them."""
     folder = tmp_path_factory.mktemp("clouds")
-    with amazon() as aws, running(gcs(folder)) as google, pytest.MonkeyPatch.context() as patch:
+    with (
+        moto_server() as aws,
+        running(gcs(folder)) as google,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         env = aws | client_environment(google, None) | {"AWS_DEFAULT_REGION": "us-east-1"}
         for name, value in env.items():
             patch.setenv(name, value)
@@ -211,7 +215,7 @@ def test_zones_flow_runs_from_a_bucket(builder: Builder) -> None:
     assert built.returncode == 0, built.stdout + built.stderr
     assert system.run("zones/zones").state_name == "Completed"
     assert system.lake() == ["zones.parquet"]
-    assert system.ask("SELECT count(*) FROM dezoomcamp.zones") == [(265,)]
+    assert system.query("SELECT count(*) FROM dezoomcamp.zones") == [(265,)]
 
 
 def test_build_is_idempotent_and_a_change_makes_a_new_version(

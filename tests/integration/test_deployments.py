@@ -143,17 +143,17 @@ def test_new_months_are_loaded_once(system: System, month_file: MakeMonth) -> No
     first = system.run("load-new-months/load-new-months", color="green", back=2)
     assert first.state_name == "Completed"
     two = [(oldest.first_day, 2000), (older.first_day, 2000)]
-    assert system.ask(counts) == two
+    assert system.query(counts) == two
 
     fetched = len(system.site.requests)
     again = system.run("load-new-months/load-new-months", color="green", back=2)
     assert again.state_name == "Completed"
-    assert system.ask(counts) == two
+    assert system.query(counts) == two
     assert not [r for r in system.site.requests[fetched:] if r.bytes_sent > 1000]
 
     publish(system, month_file, newest)
     system.run("load-new-months/load-new-months", color="green", back=2)
-    assert system.ask(counts) == [*two, (newest.first_day, 2000)]
+    assert system.query(counts) == [*two, (newest.first_day, 2000)]
 
 
 def test_a_replaced_month_is_reloaded(system: System, month_file: MakeMonth) -> None:
@@ -165,13 +165,13 @@ def test_a_replaced_month_is_reloaded(system: System, month_file: MakeMonth) -> 
     assert (
         system.run("load-new-months/load-new-months", color="fhv", back=1).state_name == "Completed"
     )
-    before = system.ask(query)
+    before = system.query(query)
     replacement = month_file(newest, 2000, seed=1)
     shutil.copy(replacement, system.folder / "site" / f"{newest.stem}.parquet")
     assert (
         system.run("load-new-months/load-new-months", color="fhv", back=1).state_name == "Completed"
     )
-    ((rows, _),) = after = system.ask(query)
+    ((rows, _),) = after = system.query(query)
     assert rows == 2000
     assert after != before
 
