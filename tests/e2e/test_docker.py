@@ -203,8 +203,8 @@ def test_image_is_small_and_not_root(stack: Compose) -> None:
     # Bytes added to the base image.
     base = inspect("image", "python:3.11-slim")
     assert facts["Size"] - base["Size"] < 620e6
-    held = docker("run", "--rm", IMAGE, "sh", "-c", "ls -A /opt/prefect; id -un")
-    assert held.split() == [
+    output = docker("run", "--rm", IMAGE, "sh", "-c", "ls -A /opt/prefect; id -un")
+    assert output.split() == [
         "blocks",
         "docker",
         "docker-requirements.txt",
@@ -270,9 +270,9 @@ def test_ui_asks_for_the_auth_string(up: Compose, page: Page) -> None:
 
 def test_work_pools_do_not_contain_the_auth_string(up: Compose) -> None:
     with up.client as client:
-        held = "".join(pool.model_dump_json() for pool in client.read_work_pools())
-    assert "docker-pool" in held
-    assert up.env["PREFECT_AUTH_STRING"] not in held
+        saved = "".join(pool.model_dump_json() for pool in client.read_work_pools())
+    assert "docker-pool" in saved
+    assert up.env["PREFECT_AUTH_STRING"] not in saved
 
 
 def test_pools_and_deployments_do_not_contain_the_postgres_password(up: Compose) -> None:
@@ -280,9 +280,9 @@ def test_pools_and_deployments_do_not_contain_the_postgres_password(up: Compose)
         pools = [pool.model_dump_json() for pool in client.read_work_pools()]
         deployments = [deployment.model_dump_json() for deployment in client.read_deployments()]
         assert len(pools) == 2
-    held = "".join(pools + deployments)
-    assert up.env["POSTGRES_PASSWORD"][:32] not in held
-    assert "****" not in held
+    saved = "".join(pools + deployments)
+    assert up.env["POSTGRES_PASSWORD"][:32] not in saved
+    assert "****" not in saved
 
 
 @pytest.mark.parametrize(
@@ -333,11 +333,11 @@ def test_a_killed_container_crashes_its_run_and_the_next_run_completes(
 def test_flow_writes_a_month_to_the_gcs_emulator(
     emulated: Compose, deployment: str, month: int
 ) -> None:
-    held = ("exec", "-T", "gcs", "find", "/data", "-name", f"*2021-0{month}.parquet*")
-    assert not emulated.compose(*held)
+    find = ("exec", "-T", "gcs", "find", "/data", "-name", f"*2021-0{month}.parquet*")
+    assert not emulated.compose(*find)
     run = emulated.run(deployment, months=[month])
     assert run.state_name == "Completed", emulated.compose("logs")
-    assert emulated.compose(*held)
+    assert emulated.compose(*find)
 
 
 def test_flow_loads_a_month_from_gcs_into_the_bigquery_emulator(emulated: Compose) -> None:

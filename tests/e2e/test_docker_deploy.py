@@ -122,8 +122,8 @@ def test_deploy_without_a_registry_prints_the_image_id(deploy: Deploy, folder: P
     done = deploy("--tag", "1")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"sha256:[0-9a-f]{64}\n", done.stdout)
-    held = docker("run", "--rm", done.stdout.strip(), "cat", "/content")
-    assert held == (folder / "content").read_text()
+    content = docker("run", "--rm", done.stdout.strip(), "cat", "/content")
+    assert content == (folder / "content").read_text()
     assert "python:3.11-slim" in done.stderr  # its progress
 
 

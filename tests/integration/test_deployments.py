@@ -272,11 +272,11 @@ def test_an_unreachable_webhook_does_not_replace_a_working_one(watched: System) 
     assert made.stderr.startswith("error: the webhook rejected the message")
     with watched.client as client:
         (after,) = client.read_automations_by_name("flow-run-notification")
-        held = client.read_block_document_by_name(
+        block = client.read_block_document_by_name(
             "flow-run-notification", "custom-webhook", include_secrets=True
         )
     assert after == before
-    assert "dead" not in str(held.data)
+    assert "dead" not in str(block.data)
 
 
 def test_a_missing_webhook_url_is_a_one_line_error(system: System) -> None:

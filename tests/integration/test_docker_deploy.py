@@ -95,15 +95,15 @@ def test_deploy_without_a_dockerfile_is_a_one_line_error(tmp_path: Path) -> None
 
 def test_deploy_without_a_commit_asks_for_a_tag(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").touch()
-    said = error_line("--dockerfile-dir", tmp_path, "--docker-name", "x")
-    assert "has no git commit to use as the tag; give a --tag" in said
+    error = error_line("--dockerfile-dir", tmp_path, "--docker-name", "x")
+    assert "has no git commit to use as the tag; give a --tag" in error
 
 
 def test_deploy_without_docker_is_a_one_line_error(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "git").symlink_to(shutil.which("git") or "")
-    said = error_line("--dockerfile-dir", folder, "--docker-name", "x", PATH=str(tmp_path / "bin"))
-    assert "the command docker is missing" in said
+    error = error_line("--dockerfile-dir", folder, "--docker-name", "x", PATH=str(tmp_path / "bin"))
+    assert "the command docker is missing" in error
 
 
 class TestAws:

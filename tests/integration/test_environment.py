@@ -169,8 +169,8 @@ class TestParameterStoreErrors:
         )
 
     def test_a_missing_parameter_is_reported(self, store: Any) -> None:
-        says = rf"has no {KEY} in this .*put-parameter --type SecureString --name {KEY}"
-        with pytest.raises(InvalidInputError, match=says):
+        message = rf"has no {KEY} in this .*put-parameter --type SecureString --name {KEY}"
+        with pytest.raises(InvalidInputError, match=message):
             load_environment("dev")
 
     def test_a_missing_environment_name_is_reported(self, root: Path, store: Any) -> None:
@@ -261,17 +261,17 @@ class TestRunCommand:
         assert (done.stdout, done.stderr) == ("the key dev\n", "")
 
     @pytest.mark.parametrize(
-        ("command", "says"),
+        ("command", "message"),
         [
             (["dev"], "name an environment and a command, as in python -m nyc_taxi.environment"),
             (["no-such", "true"], "the environment no-such has no file .env.no-such; copy"),
             (["Dev", "true"], "is no environment"),
         ],
     )
-    def test_an_invalid_command_is_a_one_line_error(self, command: list[str], says: str) -> None:
+    def test_an_invalid_command_is_a_one_line_error(self, command: list[str], message: str) -> None:
         done = self.run(*command)
         assert done.returncode == 1
-        assert says in done.stderr
+        assert message in done.stderr
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1
 

@@ -224,9 +224,9 @@ class TestPortInUse:
             before = [pool.model_dump() for pool in client.read_work_pools()]
         port = httpx.URL(base(system)).port
         assert port
-        said = self.error_line(system, port, tmp_path)
-        assert f"port {port}, which server needs, is taken by a program that was not" in said
-        assert f"PREFECT_SERVER_API_PORT={port + 1} make up-local" in said
+        error = self.error_line(system, port, tmp_path)
+        assert f"port {port}, which server needs, is taken by a program that was not" in error
+        assert f"PREFECT_SERVER_API_PORT={port + 1} make up-local" in error
         with system.client as client:
             assert [pool.model_dump() for pool in client.read_work_pools()] == before
 
@@ -316,11 +316,11 @@ def test_each_checkout_has_its_own_prefect_home(tmp_path: Path) -> None:
         folder = tmp_path / name
         folder.mkdir()
         (folder / "prefect.toml").write_text((ROOT / "prefect.toml").read_text())
-        said = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True
         )
-        assert said.returncode == 0, said.stderr
-        home, profiles = said.stdout.split()
+        assert done.returncode == 0, done.stderr
+        home, profiles = done.stdout.split()
         homes.append((folder / home).resolve())
         assert (folder / profiles).resolve().parent == homes[-1]
     assert homes == [tmp_path / "one" / ".prefect", tmp_path / "two" / ".prefect"]
@@ -330,9 +330,9 @@ def test_each_checkout_has_its_own_prefect_home(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_local_sh_prints_its_usage(shell: str) -> None:
-    said = subprocess.run([shell, "local.sh"], cwd=ROOT, capture_output=True, text=True)
-    assert said.returncode == 2
-    assert said.stderr.startswith("usage: ./local.sh [-h] up|down")
+    done = subprocess.run([shell, "local.sh"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: ./local.sh [-h] up|down")
 
 
 class TestMakeEnv:
@@ -344,7 +344,7 @@ class TestMakeEnv:
             monkeypatch.delenv(name, raising=False)
 
     @pytest.mark.parametrize(
-        "held",
+        "content",
         [
             b"",
             b"A=1",
@@ -356,19 +356,19 @@ class TestMakeEnv:
         + [b"POSTGRES_PASSWORD=\n", b"MY_POSTGRES_PASSWORD=x\n", b"A=1\n\n\n"],
     )
     def test_missing_secrets_are_added_and_the_rest_is_unchanged(
-        self, tmp_path: Path, held: bytes
+        self, tmp_path: Path, content: bytes
     ) -> None:
         path = tmp_path / ".env"
-        path.write_bytes(held)
+        path.write_bytes(content)
         path.chmod(0o644)
         assert make_env.add_secrets(path) == ["POSTGRES_PASSWORD", "PREFECT_AUTH_STRING"]
         after = path.read_bytes()
-        assert after.startswith(held)
+        assert after.startswith(content)
         assert re.fullmatch(
             rb"\r?\n?POSTGRES_PASSWORD=[0-9a-f]{32}\r?\nPREFECT_AUTH_STRING=admin:[0-9a-f]{32}\r?\n",
-            after[len(held) :],
+            after[len(content) :],
         )
-        assert not held or held.endswith(b"\n") or after[len(held) :].startswith(b"\n")
+        assert not content or content.endswith(b"\n") or after[len(content) :].startswith(b"\n")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert make_env.add_secrets(path) == []
         assert path.read_bytes() == after
@@ -376,11 +376,11 @@ class TestMakeEnv:
 
     def test_existing_secrets_are_kept(self, tmp_path: Path) -> None:
         path = tmp_path / ".env"
-        held = b"export POSTGRES_PASSWORD = 'mine'\nPREFECT_AUTH_STRING=admin:mine"
-        path.write_bytes(held)
+        content = b"export POSTGRES_PASSWORD = 'mine'\nPREFECT_AUTH_STRING=admin:mine"
+        path.write_bytes(content)
         path.chmod(0o664)
         assert make_env.add_secrets(path) == []
-        assert path.read_bytes() == held
+        assert path.read_bytes() == content
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
     def test_a_missing_file_is_created_and_a_symbolic_link_kept(self, tmp_path: Path) -> None:

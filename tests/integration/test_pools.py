@@ -98,8 +98,8 @@ def google(request: pytest.FixtureRequest, gcs_block: object) -> Iterator[dict[s
     if request.param == "its own key":
         block.service_account_info = SecretDict(KEY)
     saved = block.save("zoom-gcp-creds", overwrite=True)
-    held = {"project": "nyc-taxi"}
-    yield {"$ref": {"block_document_id": str(saved)}} if block.service_account_info else held
+    project = {"project": "nyc-taxi"}
+    yield {"$ref": {"block_document_id": str(saved)}} if block.service_account_info else project
     GcpCredentials.delete("zoom-gcp-creds")
 
 
@@ -212,7 +212,7 @@ class TestEcs:
             make(ecs, **{**ECS, name: ""})
 
     @pytest.mark.parametrize(
-        ("env", "says"),
+        ("env", "message"),
         [
             ({"CLOUD_PREFECT_API_URL": ""}, "/api is this machine, which no job in a cloud"),
             ({"CLOUD_PREFECT_API_URL": "http://localhost/api"}, "localhost/api is this machine"),
@@ -223,12 +223,12 @@ class TestEcs:
         ],
     )
     def test_an_invalid_setting_is_a_one_line_error(
-        self, make: Make, env: dict[str, str], says: str
+        self, make: Make, env: dict[str, str], message: str
     ) -> None:
-        with pytest.raises(InvalidInputError) as refused:
+        with pytest.raises(InvalidInputError) as rejected:
             make(ecs, **{**ECS, **env})
-        assert says in str(refused.value)
-        assert "\n" not in str(refused.value)
+        assert message in str(rejected.value)
+        assert "\n" not in str(rejected.value)
 
 
 class TestCloudRun:
@@ -278,7 +278,7 @@ class TestCloudRun:
 
     @pytest.mark.parametrize("google", ["no key"], indirect=True)
     @pytest.mark.parametrize(
-        ("env", "says"),
+        ("env", "message"),
         [
             ({"NYC_TAXI_CLOUD_RUN_REGION": ""}, "NYC_TAXI_CLOUD_RUN_REGION is not set"),
             ({"NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT": ""}, "_SERVICE_ACCOUNT is not set"),
@@ -288,12 +288,12 @@ class TestCloudRun:
         ],
     )
     def test_an_invalid_setting_is_a_one_line_error(
-        self, make: Make, google: object, env: dict[str, str], says: str
+        self, make: Make, google: object, env: dict[str, str], message: str
     ) -> None:
-        with pytest.raises(InvalidInputError) as refused:
+        with pytest.raises(InvalidInputError) as rejected:
             make(cloud_run, **{**CLOUD_RUN, **env})
-        assert says in str(refused.value)
-        assert "\n" not in str(refused.value)
+        assert message in str(rejected.value)
+        assert "\n" not in str(rejected.value)
 
     def test_a_missing_credentials_block_is_reported(self, make: Make) -> None:
         with pytest.raises(
@@ -311,10 +311,10 @@ class TestSecrets:
 
     def test_docker_pool_refers_to_secret_blocks(self, make: Make) -> None:
         make(docker_pool, **SECRETS)
-        held = pool("docker-pool")
-        assert "in_clear" not in held.model_dump_json()
+        saved = pool("docker-pool")
+        assert "in_clear" not in saved.model_dump_json()
         configuration = asyncio.run(
-            DockerWorkerJobConfiguration.from_template_and_values(held.base_job_template, {})
+            DockerWorkerJobConfiguration.from_template_and_values(saved.base_job_template, {})
         )
         assert SECRETS.items() <= configuration.env.items()
 
@@ -352,12 +352,12 @@ class TestSecrets:
         main, env = {"ECS": (ecs, ECS), "CLOUD_RUN": (cloud_run, CLOUD_RUN)}[kind]
         auth = {"PREFECT_API_AUTH_STRING": "me:in_clear"}
         for secret in (*SECRETS.items(), *auth.items()):
-            with pytest.raises(InvalidInputError) as refused:
+            with pytest.raises(InvalidInputError) as rejected:
                 make(main, **env, **dict([secret]))
             assert f"name it in NYC_TAXI_{kind}_SECRETS, such as NYC_TAXI_HASH" in str(
-                refused.value
+                rejected.value
             )
-            assert "in_clear" not in str(refused.value)
+            assert "in_clear" not in str(rejected.value)
         with pytest.raises(
             InvalidInputError, match=f"NYC_TAXI_{kind}_SECRETS is not a list of NAME=SECRET"
         ):
@@ -372,10 +372,10 @@ class TestSecrets:
         )
         given = {**SECRETS, "PREFECT_API_AUTH_STRING": "me:in_clear"}
         make(cloud_run, **CLOUD_RUN, **given, NYC_TAXI_CLOUD_RUN_SECRETS=names)
-        held = pool("cloud-run-pool")
-        assert "in_clear" not in held.model_dump_json()
+        saved = pool("cloud-run-pool")
+        assert "in_clear" not in saved.model_dump_json()
         configuration = asyncio.run(
-            CloudRunWorkerJobV2Configuration.from_template_and_values(held.base_job_template, {})
+            CloudRunWorkerJobV2Configuration.from_template_and_values(saved.base_job_template, {})
         )
         found = {name: facts.secret for name, facts in configuration.env_from_secrets.items()}
         assert found == {"NYC_TAXI_HASH_KEY": "hash-key", "NYC_TAXI_SOURCE_URL": "source"}
@@ -405,8 +405,8 @@ def test_docker_flow_moves_to_an_existing_pool(make: Make) -> None:
     assert Variable.get(DOCKER_FLOW_POOL) == "docker-pool"
     with get_client(sync_client=True) as client:
         client.delete_work_pool("docker-pool")
-    said = "docker-flow runs in process-pool: there is no work pool docker-pool any more\n"
-    assert make(process_pool).startswith(said)
+    message = "docker-flow runs in process-pool: there is no work pool docker-pool any more\n"
+    assert make(process_pool).startswith(message)
     assert Variable.get(DOCKER_FLOW_POOL) == "process-pool"
     assert "docker-flow" not in make(process_pool)
 
@@ -424,19 +424,19 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize("script", ["make_ecs_pool", "make_cloud_run_pool", "make_docker_block"])
 def test_an_invalid_environment_name_is_a_one_line_error(script: str) -> None:
     with start(f"blocks/{script}.py", NYC_TAXI_ENV="No Name") as run:
-        said, _ = run.communicate(timeout=60)
+        output, _ = run.communicate(timeout=60)
     assert run.returncode == 1
     assert (
-        said == "error: 'No Name' is no environment; names have a-z, 0-9, - and _, such as prod\n"
+        output == "error: 'No Name' is no environment; names have a-z, 0-9, - and _, such as prod\n"
     )
 
 
 def test_an_unreachable_server_is_a_one_line_error() -> None:
     with start("blocks/make_process_pool.py", PREFECT_API_URL="http://127.0.0.1:9/api") as run:
-        said, _ = run.communicate(timeout=60)
+        output, _ = run.communicate(timeout=60)
     assert run.returncode == 1
-    assert said.startswith("error: the Prefect server at http://127.0.0.1:9/api does not answer")
-    assert said.count("\n") == 1
+    assert output.startswith("error: the Prefect server at http://127.0.0.1:9/api does not answer")
+    assert output.count("\n") == 1
 
 
 @flow
@@ -484,10 +484,10 @@ def test_ecs_worker_starts_a_task_of_the_image(make: Make, aws: dict[str, str]) 
         text=True,
         timeout=120,
     )
-    said = worker.stdout + worker.stderr
+    output = worker.stdout + worker.stderr
     cloud = boto3.Session().client("ecs")
     tasks = cloud.list_tasks(cluster="taxis")["taskArns"]
-    assert len(tasks) == 1, said
+    assert len(tasks) == 1, output
     (task,) = cloud.describe_tasks(cluster="taxis", tasks=tasks)["tasks"]
     name = task["taskDefinitionArn"]
     definition = cloud.describe_task_definition(taskDefinition=name)["taskDefinition"]
