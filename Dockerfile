@@ -27,7 +27,7 @@ RUN useradd --create-home --uid 1000 prefect && mkdir /data && chown prefect /da
 USER prefect
 
 COPY prefect.yaml .
-COPY emulators/credentials.json emulators/
+COPY local_services/credentials.json local_services/
 COPY blocks blocks
 COPY flows flows
 

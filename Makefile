@@ -43,16 +43,16 @@ install: .venv/installed  ## make the environment in .venv
 	@touch $@
 
 demo: install  ## months from a mirror of the TLC's site into a lake and a warehouse
-	@$(BIN)/python -m mirror demo data/demo
+	@$(BIN)/python -m synthetic_tlc demo data/demo
 
 demo-gcp: install  ## the same through emulators of GCS and BigQuery, with no account
-	@$(BIN)/python -m emulators demo data/demo-gcp
+	@$(BIN)/python -m local_services demo data/demo-gcp
 
 emulators: install  ## start the emulators of GCS and BigQuery
-	@$(BIN)/python -m emulators up
+	@$(BIN)/python -m local_services up
 
 emulators-stop: install  ## stop them
-	@$(BIN)/python -m emulators down
+	@$(BIN)/python -m local_services down
 
 doctor: install  ## check what the settings name: source, lake, warehouse
 	@$(BIN)/python -m nyc_taxi.doctor
@@ -61,12 +61,12 @@ run: install  ## months from the TLC's own site: make run COLOR=green YEAR=2021 
 	$(BIN)/python flows/etl_web_to_bq.py --color $(COLOR) --year $(YEAR) --months $(MONTHS)
 
 postgres: install  ## a PostgreSQL on 127.0.0.1:5434, its data in data/postgres, and its block
-	@$(BIN)/python -m embedded.postgres up --port $(POSTGRES_PORT)
-	@POSTGRES_URL=$$($(BIN)/python -m embedded.postgres url --port $(POSTGRES_PORT)) \
+	@$(BIN)/python -m local_services.postgres up --port $(POSTGRES_PORT)
+	@POSTGRES_URL=$$($(BIN)/python -m local_services.postgres url --port $(POSTGRES_PORT)) \
 	  $(BIN)/python blocks/make_postgres_block.py
 
 postgres-stop: install  ## stop it; its data stays
-	@$(BIN)/python -m embedded.postgres down
+	@$(BIN)/python -m local_services.postgres down
 
 deploy: install  ## every deployment of prefect.yaml, to the server at PREFECT_API_URL
 	$(BIN)/python blocks/make_process_pool.py

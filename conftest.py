@@ -1,14 +1,12 @@
 """What the tests share, those of a flow in its folder too: real files, a real site, a real Prefect
 server, and places of their own."""
 
-import logging
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
@@ -21,24 +19,30 @@ from google.cloud import storage
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis.configuration import set_hypothesis_home_dir
-from local_system import LIGHT, NO_SERVICE, bare_system, page, system  # noqa: F401
-from moto.server import ThreadedMotoServer
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_storage import GcsBucket
 
-from embedded.postgres import Server as PostgresServer
-from emulators import NoPython313, Server, bigquery, client_environment, gcs, running
-from emulators.server import free_port
-from mirror import Site, write_month
-from nyc_taxi.months import TripMonth
+from local_services import (
+    Python313NotFoundError,
+    Server,
+    bigquery,
+    client_environment,
+    gcs,
+    running,
+)
+from local_services.postgres import Server as PostgresServer
+from local_services.process import free_port
+from nyc_taxi.trips.months import TripMonth
+from synthetic_tlc import Site, write_month
+from tests.support.prefect_systems import LIGHT, NO_SERVICE, bare_system, page, system  # noqa: F401
+from tests.support.processes import ROOT
 
 # A background job of a shell ignores SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-ROOT = Path(__file__).parent
 REAL_FILES = ROOT.parent / "shared" / "tlc"
 """Files of the TLC, beside a checkout where somebody put them."""
 
@@ -144,24 +148,6 @@ def postgres(
         cursor.execute(f"DROP DATABASE {name}")
 
 
-@contextmanager
-def amazon() -> Iterator[dict[str, str]]:
-    """AWS, empty: moto's server, and what sends Amazon's own clients to it."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-        }
-    finally:
-        server.stop()
-
-
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """The TLC's site, empty so far; the months in its folder are the flows' source."""
@@ -220,7 +206,7 @@ def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def bigquery_server(gcs_server: Server) -> Iterator[Server]:
     try:
         server = bigquery(gcs_server.folder)
-    except NoPython313 as problem:
+    except Python313NotFoundError as problem:
         pytest.skip(f"{NO_SERVICE}{problem}")
     with running(server):
         yield server
@@ -252,15 +238,3 @@ def bigquery_block(
     name = f"project-{uuid.uuid4().hex[:8]}"
     GcpCredentials(project=name).save(name)
     return name
-
-
-def start(*command: str, cwd: Path = ROOT, **env: str) -> subprocess.Popen[str]:
-    """A script or a piece of Python in a process of its own, to be killed or waited for."""
-    return subprocess.Popen(
-        [sys.executable, *command],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "flows"), **env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )

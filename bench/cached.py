@@ -26,7 +26,9 @@ def cached() -> str:
         url = f"http://127.0.0.1:{api}/api"
         with_server = alone | {"PREFECT_HOME": home, "PREFECT_API_URL": url}
         prefect = ("-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(api))
-        with serving("-m", "mirror", "serve", folder / "site", "--port", str(site), port=site):
+        with serving(
+            "-m", "synthetic_tlc", "serve", folder / "site", "--port", str(site), port=site
+        ):
             first = seconds(*FLOW, env=alone)
             with serving(*prefect, port=api, env=alone | {"PREFECT_HOME": home}):
                 seconds(*FLOW, env=with_server)

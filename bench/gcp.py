@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from bench.markdown import table
 from bench.measured import Measure, measure
 from bench.processes import environment, make_month
-from emulators import bigquery, client_environment, gcs, running
+from local_services import bigquery, client_environment, gcs, running
 
 ROWS = 1_369_769
 """Those of yellow 2021-01."""

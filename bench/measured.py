@@ -1,4 +1,4 @@
-"""One of `bench.ways`, measured in a fresh process: `python -m bench.measured WAY PATH...`."""
+"""Measure one of `bench.contenders` in a fresh process: `python -m bench.measured NAME PATH...`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def measure(way: str, *paths: Path, env: Mapping[str, str]) -> Measure:
 
 
 def main(way: str, *paths: str) -> None:
-    run = import_module(f"bench.ways.{way}").run
+    run = import_module(f"bench.contenders.{way}").run
     os.sync()  # what others wrote is not this one's to wait for
     began = time.perf_counter()
     run(*map(Path, paths))

@@ -13,11 +13,11 @@ from tempfile import TemporaryDirectory
 from bench.markdown import table
 from bench.measured import Measure, measure
 from bench.processes import environment, free_port, make_month, python, seconds
-from embedded.postgres import BIN, PASSWORD, USER, Server
+from local_services.postgres import BIN, PASSWORD, USER, Server
 
 ROWS = 1_370_000
 TO_SQL_ROWS = 200_000
-"""What `bench.ways.pg_to_sql` loads: all of them would take minutes."""
+"""What `bench.contenders.pg_to_sql` loads: all of them would take minutes."""
 ROUNDS = 3
 WAYS = {
     "pg_this_project": "this project, with index, ANALYZE and exchange",
@@ -139,7 +139,7 @@ def _indexes(server: Server) -> str:
 def _year(folder: Path, rows: int, env: dict[str, str]) -> str:
     """The flow from start to end, downloads from the folder beside it included."""
     months = [f"yellow:2021-{month:02}" for month in range(1, 13)]
-    python("-m", "mirror", "make", folder / "site", *months, "--rows", str(rows))
+    python("-m", "synthetic_tlc", "make", folder / "site", *months, "--rows", str(rows))
     env = env | {"NYC_TAXI_SOURCE_URL": str(folder / "site" / "trip-data")}
     flow = ("flows/ingest_data_flow.py", "--keep-zero", "--months")
     seconds(*flow, "1", env=env)  # Prefect makes its database

@@ -52,7 +52,7 @@ def seconds(*args: str | Path, env: Mapping[str, str] | None = None) -> float:
 
 def make_month(folder: Path, color: str, rows: int) -> Path:
     """The raw file of an invented January of 2021."""
-    python("-m", "mirror", "make", folder, f"{color}:2021-01", "--rows", str(rows))
+    python("-m", "synthetic_tlc", "make", folder, f"{color}:2021-01", "--rows", str(rows))
     return folder / "trip-data" / f"{color}_tripdata_2021-01.parquet"
 
 

@@ -18,8 +18,8 @@ from nyc_taxi.cli import script
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from nyc_taxi.errors import BadInput
-from nyc_taxi.pools import (
+from nyc_taxi.errors import InvalidInputError
+from nyc_taxi.orchestration.work_pools import (
     JOB_COMMAND,
     api_for_jobs,
     block_reference,
@@ -42,10 +42,12 @@ def credentials() -> tuple[str, dict[str, Any]]:
         with get_client(sync_client=True) as client:
             block = client.read_block_document_by_name(CREDENTIALS, "gcp-credentials")
     except ObjectNotFound:
-        raise BadInput(f"the block gcp-credentials/{CREDENTIALS} is not there; {mend}") from None
+        raise InvalidInputError(
+            f"the block gcp-credentials/{CREDENTIALS} is not there; {mend}"
+        ) from None
     held = {name: value for name, value in block.data.items() if value is not None}
     if "project" not in held:
-        raise BadInput(
+        raise InvalidInputError(
             f"the block gcp-credentials/{CREDENTIALS} names no project; "
             f"set NYC_TAXI_GCP_PROJECT and {mend}"
         )

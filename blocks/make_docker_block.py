@@ -20,7 +20,7 @@ from nyc_taxi.cli import script
 from prefect_docker import DockerRegistryCredentials
 from pydantic import SecretStr
 
-from nyc_taxi.pools import (
+from nyc_taxi.orchestration.work_pools import (
     JOB_COMMAND,
     block_reference,
     docker_flow_runs_in,

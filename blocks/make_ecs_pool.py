@@ -18,8 +18,8 @@ from nyc_taxi.cli import script
 
 from prefect_aws import AwsCredentials
 
-from nyc_taxi.errors import BadInput
-from nyc_taxi.pools import (
+from nyc_taxi.errors import InvalidInputError
+from nyc_taxi.orchestration.work_pools import (
     JOB_COMMAND,
     api_for_jobs,
     block_reference,
@@ -42,7 +42,7 @@ def network() -> dict[str, Any] | None:
         for name in ("SUBNETS", "SECURITY_GROUPS")
     )
     if groups and not subnets:
-        raise BadInput("NYC_TAXI_ECS_SECURITY_GROUPS needs NYC_TAXI_ECS_SUBNETS too")
+        raise InvalidInputError("NYC_TAXI_ECS_SECURITY_GROUPS needs NYC_TAXI_ECS_SUBNETS too")
     if not subnets:
         return None
     needed("NYC_TAXI_ECS_VPC")

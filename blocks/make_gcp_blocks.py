@@ -20,7 +20,7 @@ from prefect.blocks.core import Block
 from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_storage import GcsBucket
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.settings import from_root, settings
 
 CREDENTIALS, BUCKET = "zoom-gcp-creds", "zoom-gcs"
@@ -33,7 +33,7 @@ def make_gcp_blocks() -> None:
     try:
         credentials = GcpCredentials(service_account_info=key, project=config.gcp_project or None)
     except GoogleAuthError as problem:
-        raise BadInput(
+        raise InvalidInputError(
             "this machine has no credentials of its own; put a service account's key into "
             "NYC_TAXI_GCP_CREDENTIALS, or run: gcloud auth application-default login"
         ) from problem
@@ -48,21 +48,25 @@ def make_gcp_blocks() -> None:
 def bucket_values(bucket: str, folder: str) -> dict[str, str]:
     """Refuse what looks like an address, and say how it is written."""
     if not bucket:
-        raise BadInput("NYC_TAXI_GCS_BUCKET is empty; put the bucket's name there, or into .env")
+        raise InvalidInputError(
+            "NYC_TAXI_GCS_BUCKET is empty; put the bucket's name there, or into .env"
+        )
     name, _, rest = bucket.removeprefix("gs://").strip("/").partition("/")
     if name != bucket:
         also = f" and NYC_TAXI_GCS_FOLDER={rest}" if rest else ""
-        raise BadInput(
+        raise InvalidInputError(
             f"NYC_TAXI_GCS_BUCKET={bucket!r} is more than a name; "
             f"write NYC_TAXI_GCS_BUCKET={name}{also}"
         )
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", bucket):
-        raise BadInput(
+        raise InvalidInputError(
             f"NYC_TAXI_GCS_BUCKET={bucket!r} is no bucket's name: it has 3 or more of a-z, 0-9, "
             "- _ and . and begins and ends with a letter or a digit"
         )
     if "\\" in folder or folder.startswith(("/", "gs:")) or "//" in folder:
-        raise BadInput(f"NYC_TAXI_GCS_FOLDER={folder!r} is no folder; write it as trips/2021")
+        raise InvalidInputError(
+            f"NYC_TAXI_GCS_FOLDER={folder!r} is no folder; write it as trips/2021"
+        )
     return {"bucket": bucket, "bucket_folder": folder}
 
 
@@ -75,14 +79,16 @@ def service_account(value: str) -> dict[str, Any] | None:
         path = from_root(value)
         shown = f"NYC_TAXI_GCP_CREDENTIALS={value}"
         if not path.is_file():
-            raise BadInput(f"{shown} is not there; give the path of a service account's key")
+            raise InvalidInputError(
+                f"{shown} is not there; give the path of a service account's key"
+            )
         text = path.read_text()
     try:
         key: dict[str, Any] = json.loads(text)
         Credentials.from_service_account_info(key)
     except (ValueError, TypeError, AttributeError, GoogleAuthError):
         # Neither this message nor its cause may hold a part of the key.
-        raise BadInput(
+        raise InvalidInputError(
             f"{shown} is no service account's key; make one with: gcloud iam service-accounts "
             "keys create key.json --iam-account=NAME@PROJECT.iam.gserviceaccount.com"
         ) from None

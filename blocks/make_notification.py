@@ -20,7 +20,7 @@ from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 NAME = "flow-run-notification"
 BODY = """\
@@ -33,7 +33,7 @@ def webhook() -> CustomWebhookNotificationBlock:
     """Slack reads `text`, others what they like; the URL is the secret, so it is kept as one."""
     url = os.environ.get("NOTIFICATION_URL", "")
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise BadInput(
+        raise InvalidInputError(
             "NOTIFICATION_URL holds no http(s) address; set it to the webhook's, "
             "such as https://hooks.slack.com/services/..."
         )
@@ -74,7 +74,7 @@ def send_test(block: CustomWebhookNotificationBlock) -> None:
     try:
         block.notify("This is how a message looks.", subject="Prefect: a test")
     except httpx.HTTPError as problem:
-        raise BadInput(
+        raise InvalidInputError(
             f"the webhook did not take the message ({type(problem).__name__})"
         ) from problem
     print("a test message is sent")

@@ -5,7 +5,7 @@ Without a docker pool (blocks/make_docker_block.py) docker-flow runs here too.
 
 from nyc_taxi.cli import script
 
-from nyc_taxi.pools import docker_flow_runs_in, save_pool
+from nyc_taxi.orchestration.work_pools import docker_flow_runs_in, save_pool
 from nyc_taxi.settings import ROOT
 
 POOL = "process-pool"

@@ -10,15 +10,19 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 import etl_web_to_local
-from nyc_taxi.colors import Color
-from nyc_taxi.conformed import check_conformed
-from nyc_taxi.lakes import hand_over, open_lake
-from nyc_taxi.months import TripMonth, trip_months
-from nyc_taxi.rules import read_rules
-from nyc_taxi.running import RETRIES, Months, Year, check_stores, each_month
+from nyc_taxi.conform.column_rules import read_rules
+from nyc_taxi.conform.conformed_files import check_conformed
+from nyc_taxi.conform.passenger_counts import missing, passengers_fill
+from nyc_taxi.lakes.base import uri_or_local_copy
+from nyc_taxi.lakes.registry import open_lake
+from nyc_taxi.orchestration.params import Months, Year
+from nyc_taxi.orchestration.retries import RETRIES
+from nyc_taxi.orchestration.run_months import check_stores, run_months
 from nyc_taxi.settings import settings
-from nyc_taxi.transform import missing, passengers_fill
-from nyc_taxi.warehouses import Method, open_warehouse
+from nyc_taxi.trips.months import TripMonth, trip_months
+from nyc_taxi.trips.schemas import Color
+from nyc_taxi.warehouses.base import Method
+from nyc_taxi.warehouses.registry import open_warehouse
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
@@ -27,7 +31,7 @@ def extract_from_gcs(trips: TripMonth, method: Method) -> Path | str:
     lake = open_lake(settings().lake)
     with lake.open(trips.key) as file:
         check_conformed(file, trips, read_rules(etl_web_to_local.CONFIG))
-    return hand_over(lake, trips.key, open_warehouse(settings().warehouse, method).reads)
+    return uri_or_local_copy(lake, trips.key, open_warehouse(settings().warehouse, method).reads)
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
@@ -72,7 +76,7 @@ def etl_gcs_to_bq(
     """
     check_stores("lake", "warehouse", method=method)
     load = partial(load_month, keep_missing=keep_missing, method=method)
-    rows = each_month(load, trip_months(color, year, months))
+    rows = run_months(load, trip_months(color, year, months))
     print(f"total rows: {sum(rows)}")
     return sum(rows)
 

@@ -8,11 +8,12 @@ from prefect import flow
 
 from etl_gcs_to_bq import load_month
 from etl_web_to_gcs import etl_web_to_gcs
-from nyc_taxi.colors import Color
-from nyc_taxi.months import TripMonth, trip_months
-from nyc_taxi.reports import MonthReport
-from nyc_taxi.running import Months, Year, check_stores, each_month
-from nyc_taxi.warehouses import Method
+from nyc_taxi.conform.anomalies import MonthReport
+from nyc_taxi.orchestration.params import Months, Year
+from nyc_taxi.orchestration.run_months import check_stores, run_months
+from nyc_taxi.trips.months import TripMonth, trip_months
+from nyc_taxi.trips.schemas import Color
+from nyc_taxi.warehouses.base import Method
 
 
 def web_to_bq(trips: TripMonth, keep_missing: bool, method: Method) -> MonthReport:
@@ -37,7 +38,7 @@ def etl_web_to_bq(
     """
     check_stores("lake", "warehouse", method=method)
     load = partial(web_to_bq, keep_missing=keep_missing, method=method)
-    reports = each_month(load, trip_months(color, year, months), table=f"{color}-{year}")
+    reports = run_months(load, trip_months(color, year, months), table=f"{color}-{year}")
     rows = sum(report.rows for report in reports)
     print(f"total rows: {rows}")
     return rows

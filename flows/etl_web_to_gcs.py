@@ -6,12 +6,14 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from etl_web_to_local import clean, fetch, write_local
-from nyc_taxi.colors import Color
-from nyc_taxi.lakes import open_lake
-from nyc_taxi.months import TripMonth
-from nyc_taxi.reports import MonthReport
-from nyc_taxi.running import RETRIES, Month, Year, check_stores
+from nyc_taxi.conform.anomalies import MonthReport
+from nyc_taxi.lakes.registry import open_lake
+from nyc_taxi.orchestration.params import Month, Year
+from nyc_taxi.orchestration.retries import RETRIES
+from nyc_taxi.orchestration.run_months import check_stores
 from nyc_taxi.settings import settings
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.schemas import Color
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)

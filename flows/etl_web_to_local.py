@@ -7,15 +7,17 @@ from nyc_taxi.cli import command
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from nyc_taxi.colors import Color
-from nyc_taxi.conform import Plan, conform
-from nyc_taxi.downloads import discarding_damaged
-from nyc_taxi.months import TripMonth
-from nyc_taxi.reports import MonthReport, publish
-from nyc_taxi.running import RETRIES, Month, Year
+from nyc_taxi.conform.anomalies import MonthReport
+from nyc_taxi.conform.plan import Plan, conform, write_month
+from nyc_taxi.conform.trip_column_rules import trip_rules
+from nyc_taxi.orchestration.artifacts import publish
+from nyc_taxi.orchestration.params import Month, Year
+from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.settings import settings
-from nyc_taxi.trip_rules import trip_rules
-from nyc_taxi.web import fetch_month, write_month
+from nyc_taxi.sources.downloads import discarding_damaged
+from nyc_taxi.sources.tlc import fetch_month
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.schemas import Color
 
 CONFIG = Path(__file__).with_name("config")
 

@@ -9,12 +9,14 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from etl_web_to_local import clean, fetch, write_local
-from nyc_taxi.colors import Color
-from nyc_taxi.months import TripMonth, trip_months
-from nyc_taxi.postgres import find_database
-from nyc_taxi.running import RETRIES, Months, Year, each_month
-from nyc_taxi.transform import EVERY_TRIP, carried, zero_passengers
-from nyc_taxi.warehouses.postgres import PostgresWarehouse, Table
+from nyc_taxi.conform.passenger_counts import EVERY_TRIP, nonzero_passengers_sql, zero_passengers
+from nyc_taxi.orchestration.params import Months, Year
+from nyc_taxi.orchestration.retries import RETRIES
+from nyc_taxi.orchestration.run_months import run_months
+from nyc_taxi.trips.months import TripMonth, trip_months
+from nyc_taxi.trips.schemas import Color
+from nyc_taxi.warehouses.postgres.connection import find_database
+from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse, Table
 
 
 @flow(name="Subflow")
@@ -32,7 +34,7 @@ def extract_data(trips: TripMonth) -> Path:
 @task(cache_policy=NO_CACHE)
 def transform_data(trips: TripMonth, parquet: Path, keep_zero: bool) -> str:
     """Say which trips are loaded, as SQL: none with 0 passengers, unless they are to be kept."""
-    only = EVERY_TRIP if keep_zero else carried(trips)
+    only = EVERY_TRIP if keep_zero else nonzero_passengers_sql(trips)
     log = get_run_logger()
     pre, post = (zero_passengers(trips, parquet, rows) for rows in (EVERY_TRIP, only))
     log.info("pre: missing passenger count: %s (passenger_count is 0)", pre)
@@ -71,7 +73,7 @@ def ingest_data(
     """
     PostgresWarehouse(find_database(), Table.named(table_name)).check()
     log_subflow(table_name)
-    rows = each_month(
+    rows = run_months(
         partial(ingest_month, table_name=table_name, keep_zero=keep_zero),
         trip_months(color, year, months),
     )

@@ -10,19 +10,21 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from etl_web_to_bq import web_to_bq
-from nyc_taxi.colors import Color
-from nyc_taxi.forms import described
-from nyc_taxi.months import TripMonth
-from nyc_taxi.newest import is_loaded, months_back, newest_month, remember_loaded
-from nyc_taxi.reports import MonthReport
-from nyc_taxi.running import RETRIES, check_stores, each_month
+from nyc_taxi.conform.anomalies import MonthReport
+from nyc_taxi.orchestration.load_state import is_loaded, remember_loaded
+from nyc_taxi.orchestration.retries import RETRIES
+from nyc_taxi.orchestration.run_months import check_stores, run_months
 from nyc_taxi.settings import settings
-from nyc_taxi.warehouses import open_warehouse
-from nyc_taxi.web import published_version
+from nyc_taxi.sources.published import months_back, newest_month
+from nyc_taxi.sources.tlc import published_version
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.schemas import Color
+from nyc_taxi.trips.ui_field import ui_field
+from nyc_taxi.warehouses.registry import open_warehouse
 
 Back = Annotated[
     int,
-    described("How many months, the newest included, the warehouse should hold.", minimum=1),
+    ui_field("How many months, the newest included, the warehouse should hold.", minimum=1),
 ]
 
 
@@ -71,7 +73,7 @@ def load_new_months(color: Color = "yellow", back: Back = 3, keep_missing: bool 
     newest = find_newest(color)
     wanted = islice(months_back(color, newest.year, newest.month), back)
     load = partial(load_version, keep_missing=keep_missing)
-    reports = each_month(load, list(wanted), table=f"{color}-new")
+    reports = run_months(load, list(wanted), table=f"{color}-new")
     rows = sum(report.rows for report in reports if report)
     print(f"total rows: {rows}")
     return rows

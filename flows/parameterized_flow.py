@@ -5,10 +5,11 @@ from nyc_taxi.cli import command
 from prefect import flow
 
 from etl_web_to_gcs import etl_web_to_gcs
-from nyc_taxi.colors import Color
-from nyc_taxi.months import TripMonth, trip_months
-from nyc_taxi.reports import MonthReport
-from nyc_taxi.running import Months, Year, check_stores, each_month
+from nyc_taxi.conform.anomalies import MonthReport
+from nyc_taxi.orchestration.params import Months, Year
+from nyc_taxi.orchestration.run_months import check_stores, run_months
+from nyc_taxi.trips.months import TripMonth, trip_months
+from nyc_taxi.trips.schemas import Color
 
 
 def web_to_gcs(trips: TripMonth) -> MonthReport:
@@ -19,7 +20,7 @@ def web_to_gcs(trips: TripMonth) -> MonthReport:
 def etl_parent_flow(months: Months = [1, 2], year: Year = 2021, color: Color = "yellow") -> None:
     """Fetch months of trips, clean them and put them into the lake as Parquet."""
     check_stores("lake")
-    each_month(web_to_gcs, trip_months(color, year, months), table=f"{color}-{year}")
+    run_months(web_to_gcs, trip_months(color, year, months), table=f"{color}-{year}")
 
 
 if __name__ == "__main__":

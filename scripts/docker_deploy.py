@@ -29,7 +29,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
 from nyc_taxi.environment import load_environment
-from nyc_taxi.errors import BadInput, NycTaxiError
+from nyc_taxi.errors import InvalidInputError, NycTaxiError
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 NAME = re.compile(rf"{_PART}(?:/{_PART})*")
@@ -73,20 +73,22 @@ def docker_deploy(
 
 def check(folder: Path, name: str, registry: str | None, tag: str | None) -> None:
     if not (folder / "Dockerfile").is_file():
-        raise BadInput(f"{folder} holds no Dockerfile; name its folder with --dockerfile-dir")
+        raise InvalidInputError(
+            f"{folder} holds no Dockerfile; name its folder with --dockerfile-dir"
+        )
     if not NAME.fullmatch(name):
         small = re.sub(r"[^a-z0-9/]+", "-", name.lower()).strip("-/")
-        raise BadInput(
+        raise InvalidInputError(
             f"{name!r} is no name of an image: small letters and digits, and between them "
             f". _ - and /, such as {small or 'nyc-taxi'}"
         )
     if registry is not None and not REGISTRY.fullmatch(registry):
-        raise BadInput(
+        raise InvalidInputError(
             f"{registry!r} is no registry: a host, and what comes before the image's name in small "
             "letters, without https:// and without a / at its end, such as ghcr.io/you"
         )
     if tag is not None and not TAG.fullmatch(tag):
-        raise BadInput(f"{tag!r} is no tag: letters, digits, _ . and -, such as 1.2")
+        raise InvalidInputError(f"{tag!r} is no tag: letters, digits, _ . and -, such as 1.2")
 
 
 def commit(folder: Path) -> str:
@@ -99,12 +101,14 @@ def commit(folder: Path) -> str:
         name = git("rev-parse", "--short=12", "HEAD")
         return f"{name}-dirty" if git("status", "--porcelain") else name
     except (OSError, subprocess.CalledProcessError):
-        raise BadInput(f"{folder} is of no git commit to be tagged with; give a --tag") from None
+        raise InvalidInputError(
+            f"{folder} is of no git commit to be tagged with; give a --tag"
+        ) from None
 
 
 def engine() -> None:
     if not shutil.which("docker"):
-        raise BadInput(
+        raise InvalidInputError(
             "there is no command docker here; install it: docs.docker.com/engine/install"
         )
     docker(
@@ -160,7 +164,9 @@ def login(host: str, path: str) -> tuple[str, str]:
         return google_login()
     user, password = (os.environ.get(f"REGISTRY_{part}", "") for part in ("USERNAME", "PASSWORD"))
     if bool(user) != bool(password):
-        raise BadInput("REGISTRY_USERNAME and REGISTRY_PASSWORD belong together; one is not set")
+        raise InvalidInputError(
+            "REGISTRY_USERNAME and REGISTRY_PASSWORD belong together; one is not set"
+        )
     return user, password
 
 
@@ -175,7 +181,7 @@ def ecr_login(region: str, repository: str) -> tuple[str, str]:
             ecr.create_repository(repositoryName=repository)
     except (BotoCoreError, ClientError) as problem:
         said = " ".join(str(problem).split())
-        raise BadInput(f"AWS gives no access to ECR: {said}; see AWS_PROFILE") from problem
+        raise InvalidInputError(f"AWS gives no access to ECR: {said}; see AWS_PROFILE") from problem
     user, _, password = base64.b64decode(token).decode().partition(":")
     return user, password
 
@@ -187,7 +193,7 @@ def google_login() -> tuple[str, str]:
             credentials.refresh(Request())
     except GoogleAuthError as problem:
         said = " ".join(str(problem).split())
-        raise BadInput(
+        raise InvalidInputError(
             f"Google gives no token: {said}; run: gcloud auth application-default login"
         ) from problem
     return "oauth2accesstoken", str(credentials.token)

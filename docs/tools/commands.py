@@ -23,9 +23,9 @@ MODULES = (
     "nyc_taxi.doctor",
     "nyc_taxi.environment",
     "reference.zones.flow",
-    "mirror",
-    "emulators",
-    "embedded.postgres",
+    "synthetic_tlc",
+    "local_services",
+    "local_services.postgres",
     "bench",
     "docs.tools",
 )

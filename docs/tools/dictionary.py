@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 from docs.tools.pages import markdown_table
-from mirror.csvs import CSVS, LAST_CSV, csv_fields
-from mirror.eras import ERAS
-from nyc_taxi.colors import SERVICES, Color, Column
-from nyc_taxi.descriptions import CODES
+from nyc_taxi.trips.descriptions import CODES
+from nyc_taxi.trips.schemas import SERVICES, Color, Column
+from synthetic_tlc.csvs import CSVS, LAST_CSV, csv_fields
+from synthetic_tlc.eras import ERAS
 
 END = 999_999
 """A month after every other."""
@@ -35,11 +35,11 @@ def aliases(color: str) -> str:
     rows = [
         [
             f"`{column.name}`",
-            ", ".join(f"`{name}`" for name in column.was),
+            ", ".join(f"`{name}`" for name in column.aliases),
             ", ".join(f"`{text}` = {code}" for text, code in column.codes.items()),
         ]
         for column in SERVICES[cast(Color, color)].columns
-        if column.was or column.codes
+        if column.aliases or column.codes
     ]
     return markdown_table(["column", "names in other years", "texts read as a code"], rows)
 
@@ -55,7 +55,7 @@ def _codes(column: Column) -> str:
 
 def months(color: str, column: Column) -> str:
     """Return the months in which the published files have values of the column."""
-    names = {column.name.lower(), *column.was}
+    names = {column.name.lower(), *column.aliases}
     parquet = {
         since: any(
             c.name.lower() in names and c.field != "nothing" and str(c.type) != "null"

@@ -1,7 +1,7 @@
-"""What the flow scripts share: the TLC's months, and the places they go to.
+"""The library that the flow scripts share. No flow and no task is defined here.
 
-    the TLC's site --download--> raw file --conform--> parquet --put--> lake --load--> warehouse
-                      web.py           colors.py, conform.py    lakes/         warehouses/
+    source --download--> raw file --conform--> Parquet --put--> lake --load--> warehouse
+           sources/                 conform/            lakes/           warehouses/
 
-No flow and no task is defined in here: those are the scripts one folder up.
+`trips/` declares the schemas, `orchestration/` is the part that knows Prefect.
 """

@@ -17,14 +17,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from nyc_taxi.errors import INTERRUPTED, NotPublished, NycTaxiError
+from nyc_taxi.errors import INTERRUPTED, NotPublishedError, NycTaxiError
+from nyc_taxi.registry import Store
 
 if TYPE_CHECKING:
     from prefect import Flow
-
-Store = Literal["lake", "warehouse"]
 
 TO_TELL = 1.0
 """Seconds to send the server what is left of the logs, and as many for the events."""
@@ -72,7 +71,7 @@ def command(flow: Flow[..., Any], *stores: Store) -> None:
     started. Exits with 1 and one line when the flow or its input fails, with 130 after SIGINT and
     143 after SIGTERM.
     """
-    from nyc_taxi.server import use_server
+    from nyc_taxi.orchestration.prefect_server import use_server
 
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_OneLine())
@@ -95,7 +94,7 @@ def script(main: Callable[..., int | None]) -> None:
     """
     from prefect.settings import PREFECT_API_URL
 
-    from nyc_taxi.server import temporary_server
+    from nyc_taxi.orchestration.prefect_server import temporary_server
 
     def run() -> None:
         bound = _parse(main, inspect.getmodule(main).__doc__ or "")
@@ -124,12 +123,12 @@ def _parse(main: Callable[..., Any], help: str) -> inspect.BoundArguments | None
 
 def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[Store, ...]) -> None:
     """Check what needs no server: parameters, settings, addresses, rules."""
-    from nyc_taxi.lakes import open_lake
-    from nyc_taxi.months import TripMonth, trip_months
-    from nyc_taxi.rules import read_rules
+    from nyc_taxi.conform.column_rules import read_rules
+    from nyc_taxi.lakes.registry import open_lake
     from nyc_taxi.settings import settings
-    from nyc_taxi.sources import locate
-    from nyc_taxi.warehouses import open_warehouse
+    from nyc_taxi.sources.locations import locate
+    from nyc_taxi.trips.months import TripMonth, trip_months
+    from nyc_taxi.warehouses.registry import open_warehouse
 
     defaults = {
         name: parameter.default for name, parameter in inspect.signature(flow.fn).parameters.items()
@@ -141,7 +140,7 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
         case {"color": color, "year": year, "month": month}:
             TripMonth(color, year, month)
     config = settings()
-    with suppress(NotPublished):  # a month's own step says so, with its name
+    with suppress(NotPublishedError):  # a month's own step says so, with its name
         locate(TripMonth("yellow", 2021, 1), config.source_url)
     if "lake" in stores:
         open_lake(config.lake)
@@ -152,7 +151,7 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
 
 def _exit_in_one_line(run: Callable[[], None]) -> None:
     """Exit with one line after an error that a user can fix, or after a signal."""
-    from nyc_taxi.stopping import end_at_once, ends_on_signals
+    from nyc_taxi.cancellation import end_at_once, ends_on_signals
 
     with ends_on_signals() as first_signal:
         try:
@@ -190,7 +189,7 @@ def _explained(problem: BaseException) -> str:
     from prefect.exceptions import ParameterTypeError
     from prefect.settings import PREFECT_API_URL
 
-    from nyc_taxi.server import ServerError, check_server, explain
+    from nyc_taxi.orchestration.prefect_server import ServerError, check_server, explain
 
     if isinstance(problem, NycTaxiError | ParameterTypeError | cyclopts.CycloptsError):
         return str(problem)

@@ -14,16 +14,16 @@ from nyc_taxi.cli import script
 import httpx
 from prefect.settings import PREFECT_API_URL
 
-from nyc_taxi.colors import SERVICES, Color
 from nyc_taxi.errors import NycTaxiError, SourceError
-from nyc_taxi.lakes import open_lake
-from nyc_taxi.months import TripMonth
-from nyc_taxi.newest import months_back
-from nyc_taxi.server import check_server, check_workers, explain, shown_url
+from nyc_taxi.lakes.registry import open_lake
+from nyc_taxi.orchestration.prefect_server import check_server, check_workers, explain, shown_url
 from nyc_taxi.settings import Settings, settings
-from nyc_taxi.sources import is_remote, safe_url
-from nyc_taxi.warehouses import open_warehouse
-from nyc_taxi.web import published_version
+from nyc_taxi.sources.published import months_back
+from nyc_taxi.sources.tlc import published_version
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.schemas import SERVICES, Color
+from nyc_taxi.urls import is_remote, safe_url
+from nyc_taxi.warehouses.registry import open_warehouse
 
 
 def checks(config: Settings) -> dict[str, tuple[str, Callable[[], str]]]:

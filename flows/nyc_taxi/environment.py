@@ -20,7 +20,7 @@ from urllib.request import getproxies
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from nyc_taxi.errors import BadInput, NycTaxiError
+from nyc_taxi.errors import InvalidInputError, NycTaxiError
 from nyc_taxi.settings import ROOT
 
 NAME = "NYC_TAXI_ENV"
@@ -101,14 +101,14 @@ def read_env_file(path: Path) -> dict[str, str]:
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise BadInput(f"{path} {_NO_TEXT}") from problem
+        raise InvalidInputError(f"{path} {_NO_TEXT}") from problem
     except OSError as problem:
-        raise BadInput(f"{path} cannot be read: {problem.strerror}") from problem
+        raise InvalidInputError(f"{path} cannot be read: {problem.strerror}") from problem
     if "\0" in text:  # UTF-16 without a byte order mark
-        raise BadInput(f"{path} {_NO_TEXT}")
+        raise InvalidInputError(f"{path} {_NO_TEXT}")
     for line in parse_stream(StringIO(text)):
         if line.error:  # others leave it out, Prefect with hundreds of warnings
-            raise BadInput(
+            raise InvalidInputError(
                 f"{path}: line {line.original.line} is not NAME=VALUE, or a quote in it does not "
                 "end; correct it, or make it a comment with #"
             )
@@ -118,9 +118,11 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 def _of_environment(name: str) -> dict[str, str]:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
-        raise BadInput(f"{name!r} is no environment; names have a-z, 0-9, - and _, such as prod")
+        raise InvalidInputError(
+            f"{name!r} is no environment; names have a-z, 0-9, - and _, such as prod"
+        )
     if not (ROOT / f".env.{name}").is_file() and not os.environ.get("PREFECT_API_URL"):
-        raise BadInput(
+        raise InvalidInputError(
             f"the environment {name} has no file .env.{name}; copy .env.example to .env.{name} "
             "and write its PREFECT_API_URL there, or set PREFECT_API_URL"
         )
@@ -131,14 +133,14 @@ def _fetched(stored: dict[str, str], environment: str | None) -> dict[str, str]:
     """The values of the parameters that these variables name."""
     for variable, path in stored.items():
         if "{environment}" in path and not environment:
-            raise BadInput(
+            raise InvalidInputError(
                 f"{variable}={STORED}{path} is of an environment, and none was named; "
                 f"set {NAME}=dev, or prod"
             )
     paths = {v: path.replace("{environment}", environment or "") for v, path in stored.items()}
     values = _parameters(paths.values())
     if missing := sorted(set(paths.values()) - set(values)):
-        raise BadInput(
+        raise InvalidInputError(
             f"AWS's parameter store has no {', '.join(missing)} in this account and region; make "
             f"it: aws ssm put-parameter --type SecureString --name {missing[0]} --value ..."
         )
@@ -173,7 +175,9 @@ def _parameters(paths: Iterable[str]) -> dict[str, str]:
             values |= {found["Name"]: found["Value"] for found in answer["Parameters"]}
     except (BotoCoreError, ClientError) as problem:
         said = mend.get(type(problem), " ".join(str(problem).split()))
-        raise BadInput(f"{names[0]} cannot be read from AWS's parameter store: {said}") from problem
+        raise InvalidInputError(
+            f"{names[0]} cannot be read from AWS's parameter store: {said}"
+        ) from problem
     return values
 
 

@@ -1,81 +1,92 @@
-"""What can go wrong.
+"""Errors of this project.
 
     NycTaxiError
-    ├── BadInput            a colour, month, address or setting that cannot be
-    ├── SourceError         the place the months come from
-    │   ├── NotPublished        it has no such month (yet)
-    │   ├── Refused             it will not serve us
-    │   ├── Interrupted         throttled, cut off, timed out: can pass, so it is worth a retry
-    │   └── Damaged             what came is not the file it claims to be
-    ├── BadSchema           the file's columns are not those of its colour
-    ├── BadValue            a value does not fit the type its column is declared with
-    ├── CannotWrite         a file or a folder on this machine
-    ├── StoreError          the lake or the warehouse
-    │   ├── Busy                somebody else holds it: can pass
-    │   └── ConnectionLost      its server went away: can pass
-    └── MonthsFailed        some months of a run failed; the others are done
+    ├── InvalidInputError           a color, month, address or setting is invalid
+    ├── SourceError                 a month cannot be fetched
+    │   ├── NotPublishedError           the source does not have it (yet)
+    │   ├── SourceRefusedError          the source refuses access
+    │   ├── TransientSourceError        throttled, cut off or timed out: retried
+    │   └── CorruptFileError            the file is incomplete or in another format
+    ├── SchemaMismatchError         the file lacks columns of its color
+    ├── InvalidValueError           a value does not fit the type of its column
+    ├── LocalWriteError             a file or folder on this machine cannot be used
+    ├── StorageError                the lake or the warehouse refuses, or holds something unexpected
+    │   ├── LockTimeoutError            another run holds the file or table: retried
+    │   └── ConnectionLostError         its server closed the connection: retried
+    └── PartialFailureError         some months of a run failed; the others are done
 
-A message is one line: what was wrong, what is allowed, and what to run.
+A message is one line: what is wrong, what is allowed, and the command that fixes it.
 """
 
 INTERRUPTED = "Interrupted; completed work is kept. Rerun to resume."
-"""The line after a signal."""
+"""Printed after SIGINT or SIGTERM."""
 
 
 class NycTaxiError(Exception):
-    can_pass = False
+    """Base of every error that a user can fix; scripts print it as one line and exit with 1."""
+
+    retryable = False
+    """True if a later try may succeed; tasks with RETRIES then retry."""
 
 
-class BadInput(NycTaxiError):
-    pass
+class InvalidInputError(NycTaxiError):
+    """A parameter, setting, address or rule is invalid. Nothing was read or written."""
 
 
 class SourceError(NycTaxiError):
-    pass
+    """The source of the months cannot be used."""
 
 
-class NotPublished(SourceError):
+class NotPublishedError(SourceError):
+    """The source does not have the month: HTTP 403 or 404, or no such file."""
+
     status: int | None = None
-    """Of HTTP, where a server said so."""
+    """HTTP status, if a server answered."""
 
 
-class Refused(SourceError):
-    pass
+class SourceRefusedError(SourceError):
+    """The source or a proxy refuses the request; a retry would not help."""
 
 
-class Interrupted(SourceError):
-    can_pass = True
+class TransientSourceError(SourceError):
+    """The source was throttled, unreachable or cut off. The partial download is kept."""
+
+    retryable = True
     retry_after: float | None = None
-    """Seconds that the server asks to wait before the next try."""
+    """Seconds that the server asks to wait before the next request."""
 
 
-class Damaged(SourceError):
-    pass
+class CorruptFileError(SourceError):
+    """The file is truncated, fails its checksum, or is not in the format that its name says."""
 
 
-class BadSchema(NycTaxiError):
-    pass
+class SchemaMismatchError(NycTaxiError):
+    """The columns of the file are not those of its color."""
 
 
-class BadValue(NycTaxiError):
-    pass
+class InvalidValueError(NycTaxiError):
+    """A value cannot be cast to the type of its column."""
 
 
-class CannotWrite(NycTaxiError):
-    pass
+class LocalWriteError(NycTaxiError):
+    """A file or folder on this machine cannot be read or written."""
 
 
-class StoreError(NycTaxiError):
-    pass
+class StorageError(NycTaxiError):
+    """The lake or the warehouse cannot be used, or rejects the data. Nothing was changed."""
 
 
-class Busy(StoreError):
-    can_pass = True
+class LockTimeoutError(StorageError):
+    """Another run holds the file, the month or the table."""
+
+    retryable = True
 
 
-class ConnectionLost(StoreError):
-    can_pass = True
+class ConnectionLostError(StorageError):
+    """The connection to the store was lost."""
+
+    retryable = True
 
 
-class MonthsFailed(NycTaxiError):
-    pass
+class PartialFailureError(NycTaxiError):
+    """Some months of a run failed; the message lists them with their reasons."""

@@ -14,8 +14,8 @@ from urllib.request import getproxies, proxy_bypass
 import certifi
 import httpx
 
-from nyc_taxi.errors import BadInput, Interrupted, Refused, SourceError
-from nyc_taxi.sources import safe_url
+from nyc_taxi.errors import InvalidInputError, SourceError, SourceRefusedError, TransientSourceError
+from nyc_taxi.urls import safe_url
 
 _CA_ADVICE = "name a PEM file of CA certificates, or unset it"
 
@@ -44,13 +44,13 @@ class Proxy:
     def error(self, target: str, reason: str) -> SourceError:
         """The error for what the proxy answered instead of the target's reply."""
         if reason.startswith("407") or "username" in reason.lower():
-            return Refused(
+            return SourceRefusedError(
                 f"the proxy {self} asks for other credentials ({reason}); "
                 f"set {self.variable}=http://USER:PASSWORD@HOST:PORT"  # pragma: allowlist secret
             )
         if re.match(r"5\d\d|429|408", reason) or re.search(r"unreachable|refused|TTL", reason):
-            return Interrupted(f"the proxy {self} cannot reach {target} ({reason}); rerun")
-        return Refused(
+            return TransientSourceError(f"the proxy {self} cannot reach {target} ({reason}); rerun")
+        return SourceRefusedError(
             f"the proxy {self} refuses to reach {target} ({reason}); check {self.variable}, or put "
             "the host into NO_PROXY"
         )
@@ -66,7 +66,7 @@ def proxy_for(url: httpx.URL) -> Proxy | None:
 
 
 def read_proxy(variable: str, value: str) -> Proxy:
-    """The proxy that a variable names, as HTTP clients take it. BadInput if it names none."""
+    """Parse the value of a proxy variable. Raises InvalidInputError if it is not a proxy."""
     scheme, _, place = value.strip().rpartition("://")
     scheme = scheme.lower() or "http"
     if scheme == "socks":  # what desktops write
@@ -78,7 +78,7 @@ def read_proxy(variable: str, value: str) -> Proxy:
     except (ValueError, httpx.InvalidURL):
         valid = False
     if not valid:
-        raise BadInput(
+        raise InvalidInputError(
             f"{variable}={safe_url(proxy.url)!r} is not a proxy; write http://HOST:PORT, "
             "https://HOST:PORT or socks5://HOST:PORT, or unset it"
         )
@@ -124,7 +124,7 @@ def trusted_authorities() -> ssl.SSLContext:
         place = os.environ[name]
         if name == "SSL_CERT_DIR" or Path(place).is_dir():
             if not all(Path(part).is_dir() for part in place.split(os.pathsep)):
-                raise BadInput(f"{name}={place!r} is not a folder; {_CA_ADVICE}")
+                raise InvalidInputError(f"{name}={place!r} is not a folder; {_CA_ADVICE}")
             places["capath"] = place
         else:
             _check_pem(name, place)
@@ -141,4 +141,4 @@ def _check_pem(name: str, file: str) -> None:
         reason = problem.strerror or type(problem).__name__
     else:
         return
-    raise BadInput(f"{name}={file!r} cannot be used: {reason}; {_CA_ADVICE}")
+    raise InvalidInputError(f"{name}={file!r} cannot be used: {reason}; {_CA_ADVICE}")

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds `flows/`."""
@@ -65,13 +65,13 @@ def settings() -> Settings:
     try:
         return Settings(_env_file=path)  # type: ignore[call-arg]
     except UnicodeDecodeError as problem:
-        raise BadInput(f"{path} is not text in UTF-8; save it as UTF-8") from problem
+        raise InvalidInputError(f"{path} is not text in UTF-8; save it as UTF-8") from problem
     except ValidationError as problem:
         first = problem.errors()[0]
         name = str(first["loc"][0]).upper()
         if not name.startswith("POSTGRES_"):
             name = f"NYC_TAXI_{name}"
         given = "" if _SECRET.search(name) else f"={first['input']!r}"
-        raise BadInput(
+        raise InvalidInputError(
             f"{name}{given} cannot be used: {first['msg']}; see .env.example for what it means"
         ) from None

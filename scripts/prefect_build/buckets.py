@@ -19,7 +19,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.settings import get_current_settings
 
 from bundles import Bundle
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 MANIFEST = "manifest.json"
 REPLACED = ".replaced"
@@ -165,7 +165,9 @@ def code_folder(flow: str) -> str:
 
 def open_bucket(s3: str | None, profile: str | None, gcs: str | None) -> Bucket | None:
     if s3 and gcs:
-        raise BadInput("code is kept in one place: give --s3-bucket or --gcs-bucket, not both")
+        raise InvalidInputError(
+            "code is kept in one place: give --s3-bucket or --gcs-bucket, not both"
+        )
     if s3:
         from s3 import S3Bucket  # each client takes a second to import
 

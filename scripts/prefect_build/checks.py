@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from buckets import MANIFEST
 from bundles import Bundle
 from deployments import read_yaml
-from nyc_taxi.errors import BadInput
-from nyc_taxi.rules import read_rules
+from nyc_taxi.conform.column_rules import read_rules
+from nyc_taxi.errors import InvalidInputError
 from projects import FLOWS, FlowFile
 
 CONFIG = PurePosixPath("config")
@@ -60,5 +60,5 @@ def _refused(read: Callable[[Path], object], path: Path, name: PurePosixPath) ->
     """What a reader says of a file, by its name in the bundle."""
     try:
         read(path)
-    except BadInput as problem:
+    except InvalidInputError as problem:
         yield str(problem).replace(str(path), str(name))

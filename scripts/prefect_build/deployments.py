@@ -11,7 +11,7 @@ import yaml
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 from projects import FlowFile
 
 FILE = "deployment.yaml"
@@ -69,7 +69,7 @@ def wanted_deployments(flow: FlowFile, defaults: Defaults) -> list[DeploymentFil
 
     `{{ prefect.variables.<name> }}` stays as it is written: only the server knows.
     """
-    written = _beside(flow) if flow.project else _in_prefect_yaml(flow)
+    written = _metadata_path(flow) if flow.project else _in_prefect_yaml(flow)
     return [
         found.model_copy(
             update={
@@ -82,7 +82,7 @@ def wanted_deployments(flow: FlowFile, defaults: Defaults) -> list[DeploymentFil
     ]
 
 
-def _beside(flow: FlowFile) -> list[DeploymentFile]:
+def _metadata_path(flow: FlowFile) -> list[DeploymentFile]:
     path = flow.folder / FILE
     content = read_yaml(path) if path.is_file() else None
     deployments = content if isinstance(content, list) else [content] if content else []
@@ -127,12 +127,14 @@ def _checked(entries: list[Any], path: Path, root: Path) -> list[DeploymentFile]
         kinds = ("missing", "extra_forbidden")  # said of the kinds of schedule it is not
         first = min(problem.errors(), key=lambda error: error["type"] in kinds)
         key = ".".join(str(part) for part in first["loc"][1:2]) or "it"
-        raise BadInput(
+        raise InvalidInputError(
             f"{place}: {key}: {first['msg']}; it may hold {', '.join(DeploymentFile.model_fields)}"
         ) from problem
     names = [deployment.name for deployment in deployments]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise BadInput(f"{place}: two deployments are named {', '.join(twice)}; rename one")
+        raise InvalidInputError(
+            f"{place}: two deployments are named {', '.join(twice)}; rename one"
+        )
     return deployments
 
 
@@ -141,4 +143,4 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text())
     except (yaml.YAMLError, ValueError) as problem:  # ValueError: the 30th of February
         said = " ".join(str(problem).split())
-        raise BadInput(f"{path.name} is no YAML: {said}; mend it") from problem
+        raise InvalidInputError(f"{path.name} is no YAML: {said}; mend it") from problem

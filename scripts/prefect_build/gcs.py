@@ -10,8 +10,8 @@ from google.api_core.exceptions import NotFound
 from prefect_gcp import GcpCredentials
 
 from buckets import Object, saved_block
-from nyc_taxi.errors import StoreError
-from nyc_taxi.gcp import STORAGE_RETRY, talking_to
+from nyc_taxi.errors import StorageError
+from nyc_taxi.storage.google import STORAGE_RETRY, translate_google_errors
 
 BLOCK = "zoom-gcp-creds"
 
@@ -21,7 +21,7 @@ class GcsBucket:
         """Rights from the block gcp-credentials/zoom-gcp-creds, else the machine's own."""
         self.name = name
         self.block = saved_block(GcpCredentials, BLOCK)
-        with self._talking():
+        with self._translating_errors():
             self.client = (self.block or GcpCredentials()).get_cloud_storage_client()
         self.bucket = self.client.bucket(name)
 
@@ -30,21 +30,21 @@ class GcsBucket:
         return f"gs://{self.name}"
 
     def objects(self) -> Iterator[Object]:
-        with self._talking():
+        with self._translating_errors():
             for blob in self.client.list_blobs(self.bucket, retry=STORAGE_RETRY):
                 yield Object(blob.name, blob.updated)
 
     def read(self, key: str) -> bytes:
-        with self._talking():
+        with self._translating_errors():
             data: bytes = self.bucket.blob(key).download_as_bytes(retry=STORAGE_RETRY)
             return data
 
     def write(self, key: str, data: bytes) -> None:
-        with self._talking():
+        with self._translating_errors():
             self.bucket.blob(key).upload_from_string(data, retry=STORAGE_RETRY)
 
     def delete(self, keys: list[str]) -> None:
-        with self._talking():
+        with self._translating_errors():
             blobs = [self.bucket.blob(key) for key in keys]
             # another build may have been faster
             self.bucket.delete_blobs(blobs, on_error=lambda blob: None, retry=STORAGE_RETRY)
@@ -56,13 +56,13 @@ class GcsBucket:
         return {"prefect_gcp.deployments.steps.pull_from_gcs": step}
 
     @contextmanager
-    def _talking(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         try:
-            with talking_to(self.url, "roles/storage.objectUser"):
+            with translate_google_errors(self.url, "roles/storage.objectUser"):
                 yield
-        except StoreError as problem:
+        except StorageError as problem:
             if isinstance(problem.__cause__, NotFound):
-                raise StoreError(
+                raise StorageError(
                     f"there is no bucket {self.url}; "
                     f"make it: gcloud storage buckets create {self.url}"
                 ) from problem

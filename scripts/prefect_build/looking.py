@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 PATIENCE = 120
 """Seconds that an import may take."""
@@ -55,7 +55,7 @@ class Ask:
     """The flows asked for; none where the file holds one flow."""
 
 
-Answer = list[Look] | BadInput
+Answer = list[Look] | InvalidInputError
 """The flows, in the order asked for, or why they are broken."""
 
 
@@ -96,7 +96,7 @@ def _in_a_process(context: Any, ask: Ask) -> Answer:
             process.kill()
             process.join()
         here.close()
-    return BadInput(answer) if isinstance(answer, str) else answer
+    return InvalidInputError(answer) if isinstance(answer, str) else answer
 
 
 def _report(ask: Ask, answer: Connection) -> None:
@@ -157,16 +157,16 @@ def _chosen(module: Any, ask: Ask) -> dict[str, Any]:
             own.append(name)
     for function in ask.functions:
         if function not in every:
-            raise BadInput(
+            raise InvalidInputError(
                 f"{function} is no flow of {ask.file}, which has {', '.join(own) or 'none'}; "
                 "decorate it with @flow, or name another"
             )
     if ask.functions:
         return {function: every[function] for function in ask.functions}
     if not own:
-        raise BadInput(f"no function of {ask.file} is a flow; decorate one with @flow")
+        raise InvalidInputError(f"no function of {ask.file} is a flow; decorate one with @flow")
     if len(own) > 1:
-        raise BadInput(
+        raise InvalidInputError(
             f"it holds the flows {', '.join(own)}; say which in deployment.yaml: flow: ..."
         )
     return {own[0]: every[own[0]]}
@@ -175,7 +175,7 @@ def _chosen(module: Any, ask: Ask) -> dict[str, Any]:
 def _reason(problem: BaseException, ask: Ask) -> str:
     """One line, with the step that mends it where it can be told."""
     cause = getattr(problem, "user_exc", problem)
-    if isinstance(cause, BadInput):
+    if isinstance(cause, InvalidInputError):
         return str(cause)
     if isinstance(cause, FileNotFoundError) and not (ask.folder / ask.file).is_file():
         return f"there is no {ask.file}: the entrypoint names a file that is not there"

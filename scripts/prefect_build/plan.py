@@ -14,7 +14,7 @@ from bundles import Bundle, bundle
 from checks import check_folders
 from deployments import Defaults, DeploymentFile, wanted_deployments
 from looking import Ask, Look, look
-from nyc_taxi.errors import BadInput, NycTaxiError
+from nyc_taxi.errors import InvalidInputError, NycTaxiError
 from projects import FlowFile, find_flows, flows_in
 from register import Deployment, Server, deployment
 
@@ -44,7 +44,7 @@ def candidates(files: list[FlowFile], defaults: Defaults, bundled: bool) -> Iter
             one.findings += check_folders(file, one.files)
             try:
                 one.settings = wanted_deployments(file, defaults)
-            except BadInput as problem:
+            except InvalidInputError as problem:
                 one.findings.append(str(problem))
             place, name = file.root, str(file)
             if bundled:
@@ -54,7 +54,7 @@ def candidates(files: list[FlowFile], defaults: Defaults, bundled: bool) -> Iter
             asks.append(Ask(place, name, tuple(functions)))
             found.append(one)
         for one, answer in zip(found, look(asks), strict=True):
-            if isinstance(answer, BadInput):
+            if isinstance(answer, InvalidInputError):
                 one.findings.append(str(answer))
             else:
                 one.looks = {seen.function: seen for seen in answer}
@@ -97,7 +97,7 @@ def _names_written_in(file: FlowFile) -> list[str]:
     try:
         flows = flows_in(file.path)
         chosen = {settings.flow for settings in wanted_deployments(file, Defaults())} - {None}
-    except (SyntaxError, BadInput):
+    except (SyntaxError, InvalidInputError):
         return []
     return [name for function, name in flows.items() if not chosen or function in chosen]
 
@@ -140,7 +140,7 @@ def plan(found: list[Candidate], server: Server, store: CodeStore | None) -> Ite
             try:
                 row.wanted = _wanted(one, settings, server, store)
                 row.status = server.status(row.wanted)
-            except BadInput as problem:
+            except InvalidInputError as problem:
                 row.findings.append(str(problem))
             yield row
 

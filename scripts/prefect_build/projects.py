@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 FLOWS = "flows"
 FILE = "flow.py"
@@ -37,16 +37,18 @@ class FlowFile:
 
 
 def find_flows(root: Path, projects: list[str], paths: list[Path]) -> list[FlowFile]:
-    """All flows, or those of these projects and paths. Raises BadInput for what is none."""
+    """Find all flows, or those of `projects` and `paths`. Raises InvalidInputError for others."""
     found = sorted(_all(root))
     if not found:
-        raise BadInput(
+        raise InvalidInputError(
             f"no flow lies under {root / FLOWS}; a flow is flows/<project>/<flow>/{FILE}"
         )
     known = {flow.project for flow in found if flow.project}
     if unknown := sorted(set(projects) - known):
         there = ", ".join(sorted(known)) or f"none yet: make flows/<project>/<flow>/{FILE}"
-        raise BadInput(f"no project {', '.join(unknown)} in {root / FLOWS}; there is {there}")
+        raise InvalidInputError(
+            f"no project {', '.join(unknown)} in {root / FLOWS}; there is {there}"
+        )
     chosen = {_at(path, found, root) for path in paths}
     chosen |= {flow for flow in found if flow.project in projects}
     return sorted(chosen) if projects or paths else found
@@ -66,7 +68,7 @@ def _at(path: Path, found: list[FlowFile], root: Path) -> FlowFile:
         for flow in found:
             if place in (flow.path, flow.folder if flow.project else flow.path):
                 return flow
-    raise BadInput(f"{path} is no flow; there is {', '.join(map(str, found))}")
+    raise InvalidInputError(f"{path} is no flow; there is {', '.join(map(str, found))}")
 
 
 def defines_flow(path: Path) -> bool:

@@ -22,8 +22,8 @@ from prefect.utilities.templating import resolve_variables
 from buckets import Bucket, CodeStore, code_folder
 from deployments import DeploymentFile
 from looking import Look
-from nyc_taxi.errors import BadInput, StoreError
-from nyc_taxi.server import check_server, explain
+from nyc_taxi.errors import InvalidInputError, StorageError
+from nyc_taxi.orchestration.prefect_server import check_server, explain
 
 PAGE = 200
 MAKE_POOL = {
@@ -103,7 +103,7 @@ class Server:
             )
         except PrefectHTTPStatusError as problem:
             said = " ".join(problem.response.text.split())
-            raise StoreError(
+            raise StorageError(
                 f"the server refuses {wanted.flow_name}/{wanted.name}: {said}"
             ) from problem
 
@@ -116,7 +116,7 @@ class Server:
             return DeploymentFile.model_validate(values)
         except pydantic.ValidationError as problem:
             first = problem.errors()[0]
-            raise BadInput(
+            raise InvalidInputError(
                 f"its deployment {settings.name} with the server's variables: "
                 f"{first['loc'][0]}: {first['msg']}; see: prefect variable ls"
             ) from problem
@@ -133,7 +133,7 @@ class Server:
         if name not in self.pools:
             script = MAKE_POOL.get(name)
             make = f"python blocks/make_{script}.py" if script else "prefect work-pool create"
-            raise BadInput(
+            raise InvalidInputError(
                 f"no work pool {name} on the server, which has {', '.join(self.pools) or 'none'}; "
                 f"make it: {make}" + ("" if script else f" {name} --type process")
             )
@@ -147,9 +147,9 @@ def is_configured() -> bool:
 
 @contextmanager
 def connected() -> Iterator[Server]:
-    """The server at PREFECT_API_URL. Raises BadInput when none is named or it does not answer."""
+    """Connect to PREFECT_API_URL. Raises InvalidInputError if it is unset or does not answer."""
     if not is_configured():
-        raise BadInput(
+        raise InvalidInputError(
             "no Prefect server is named; run: make up-local, then: "
             "export PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
@@ -158,7 +158,7 @@ def connected() -> Iterator[Server]:
         with get_client(sync_client=True) as client:
             yield Server(client)
     except httpx.HTTPError as problem:
-        raise StoreError(explain(problem)) from problem
+        raise StorageError(explain(problem)) from problem
 
 
 def deployment(
@@ -173,14 +173,16 @@ def deployment(
 
     Code key, path and entrypoint agree: `<path>/<version>/<file>` and `<file>:<function>`.
     Code in a checkout has no version of its own; `prefect deploy` calls it by the commit.
-    Raises BadInput when the parameters do not fit the flow's.
+    Raises InvalidInputError when the parameters do not fit the flow's.
     """
     parameters = settings.model_dump(mode="json")["parameters"]  # YAML has dates, JSON has not
     try:
         validate(parameters, seen.schema, raise_on_error=True, ignore_required=True)
     except (ValidationError, CircularSchemaRefError, ValueError) as problem:
         said = " ".join(str(problem).split())
-        raise BadInput(f"its deployment {settings.name} has wrong parameters: {said}") from problem
+        raise InvalidInputError(
+            f"its deployment {settings.name} has wrong parameters: {said}"
+        ) from problem
     job_variables: dict[str, Any] = {}
     if settings.image and "image" in pool.base_job_template["variables"]["properties"]:
         job_variables["image"] = settings.image

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from prefect_aws import AwsCredentials
 
 from buckets import Object, saved_block
-from nyc_taxi.errors import StoreError
+from nyc_taxi.errors import StorageError
 
 BLOCK = "aws"
 
@@ -21,7 +21,7 @@ class S3Bucket:
         """Rights from the profile, else the block aws-credentials/aws, else the machine's own."""
         self.name = name
         self.block = None if profile else saved_block(AwsCredentials, BLOCK)
-        with self._talking():
+        with self._translating_errors():
             if self.block:
                 self.client = self.block.get_s3_client()
             else:
@@ -32,29 +32,29 @@ class S3Bucket:
         return f"s3://{self.name}"
 
     def objects(self) -> Iterator[Object]:
-        with self._talking():
+        with self._translating_errors():
             pages = self.client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.name):
                 for found in page.get("Contents", []):
                     yield Object(found["Key"], found["LastModified"])
 
     def read(self, key: str) -> bytes:
-        with self._talking():
+        with self._translating_errors():
             body: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
             return body
 
     def write(self, key: str, data: bytes) -> None:
-        with self._talking():
+        with self._translating_errors():
             self.client.put_object(Bucket=self.name, Key=key, Body=data)
 
     def delete(self, keys: list[str]) -> None:
-        with self._talking():
+        with self._translating_errors():
             for first in range(0, len(keys), 1000):
                 some = [{"Key": key} for key in keys[first : first + 1000]]
                 answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": some})
                 if kept := answer.get("Errors"):
                     key, reason = kept[0]["Key"], kept[0]["Message"]
-                    raise StoreError(f"{self.url} does not delete {key}: {reason}")
+                    raise StorageError(f"{self.url} does not delete {key}: {reason}")
 
     def pull_step(self, folder: str) -> dict[str, Any]:
         step: dict[str, Any] = {"bucket": self.name, "folder": folder}
@@ -63,18 +63,18 @@ class S3Bucket:
         return {"prefect_aws.deployments.steps.pull_from_s3": step}
 
     @contextmanager
-    def _talking(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         try:
             yield
         except ClientError as problem:
             code = problem.response["Error"]["Code"]
             if code == "NoSuchBucket":
-                raise StoreError(
+                raise StorageError(
                     f"there is no bucket {self.url}; make it: aws s3 mb {self.url}"
                 ) from problem
             said = problem.response["Error"].get("Message") or code
-            raise StoreError(f"{self.url} refuses: {code}: {said}") from problem
+            raise StorageError(f"{self.url} refuses: {code}: {said}") from problem
         except BotoCoreError as problem:
-            raise StoreError(
+            raise StorageError(
                 f"{self.url}: {problem}; give --aws-profile, or set the AWS_ lines of .env"
             ) from problem

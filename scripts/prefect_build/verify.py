@@ -19,7 +19,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from buckets import MANIFEST, CodeStore, code_folder
 from checks import check_bundle
 from looking import Ask, look
-from nyc_taxi.errors import BadInput
+from nyc_taxi.errors import InvalidInputError
 
 AGAIN = "run build.py again"
 
@@ -56,7 +56,7 @@ def verify_bucket(
         imported = dict(zip((version.folder for version in runnable), answers, strict=True))
         for version in versions:
             findings = [*version.findings(store), *check_bundle(version.files)]
-            if isinstance(broken := imported.get(version.folder), BadInput):
+            if isinstance(broken := imported.get(version.folder), InvalidInputError):
                 findings.append(str(broken))
             yield f"{url}/{version.folder}", findings
 

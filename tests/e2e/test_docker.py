@@ -22,14 +22,14 @@ from typing import Any
 import httpx
 import psycopg2
 import pytest
-from local_system import NO_SERVICE, ROOT, System
 from playwright.sync_api import Page
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 
-from emulators.server import free_port
-from mirror import Site
-from nyc_taxi.months import TripMonth
+from local_services.process import free_port
+from nyc_taxi.trips.months import TripMonth
+from synthetic_tlc import Site
+from tests.support.prefect_systems import NO_SERVICE, ROOT, System
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -39,9 +39,9 @@ PYTHON313 = "python:3.13-slim"
 DOCKER_FLOW = "etl-parent-flow/docker-flow"
 PROCESS_FLOW = "etl-parent-flow/Parameterized ETL"
 COUNT = """
-from nyc_taxi.months import TripMonth
+from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.settings import settings
-from nyc_taxi.warehouses import open_warehouse
+from nyc_taxi.warehouses.registry import open_warehouse
 print(open_warehouse(settings().warehouse).count(TripMonth("yellow", 2021, 1)))
 """
 

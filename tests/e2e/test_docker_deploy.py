@@ -15,9 +15,9 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from local_system import NO_SERVICE, ROOT
 
-from emulators.server import free_port
+from local_services.process import free_port
+from tests.support.prefect_systems import NO_SERVICE, ROOT
 
 pytestmark = pytest.mark.timeout(300)
 

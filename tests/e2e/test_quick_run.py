@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from local_system import System
 from playwright.sync_api import Page
 
-from nyc_taxi.months import TripMonth
+from nyc_taxi.trips.months import TripMonth
+from tests.support.prefect_systems import System
 
 
 def test_quick_run_is_clicked_and_completes(

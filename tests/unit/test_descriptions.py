@@ -2,8 +2,8 @@
 
 import pytest
 
-from nyc_taxi.colors import SERVICES, Column
-from nyc_taxi.descriptions import CODES, DESCRIPTIONS, UNITS
+from nyc_taxi.trips.descriptions import CODES, DESCRIPTIONS, UNITS
+from nyc_taxi.trips.schemas import SERVICES, Column
 
 COLUMNS = {c.name: c for service in SERVICES.values() for c in service.columns}
 

@@ -6,7 +6,8 @@ import sys
 import tomllib
 
 import pytest
-from conftest import ROOT
+
+from tests.support.processes import ROOT
 
 DEV_CONTAINER = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -14,10 +14,16 @@ from google.api_core.exceptions import NotFound
 from google.cloud.storage import Blob
 from prefect_gcp.cloud_storage import GcsBucket
 
-from nyc_taxi.errors import StoreError
-from nyc_taxi.files import replacing
-from nyc_taxi.gcp import CONNECT, STORAGE_RETRY, Checked, load_block, talking_to
+from nyc_taxi.errors import StorageError
 from nyc_taxi.settings import settings
+from nyc_taxi.storage.atomic_files import atomic_write
+from nyc_taxi.storage.google import (
+    CONNECT,
+    STORAGE_RETRY,
+    Checked,
+    load_block,
+    translate_google_errors,
+)
 
 CHUNK = 8 << 20
 """Bytes that one request carries; a larger file goes in several, resumed where one breaks."""
@@ -29,6 +35,10 @@ ROLES = "roles/storage.objectUser on the bucket"
 
 
 class GcsLake:
+    @classmethod
+    def from_address(cls, place: str) -> GcsLake:
+        return cls(load_block(GcsBucket, place))
+
     def __init__(self, block: GcsBucket) -> None:
         client = block.gcp_credentials.get_cloud_storage_client()
         self.bucket = client.bucket(block.bucket)
@@ -38,7 +48,7 @@ class GcsLake:
         """Nothing is sent when the object is there and has the file's size and checksum."""
         size, checksum = file.stat().st_size, _crc32c(file)
         patience = settings().timeout + min(size, CHUNK) / SLOWEST
-        with self._talking():
+        with self._translating_errors():
             there = self._find(key)
             if there is None or (there.size, there.crc32c) != (size, checksum):
                 with Checked(file) as content:
@@ -54,22 +64,22 @@ class GcsLake:
     def get(self, key: str) -> Path:
         """The copy lies in the data folder, and is made again when the object is another."""
         copy = settings().data_dir / "gcs" / str(self.bucket.name) / self._name(key)
-        with self._talking():
+        with self._translating_errors():
             blob = self._blob(key)
             if not copy.is_file() or _crc32c(copy) != blob.crc32c:
-                with replacing(copy) as part, Checked(part, "wb") as content:
+                with atomic_write(copy) as part, Checked(part, "wb") as content:
                     blob.download_to_file(
                         content, checksum="crc32c", timeout=self._timeout, retry=STORAGE_RETRY
                     )
         return copy
 
     def uri(self, key: str) -> str:
-        with self._talking():
+        with self._translating_errors():
             self._blob(key)
         return self._uri(key)
 
     def open(self, key: str) -> BinaryIO:
-        with self._talking():
+        with self._translating_errors():
             file = self._blob(key).open("rb", FOOTER, timeout=self._timeout, retry=STORAGE_RETRY)
         return cast(BinaryIO, file)
 
@@ -77,7 +87,7 @@ class GcsLake:
         """Uploads a probe under a unique name, and deletes it."""
         probe = self.bucket.blob(self._name(f"check-{uuid4().hex}"))
         patience: dict[str, Any] = {"timeout": self._timeout, "retry": STORAGE_RETRY}
-        with self._talking():
+        with self._translating_errors():
             try:
                 probe.upload_from_string(b"", if_generation_match=0, **patience)
             except BaseException:
@@ -106,18 +116,18 @@ class GcsLake:
             return blob
         # Asking for an object does not tell whether its bucket is there; listing does.
         list(self.bucket.list_blobs(max_results=1, timeout=self._timeout, retry=STORAGE_RETRY))
-        raise StoreError(f"the lake {self._uri('')} has no {key}; run etl_web_to_gcs.py for it")
+        raise StorageError(f"the lake {self._uri('')} has no {key}; run etl_web_to_gcs.py for it")
 
     @contextmanager
-    def _talking(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         bucket = f"gs://{self.bucket.name}"
         try:
-            with talking_to(bucket, ROLES):
+            with translate_google_errors(bucket, ROLES):
                 yield
-        except StoreError as problem:
+        except StorageError as problem:
             if not isinstance(problem.__cause__, NotFound):
                 raise
-            raise StoreError(
+            raise StorageError(
                 f"there is no bucket {bucket}; make it (gcloud storage buckets create {bucket}), "
                 "or set NYC_TAXI_GCS_BUCKET and run: python blocks/make_gcp_blocks.py"
             ) from problem
@@ -129,7 +139,3 @@ def _crc32c(file: Path) -> str:
         while chunk := content.read(CHUNK):
             checksum.update(chunk)
     return base64.b64encode(checksum.digest()).decode()
-
-
-def open_place(place: str) -> GcsLake:
-    return GcsLake(load_block(GcsBucket, place))

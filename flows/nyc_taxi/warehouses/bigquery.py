@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
 import pyarrow as pa
@@ -24,24 +24,24 @@ from google.cloud.bigquery import LoadJobConfig, SchemaField, Table
 from prefect.runtime import task_run
 from prefect_gcp import GcpCredentials
 
-from nyc_taxi.colors import RIDES, rides_sql
-from nyc_taxi.errors import Busy, StoreError
-from nyc_taxi.gcp import (
+from nyc_taxi.cancellation import wait_for
+from nyc_taxi.errors import LockTimeoutError, StorageError
+from nyc_taxi.settings import settings
+from nyc_taxi.storage.google import (
     BIGQUERY_RETRY,
     CHANGE_RETRY,
     CONNECT,
     STORAGE_RETRY,
     Checked,
+    is_concurrent_update,
     load_block,
     one_line,
-    outrun,
-    talking_to,
     transient,
+    translate_google_errors,
 )
-from nyc_taxi.months import TripMonth
-from nyc_taxi.settings import settings
-from nyc_taxi.stopping import wait_for
-from nyc_taxi.warehouses import DATASET, EXACT, check_names, is_declared, small_table
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.rides_view import RIDES, rides_sql
+from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared, small_table
 
 ROLES = "roles/bigquery.user on the project and roles/bigquery.dataEditor on the dataset"
 PATIENT: dict[str, Any] = {"retry": CHANGE_RETRY, "timeout": 60}
@@ -78,20 +78,19 @@ lets one of them pass and aborts the other, even where there were no trips to de
 class BigQueryWarehouse:
     reads: tuple[str, ...] = ("gs",)
 
+    @classmethod
+    def from_address(cls, place: str) -> Self:
+        return cls(load_block(GcpCredentials, place))
+
     def __init__(self, credentials: GcpCredentials) -> None:
         self.credentials = credentials
         self.client: bigquery.Client = credentials.get_bigquery_client()
         self.dataset = f"{self.client.project}.{DATASET}"
         self.location: str | None = None
 
-    def by_dataframe(self) -> BigQueryWarehouse:
-        from nyc_taxi.dataframes import DataFrameWarehouse  # takes pandas, which takes its time
-
-        return DataFrameWarehouse(self.credentials)
-
     def replace_month(self, trips: TripMonth, parquet: Path | str, fill: Mapping[str, int]) -> int:
         run = _run_of(trips.stem)
-        with self._talking():
+        with self._translating_errors():
             rows, columns = self._footer(parquet)
             self._make_dataset()
             table, names, doubles = self._make_table(trips, columns, run)
@@ -101,7 +100,7 @@ class BigQueryWarehouse:
             self.client.create_table(staging, exists_ok=True, **PATIENT)
             loaded = self._stage(parquet, staging, f"stage-{run}")
             if loaded != rows:
-                raise StoreError(f"{table} took {loaded} of {rows} rows; nothing was changed")
+                raise StorageError(f"{table} took {loaded} of {rows} rows; nothing was changed")
             self._replace(trips, table, staging, fill, rows, run, names, doubles)
             self.client.delete_table(staging, not_found_ok=True, **PATIENT)
         return rows
@@ -109,25 +108,25 @@ class BigQueryWarehouse:
     def replace_table(self, name: str, parquet: Path | str) -> int:
         """A load job that truncates puts the new table in the place of the old one at its end."""
         table = Table(f"{self.client.project}.{small_table(name)}")
-        with self._talking():
+        with self._translating_errors():
             rows, table.schema = self._footer(parquet, is_month=False)
             self._make_dataset()
             loaded = self._load(parquet, table, f"replace-{_run_of(name)}")
         if loaded != rows:
-            raise StoreError(f"{name} took {loaded} of {rows} rows; run this again")
+            raise StorageError(f"{name} took {loaded} of {rows} rows; run this again")
         return rows
 
     def count(self, trips: TripMonth) -> int:
         month = f"trip_month = DATE '{trips.first_day}'"
         query = f"SELECT count(*) FROM `{self._table(trips.color)}` WHERE {month}"
-        with self._talking():
+        with self._translating_errors():
             if not self._find(self._table(trips.color)):
                 return 0
             (row,) = self.client.query_and_wait(query, retry=BIGQUERY_RETRY)
         return int(row[0])
 
     def check(self) -> str:
-        with self._talking():
+        with self._translating_errors():
             self.client.query_and_wait("SELECT 1", retry=BIGQUERY_RETRY)
             try:
                 location = self.client.get_dataset(self.dataset, **PATIENT).location
@@ -223,10 +222,12 @@ class BigQueryWarehouse:
             job, problem = self._finished(start, f"{name}-{attempt}")
             if problem is None:
                 return job
-            if not (outrun(problem) or transient(problem)):
+            if not (is_concurrent_update(problem) or transient(problem)):
                 raise problem
             if time.monotonic() > deadline:
-                raise Busy(f"{self.dataset}: {one_line(problem)}; run this again") from problem
+                raise LockTimeoutError(
+                    f"{self.dataset}: {one_line(problem)}; run this again"
+                ) from problem
             attempt += 1
             wait_for(min(attempt, 10) * random.uniform(0.5, 1))
 
@@ -260,11 +261,11 @@ class BigQueryWarehouse:
             with self._open(parquet) as file, pq.ParquetFile(file) as opened:
                 rows, schema = opened.metadata.num_rows, opened.schema_arrow
         except pa.ArrowInvalid as problem:
-            raise StoreError(f"{parquet} is no Parquet file: {one_line(problem)}") from problem
+            raise StorageError(f"{parquet} is no Parquet file: {one_line(problem)}") from problem
         check_names(schema.names, parquet, is_month)
         for name in schema.names:
             if not _is_name(name):
-                raise StoreError(
+                raise StorageError(
                     f"{parquet} has a column {name!r}; BigQuery takes names of up to "
                     f"{LONGEST_NAME} letters, digits, _, - and & % = + : ' < > # |, and none that "
                     f"begins with {', '.join(_RESERVED)}. Nothing was changed"
@@ -305,7 +306,7 @@ class BigQueryWarehouse:
             field.name.lower(): _STANDARD.get(k := field.field_type, k) for field in found.schema
         }
         if "trip_month" not in have:
-            raise StoreError(
+            raise StorageError(
                 f"{name} has no column trip_month, so these flows did not make it; rename it"
             )
         doubles = []
@@ -315,7 +316,7 @@ class BigQueryWarehouse:
                 continue
             declared = is_declared(trips, field.name, kind)
             if declared or (there, kind) != ("FLOAT64", "INT64"):
-                raise StoreError(
+                raise StorageError(
                     f"{name} holds {field.name} as {there}, the file as {kind}; "
                     f"rename the table (ALTER TABLE `{name}` RENAME TO ...) and load its months "
                     "again, or take the change of type back"
@@ -338,7 +339,7 @@ class BigQueryWarehouse:
         )
         found = self._find(name)
         if found and found.table_type != "VIEW":
-            raise StoreError(f"{name} is a table, where these flows make a view; rename it")
+            raise StorageError(f"{name} is a table, where these flows make a view; rename it")
         if query and (not found or found.view_query != query):
             self._query(f"CREATE OR REPLACE VIEW `{name}` AS {query}", f"view-{run}")
 
@@ -358,8 +359,8 @@ class BigQueryWarehouse:
             time.sleep(0.1)
 
     @contextmanager
-    def _talking(self) -> Iterator[None]:
-        with talking_to(f"BigQuery, {self.dataset}", ROLES):
+    def _translating_errors(self) -> Iterator[None]:
+        with translate_google_errors(f"BigQuery, {self.dataset}", ROLES):
             yield
 
 
@@ -399,8 +400,4 @@ def _type(field: pa.Field, parquet: Path | str) -> str:
     for name, is_kind in kinds.items():
         if is_kind(kind):
             return name
-    raise StoreError(f"{parquet} holds {field.name} as {field.type}, which has no BigQuery type")
-
-
-def open_place(place: str) -> BigQueryWarehouse:
-    return BigQueryWarehouse(load_block(GcpCredentials, place))
+    raise StorageError(f"{parquet} holds {field.name} as {field.type}, which has no BigQuery type")

@@ -12,26 +12,27 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from nyc_taxi.colors import RIDES, WHOLE, rides_sql
-from nyc_taxi.engine import Database, explained, open_duckdb, parquet_sql, quoted
-from nyc_taxi.errors import Busy, StoreError
-from nyc_taxi.files import only_writer, writing
-from nyc_taxi.months import TripMonth
-from nyc_taxi.progress import watching
+from nyc_taxi.cancellation import check_stopped, wait_for
+from nyc_taxi.conform.passenger_counts import fill_nulls_sql
+from nyc_taxi.errors import LockTimeoutError, StorageError
 from nyc_taxi.settings import from_root, settings
-from nyc_taxi.stopping import check_stopped, wait_for
-from nyc_taxi.transform import filled
-from nyc_taxi.warehouses import DATASET, EXACT, check_names, is_declared, small_table
+from nyc_taxi.storage.atomic_files import file_lock, translate_os_errors
+from nyc_taxi.storage.duckdb_engine import Database, explained, open_duckdb, parquet_sql, quoted
+from nyc_taxi.storage.progress import query_progress_bar
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.rides_view import RIDES, rides_sql
+from nyc_taxi.trips.schemas import WHOLE
+from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared, small_table
 
 _turns: dict[Path, threading.Lock] = {}
 """DuckDB keeps other processes out of a file; this keeps other threads of this one out."""
 _turns_guard = threading.Lock()
 
-WIDER: dict[str, tuple[str, ...]] = {
+SAFE_WIDENINGS: dict[str, tuple[str, ...]] = {
     kind: (*WHOLE[n:], "DOUBLE") for n, kind in enumerate(WHOLE, 1)
 } | {"FLOAT": ("DOUBLE",)}
 """Which other types of a table's column take every value that a file holds (see EXACT)."""
-_TAKES = re.compile(
+_ACCEPTED_TYPES = re.compile(
     r"U?TINYINT|U?SMALLINT|U?INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|BOOLEAN|DATE|VARCHAR|"
     r"TIMESTAMP(_S|_MS)?"
 )
@@ -41,13 +42,17 @@ _TAKES = re.compile(
 class DuckDBWarehouse:
     reads = ()
 
+    @classmethod
+    def from_address(cls, place: str) -> DuckDBWarehouse:
+        return cls(from_root(place))
+
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def replace_month(self, trips: TripMonth, parquet: Path | str, fill: Mapping[str, int]) -> int:
         month = f"DATE '{trips.first_day}'"
         table = f"{DATASET}.{trips.color}_rides"
-        trip_rows = f"SELECT {month} AS trip_month, {filled(fill)}"
+        trip_rows = f"SELECT {month} AS trip_month, {fill_nulls_sql(fill)}"
         source = parquet_sql(parquet)
         with self._transaction() as db:
             kinds = self._kinds(db, parquet)
@@ -56,13 +61,13 @@ class DuckDBWarehouse:
             db.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {trip_rows} FROM {source} LIMIT 0")
             names = ["trip_month", *self._widen(db, trips, table, source, kinds)]
             db.execute(f"DELETE FROM {table} WHERE trip_month = {month}")
-            with watching(db, f"{trips} load"):
+            with query_progress_bar(db, f"{trips} load"):
                 loaded = db.execute(
                     f"INSERT INTO {table} ({', '.join(map(quoted, names))}) "
                     f"{trip_rows} FROM {source}"
                 ).fetchone()
             if loaded != expected:
-                raise StoreError(f"{table} took {loaded} of {expected} rows; nothing was changed")
+                raise StorageError(f"{table} took {loaded} of {expected} rows; nothing was changed")
             self._rides_view(db)
         return int(loaded[0]) if loaded else 0
 
@@ -89,7 +94,7 @@ class DuckDBWarehouse:
         return int(row[0]) if row else 0
 
     def check(self) -> str:
-        with only_writer(self.path):
+        with file_lock(self.path):
             if not self.path.exists():
                 return f"{self.path} is not there yet, the first load makes it"
         with self._open() as db:
@@ -99,17 +104,17 @@ class DuckDBWarehouse:
     def _open(self) -> Iterator[Database]:
         """The file, once no other run holds it; at most `NYC_TAXI_WAIT` seconds from now."""
         if self.path.is_dir():
-            raise StoreError(
+            raise StorageError(
                 f"{self.path} is a folder; set NYC_TAXI_WAREHOUSE to a file in it, such as "
                 f"duckdb:{self.path / 'warehouse.duckdb'}"
             )
-        with writing(self.path):
+        with translate_os_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + settings().wait
         with self._turn(deadline), ExitStack() as opened:
             while True:
                 try:
-                    with writing(self.path):
+                    with translate_os_errors(self.path):
                         db = opened.enter_context(open_duckdb(str(self.path)))
                     break
                 except duckdb.IOException as problem:
@@ -122,8 +127,8 @@ class DuckDBWarehouse:
             with explained(self.path):
                 yield db
 
-    def _unusable(self, problem: duckdb.Error) -> StoreError:
-        return StoreError(
+    def _unusable(self, problem: duckdb.Error) -> StorageError:
+        return StorageError(
             f"cannot open {self.path}: {str(problem).splitlines()[0]}; "
             "set NYC_TAXI_WAREHOUSE to another file, or move this one away"
         )
@@ -143,14 +148,14 @@ class DuckDBWarehouse:
 
     def _give_up_after(self, deadline: float) -> None:
         if time.monotonic() > deadline:
-            raise Busy(
+            raise LockTimeoutError(
                 f"{self.path} has been held by another program for "
                 f"{settings().wait:.0f} s; close it and run this again"
             )
 
     @contextmanager
     def _transaction(self) -> Iterator[Database]:
-        with self._open() as db, writing(self.path):
+        with self._open() as db, translate_os_errors(self.path):
             db.begin()
             yield db
             db.commit()
@@ -176,8 +181,8 @@ class DuckDBWarehouse:
         # Of the file itself: DuckDB has renamed what it cannot tell apart.
         check_names(pq.read_schema(parquet).names, parquet, is_month)
         for name, kind in kinds.items():
-            if not _TAKES.fullmatch(kind):
-                raise StoreError(
+            if not _ACCEPTED_TYPES.fullmatch(kind):
+                raise StorageError(
                     f"{parquet} holds {name} as {kind}, which not every warehouse has; "
                     "write it as a number, BOOLEAN, DATE, TIMESTAMP or VARCHAR. Nothing was changed"
                 )
@@ -189,7 +194,7 @@ class DuckDBWarehouse:
         """Give the table the columns it does not have; returns its names for those of the file."""
         have = self._columns(db, table)
         if "trip_month" not in have:
-            raise StoreError(
+            raise StorageError(
                 f"{table} in {self.path} has no column trip_month, so these flows did not make it; "
                 "rename it, or set NYC_TAXI_WAREHOUSE to another file"
             )
@@ -200,9 +205,10 @@ class DuckDBWarehouse:
             if there is None:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
             elif there != kind and (
-                is_declared(trips, name, kind) or there not in (*WIDER.get(kind, ()), "VARCHAR")
+                is_declared(trips, name, kind)
+                or there not in (*SAFE_WIDENINGS.get(kind, ()), "VARCHAR")
             ):
-                raise StoreError(
+                raise StorageError(
                     f"{table} in {self.path} holds {name} as {there}, the file as "
                     f"{kind}; run ALTER TABLE {table} ALTER COLUMN {quoted(name)} TYPE {kind}, or "
                     "rename the table and load its months again"
@@ -211,7 +217,7 @@ class DuckDBWarehouse:
                 beyond = f"FROM {source} WHERE {quoted(name)} NOT BETWEEN -{EXACT} AND {EXACT}"
                 bad = db.execute(f"SELECT {quoted(name)} {beyond} LIMIT 1").fetchone()
                 if bad:
-                    raise StoreError(
+                    raise StorageError(
                         f"{table} in {self.path} holds {name} as DOUBLE, which cannot hold "
                         f"{bad[0]} of the file exactly; run ALTER TABLE {table} ALTER COLUMN "
                         f"{quoted(name)} TYPE BIGINT"
@@ -225,7 +231,3 @@ class DuckDBWarehouse:
         if tables:
             columns = {c: self._columns(db, table) for c, table in tables.items()}
             db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables, columns)}")
-
-
-def open_place(place: str) -> DuckDBWarehouse:
-    return DuckDBWarehouse(from_root(place))

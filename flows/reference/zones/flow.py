@@ -7,7 +7,7 @@ from nyc_taxi.cli import command
 
 from prefect import flow
 
-from nyc_taxi.running import check_stores
+from nyc_taxi.orchestration.run_months import check_stores
 
 from .tasks import combine, fetch, write_lake, write_warehouse
 

@@ -5,12 +5,13 @@ from pathlib import Path
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from nyc_taxi.lakes import hand_over, open_lake
-from nyc_taxi.misc import fetch_misc
-from nyc_taxi.rules import read_rules
-from nyc_taxi.running import RETRIES
+from nyc_taxi.conform.column_rules import read_rules
+from nyc_taxi.lakes.base import uri_or_local_copy
+from nyc_taxi.lakes.registry import open_lake
+from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.settings import settings
-from nyc_taxi.warehouses import open_warehouse
+from nyc_taxi.sources.reference_files import fetch_misc
+from nyc_taxi.warehouses.registry import open_warehouse
 
 from .utils import TABLE, read_lookup, read_shapes, write_zones
 
@@ -45,5 +46,5 @@ def write_warehouse() -> int:
     """Replace the zones in the warehouse at NYC_TAXI_WAREHOUSE by those of the lake."""
     warehouse = open_warehouse(settings().warehouse)
     return warehouse.replace_table(
-        TABLE, hand_over(open_lake(settings().lake), KEY, warehouse.reads)
+        TABLE, uri_or_local_copy(open_lake(settings().lake), KEY, warehouse.reads)
     )

@@ -16,14 +16,19 @@ import duckdb
 import psycopg2
 import pytest
 import shapefile
-from conftest import ROOT, start
 from prefect import Flow
 from prefect.flows import load_flow_from_entrypoint
 from pyproj import CRS, Transformer
 
-from mirror import Site, write_zones
-from nyc_taxi.errors import BadInput, BadValue, Damaged, NotPublished
-from nyc_taxi.rules import NO_RULES, read_rules
+from nyc_taxi.conform.column_rules import NO_RULES, read_rules
+from nyc_taxi.errors import (
+    CorruptFileError,
+    InvalidInputError,
+    InvalidValueError,
+    NotPublishedError,
+)
+from synthetic_tlc import Site, write_zones
+from tests.support.processes import ROOT, start
 
 from .flow import zones
 from .utils import Polygon, Ring, point_inside, read_lookup, read_shapes, signed_area
@@ -188,7 +193,7 @@ def test_shapes_in_another_projection_than_the_prj_says_are_refused(
     """They became areas of 0.0 km2, or zones in Antarctica."""
     path = misc / "taxi_zones.zip"
     reproject(path, crs, named=named, always_xy=always_xy)
-    with pytest.raises(Damaged, match=rf"no zip of zone shapes \(.*{says}"):
+    with pytest.raises(CorruptFileError, match=rf"no zip of zone shapes \(.*{says}"):
         read_shapes(path)
 
 
@@ -300,7 +305,7 @@ def test_a_zip_that_cannot_be_used_is_refused_in_one_line(misc: Path, kind: str)
     change, says = BAD_ZIPS[kind]
     path = misc / "taxi_zones.zip"
     rewrite(path, change)
-    with pytest.raises(Damaged, match=rf"taxi_zones\.zip is no zip .*{says}") as raised:
+    with pytest.raises(CorruptFileError, match=rf"taxi_zones\.zip is no zip .*{says}") as raised:
         read_shapes(path)
     line = str(raised.value)
     assert "\n" not in line
@@ -309,7 +314,7 @@ def test_a_zip_that_cannot_be_used_is_refused_in_one_line(misc: Path, kind: str)
 
 def test_a_bad_template_is_one_line(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NYC_TAXI_SOURCE_URL", "https://host.invalid/{colour}/{year}.parquet")
-    with pytest.raises(BadInput, match=r"is no template: it may hold \{color\}"):
+    with pytest.raises(InvalidInputError, match=r"is no template: it may hold \{color\}"):
         zones()
 
 
@@ -326,7 +331,7 @@ def test_a_bad_template_is_one_line(prefect_server: None, monkeypatch: pytest.Mo
 def test_what_is_no_lookup(misc: Path, change: Callable[[bytes], bytes], says: str) -> None:
     path = misc / "taxi_zone_lookup.csv"
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(Damaged, match=rf"taxi_zone_lookup\.csv .*{says}"):
+    with pytest.raises(CorruptFileError, match=rf"taxi_zone_lookup\.csv .*{says}"):
         read_lookup(path)
 
 
@@ -345,22 +350,26 @@ def test_what_is_no_zip_of_shapes(misc: Path, damage: str) -> None:
                 if not name.endswith(gone or ("nothing",)):
                     cut = damage == "wrong shapes" and name.endswith(".shp")
                     archive.writestr(name, file[:5000] if cut else file)
-    with pytest.raises(Damaged, match=r"taxi_zones\.zip is no zip of zone shapes"):
+    with pytest.raises(CorruptFileError, match=r"taxi_zones\.zip is no zip of zone shapes"):
         read_shapes(path)
 
 
 def test_a_shape_that_the_lookup_does_not_know(misc: Path, tmp_path: Path) -> None:
     lookup = read_lookup(misc / "taxi_zone_lookup.csv")[1:]
-    with pytest.raises(Damaged, match=r"zones that the lookup has not: \[1\]"):
+    with pytest.raises(CorruptFileError, match=r"zones that the lookup has not: \[1\]"):
         write_table(lookup, read_shapes(misc / "taxi_zones.zip"), NO_RULES, tmp_path / "z.parquet")
 
 
 @pytest.mark.parametrize(
     ("types", "problem", "says"),
     [
-        ("zones: {Zone: SMALLINT}", BadValue, "zones: Zone holds Newark Airport"),
-        ("zones: {Zome: VARCHAR}", BadInput, r"the table of zones has no column 'zome'; it has Lo"),
-        ("zone: {Zone: VARCHAR}", BadInput, "there is no table 'zone'; name one of zones"),
+        ("zones: {Zone: SMALLINT}", InvalidValueError, "zones: Zone holds Newark Airport"),
+        (
+            "zones: {Zome: VARCHAR}",
+            InvalidInputError,
+            r"the table of zones has no column 'zome'; it has Lo",
+        ),
+        ("zone: {Zone: VARCHAR}", InvalidInputError, "there is no table 'zone'; name one of zones"),
     ],
 )
 def test_rules_that_cannot_be_followed(
@@ -420,10 +429,10 @@ def test_into_postgres(
 def test_what_the_site_does_not_have(prefect_server: None, source: Site, tmp_path: Path) -> None:
     assert zones() == 265
     (source.folder / "misc" / "taxi_zones.zip").unlink()
-    with pytest.raises(NotPublished, match=r"misc/taxi_zones\.zip answers 403"):
+    with pytest.raises(NotPublishedError, match=r"misc/taxi_zones\.zip answers 403"):
         zones()
     (source.folder / "misc" / "taxi_zones.zip").write_bytes(PAGE)
-    with pytest.raises(Damaged, match="no zip of zone shapes"):
+    with pytest.raises(CorruptFileError, match="no zip of zone shapes"):
         zones()
     assert ask(tmp_path, "SELECT count(geometry) FROM dezoomcamp.zones") == [(260,)]
 
@@ -441,7 +450,7 @@ def test_a_folder_as_the_source(
     monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"{scheme}{misc.parent}/trip-data")
     assert zones() == 265
     (misc / "taxi_zones.zip").unlink()
-    with pytest.raises(NotPublished, match=r"there is no /.*misc/taxi_zones\.zip; see NYC"):
+    with pytest.raises(NotPublishedError, match=r"there is no /.*misc/taxi_zones\.zip; see NYC"):
         zones()
 
 

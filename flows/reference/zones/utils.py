@@ -22,11 +22,11 @@ import pyarrow as pa
 import shapefile
 from pyproj import CRS, Geod, Transformer
 
-from nyc_taxi.engine import literal, open_duckdb
-from nyc_taxi.errors import Damaged
-from nyc_taxi.files import replacing, writing
-from nyc_taxi.raw import explained
-from nyc_taxi.rules import Rules, prepare
+from nyc_taxi.conform.column_rules import Rules, prepare
+from nyc_taxi.conform.readers import explained
+from nyc_taxi.errors import CorruptFileError
+from nyc_taxi.storage.atomic_files import atomic_write, translate_os_errors
+from nyc_taxi.storage.duckdb_engine import literal, open_duckdb
 
 TABLE = "zones"
 LOOKUP = ["LocationID", "Borough", "Zone", "service_zone"]
@@ -81,15 +81,17 @@ def read_lookup(path: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(file, strict=True)
             names, rows = list(reader.fieldnames or ()), list(reader)
     except (csv.Error, UnicodeDecodeError) as problem:
-        raise Damaged(f"{path.name} is no zone lookup ({problem}); {AGAIN}") from problem
+        raise CorruptFileError(f"{path.name} is no zone lookup ({problem}); {AGAIN}") from problem
     if names != LOOKUP:
-        raise Damaged(
+        raise CorruptFileError(
             f"{path.name} is no zone lookup: it begins with {', '.join(names)[:80]!r}, "
             f"not with {', '.join(LOOKUP)}; {AGAIN}"
         )
     ids = [row["LocationID"] for row in rows]
     if not ids or len(set(ids)) < len(ids) or not all(map(str.isdecimal, ids)):
-        raise Damaged(f"{path.name} does not hold each zone once, by a whole number; {AGAIN}")
+        raise CorruptFileError(
+            f"{path.name} does not hold each zone once, by a whole number; {AGAIN}"
+        )
     return rows
 
 
@@ -101,7 +103,9 @@ def read_shapes(path: Path) -> dict[int, Shape]:
         return {id: _shape(found, to_degrees) for id, found in polygons.items() if found}
     except UNREADABLE as problem:
         reason = " ".join(str(problem).split())[:200] or type(problem).__name__
-        raise Damaged(f"{path.name} is no zip of zone shapes ({reason}); {AGAIN}") from problem
+        raise CorruptFileError(
+            f"{path.name} is no zip of zone shapes ({reason}); {AGAIN}"
+        ) from problem
 
 
 def _read_zip(path: Path) -> tuple[dict[int, list[Polygon]], CRS]:
@@ -252,10 +256,12 @@ def write_zones(
     """A row for each zone of the lookup, by its id, as the rules want it; Parquet."""
     strangers = shapes.keys() - {int(row["LocationID"]) for row in lookup}
     if strangers:
-        raise Damaged(f"shapes of zones that the lookup has not: {sorted(strangers)}; {AGAIN}")
+        raise CorruptFileError(
+            f"shapes of zones that the lookup has not: {sorted(strangers)}; {AGAIN}"
+        )
     lookup = sorted(lookup, key=lambda row: int(row["LocationID"]))
     rows = pa.Table.from_pylist([_row(row, shapes) for row in lookup], SCHEMA)
-    with open_duckdb() as db, replacing(target) as part, writing(target):
+    with open_duckdb() as db, atomic_write(target) as part, translate_os_errors(target):
         db.register("rows", rows)
         prepare(db)
         columns = [(name, kind) for name, kind, *_ in db.execute("DESCRIBE rows").fetchall()]

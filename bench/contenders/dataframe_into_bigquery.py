@@ -1,0 +1,14 @@
+"""The same by way of pandas, as in the course: `--method dataframe`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect_gcp import GcpCredentials
+
+from bench.contenders.into_bigquery import load
+from nyc_taxi.warehouses.bigquery_dataframe import BigQueryDataFrameWarehouse
+
+
+def run(parquet: Path) -> None:
+    load(BigQueryDataFrameWarehouse(GcpCredentials()), parquet)

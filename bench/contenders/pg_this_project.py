@@ -1,0 +1,16 @@
+"""This project: binary COPY into a table of the month's own; index, ANALYZE and exchange too."""
+
+import os
+from pathlib import Path
+
+from prefect_sqlalchemy import SqlAlchemyConnector
+
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.warehouses.postgres.connection import Database, components
+from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
+
+
+def run(clean: Path) -> None:
+    connector = SqlAlchemyConnector(connection_info=components(os.environ["POSTGRES_URL"]))
+    warehouse = PostgresWarehouse(Database(connector, "POSTGRES_URL"))
+    warehouse.replace_month(TripMonth("yellow", 2021, 1), clean, {})

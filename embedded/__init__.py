@@ -1,1 +1,0 @@
-"""Servers from Python packages, for who has none and wants to install none."""

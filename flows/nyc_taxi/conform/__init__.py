@@ -1,0 +1,1 @@
+"""Raw file -> Parquet in the declared schema of its color."""

@@ -1,0 +1,67 @@
+"""The course's transform: missing passenger counts become 0, which the TLC's files never say."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow.parquet as pq
+
+from nyc_taxi.storage.duckdb_engine import open_duckdb, parquet_sql, quoted
+from nyc_taxi.trips.months import TripMonth
+
+PASSENGERS = "passenger_count"
+EVERY_TRIP = "true"
+
+
+def passengers_fill(trips: TripMonth) -> dict[str, int]:
+    """The columns whose nulls are replaced, with the value; none where nobody is counted."""
+    return {PASSENGERS: 0} if trips.service.column(PASSENGERS) else {}
+
+
+def fill_nulls_sql(fill: Mapping[str, int]) -> str:
+    """A SELECT list: all columns, the nulls of those in `fill` replaced. DuckDB's SQL."""
+    values = (
+        f"coalesce({quoted(name)}, {value}) AS {quoted(name)}" for name, value in fill.items()
+    )
+    return f"* REPLACE ({', '.join(values)})" if fill else "*"
+
+
+def missing(parquet: BinaryIO) -> int:
+    """Trips whose passenger count is null."""
+    return count_nulls(parquet, PASSENGERS).get(PASSENGERS, 0)
+
+
+def count_nulls(parquet: BinaryIO, *names: str) -> dict[str, int]:
+    """The nulls of these columns, or of all of them.
+
+    By the footer alone, where it counts them: then no rows are read, which may be in a cloud.
+    """
+    with pq.ParquetFile(parquet) as file:
+        footer, counts = file.metadata, {}
+        for n in range(footer.num_columns):
+            name = footer.schema.column(n).path
+            if names and name not in names:
+                continue
+            groups = [footer.row_group(i).column(n) for i in range(footer.num_row_groups)]
+            statistics = [group.statistics for group in groups]
+            if all(known and known.has_null_count for known in statistics):
+                counts[name] = sum(known.null_count for known in statistics)
+            else:
+                batches = file.iter_batches(columns=[name])
+                counts[name] = sum(batch.column(0).null_count for batch in batches)
+    return counts
+
+
+def nonzero_passengers_sql(trips: TripMonth) -> str:
+    """SQL that is true of all trips but those with 0 passengers; unknown counts stay."""
+    return f"{PASSENGERS} IS DISTINCT FROM 0" if trips.service.column(PASSENGERS) else EVERY_TRIP
+
+
+def zero_passengers(trips: TripMonth, parquet: Path, only: str) -> int:
+    """Trips with 0 passengers, once all but `only` are left out."""
+    if not trips.service.column(PASSENGERS):
+        return 0
+    rows = f"FROM {parquet_sql(parquet)} WHERE {only} AND {PASSENGERS} = 0"
+    with open_duckdb() as db:
+        row = db.execute(f"SELECT count(*) {rows}").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,15 @@
+"""Kinds of lake, by the word before the colon of an address such as `local:data/lake`."""
+
+from nyc_taxi.lakes.base import Lake
+from nyc_taxi.registry import resolve
+
+LAKES = {
+    "local": "nyc_taxi.lakes.local:LocalLake.from_address",
+    "gcs": "nyc_taxi.lakes.gcs:GcsLake.from_address",
+}
+
+
+def open_lake(address: str) -> Lake:
+    """Raise InvalidInputError for an unknown kind of lake."""
+    lake: Lake = resolve(LAKES, address, setting="NYC_TAXI_LAKE")
+    return lake

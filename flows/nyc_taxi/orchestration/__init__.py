@@ -1,0 +1,1 @@
+"""What flows share with Prefect: parameters, retries, artifacts, work pools, servers."""

@@ -1,0 +1,55 @@
+"""Artifacts in the Prefect UI: month reports and progress."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.artifacts import (
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from nyc_taxi.conform.anomalies import MonthReport
+from nyc_taxi.trips.months import TripMonth
+
+
+def publish(
+    reports: Iterable[MonthReport],
+    key: str,
+    failed: Mapping[TripMonth, BaseException | None] | None = None,
+) -> None:
+    """Show months in the Prefect UI: a table with one row each, those that failed at the end."""
+    rows = [report.row() for report in reports]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    rows = [{name: row.get(name, 0) for name in columns} for row in rows]
+    rows += [{"month": str(m), "failed": str(problem)} for m, problem in (failed or {}).items()]
+    with shown_if_possible():
+        create_table_artifact(rows, key=key)
+
+
+@contextmanager
+def shown_if_possible() -> Iterator[None]:
+    """Log an artifact that the Prefect server refuses; the run continues."""
+    try:
+        yield
+    except Exception as problem:
+        said = " ".join(str(problem).split())
+        get_run_logger().warning("the Prefect UI cannot show this: %s", said)
+
+
+class MonthsProgress:
+    """The part of the months that are done, in the Prefect UI."""
+
+    def __init__(self, months: int) -> None:
+        self.done, self.months = 0, months
+        self.artifact: UUID | None = None
+        with shown_if_possible():
+            self.artifact = create_progress_artifact(0, description=f"of {months} months")  # type: ignore[assignment]
+
+    def advance(self) -> None:
+        self.done += 1
+        if self.artifact:
+            with shown_if_possible():
+                update_progress_artifact(self.artifact, 100 * self.done / self.months)

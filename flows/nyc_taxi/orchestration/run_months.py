@@ -1,0 +1,73 @@
+"""Run a step for several months at once."""
+
+from collections.abc import Callable
+from concurrent.futures import as_completed, wait
+from typing import TypeVar
+
+from nyc_taxi.cancellation import in_threads, stoppable
+from nyc_taxi.conform.anomalies import MonthReport
+from nyc_taxi.errors import NycTaxiError, PartialFailureError
+from nyc_taxi.lakes.base import Lake
+from nyc_taxi.lakes.registry import open_lake
+from nyc_taxi.orchestration.artifacts import MonthsProgress, publish
+from nyc_taxi.registry import Store
+from nyc_taxi.settings import settings
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.warehouses.base import Method, Warehouse
+from nyc_taxi.warehouses.registry import open_warehouse
+
+T = TypeVar("T")
+
+
+SECONDS_TO_STOP = 3
+"""For the months of a run to end once it is stopped."""
+
+
+def run_months(
+    step: Callable[[TripMonth], T], months: list[TripMonth], table: str | None = None
+) -> list[T]:
+    """Call `step` for every month, NYC_TAXI_MONTHS_AT_ONCE at a time.
+
+    The Prefect UI shows how many are done and, under the key `table`, their reports. A month that
+    fails does not stop the others: once all have ended, PartialFailureError names every failed
+    month and its reason. A signal, or the cancellation of the flow run, stops them all.
+    """
+    progress = MonthsProgress(len(months))
+    with stoppable() as stop:
+        runs = dict(zip(months, in_threads(step, months, settings().months_at_once), strict=True))
+        try:
+            for run in as_completed(runs.values()):
+                if run.exception() is None:
+                    progress.advance()
+        except BaseException:
+            stop.set()
+            for run in runs.values():
+                run.cancel()
+            wait(runs.values(), SECONDS_TO_STOP)
+            raise
+    failed = {trips: run.exception() for trips, run in runs.items() if run.exception()}
+    done = [run.result() for trips, run in runs.items() if trips not in failed]
+    if table:
+        publish([one for one in done if isinstance(one, MonthReport)], table, failed)
+    if failed:
+        reasons = "; ".join(f"{trips}: {problem}" for trips, problem in failed.items())
+        raise PartialFailureError(f"{len(failed)} of {len(months)} months failed: {reasons}")
+    return done
+
+
+def check_stores(*stores: Store, method: Method = "load") -> None:
+    """Check lake and warehouse before anything is fetched: address, rights, version.
+
+    What may pass by itself is left to the steps that use them, which are retried.
+    """
+    config = settings()
+    opened: dict[Store, Callable[[], Lake | Warehouse]] = {
+        "lake": lambda: open_lake(config.lake),
+        "warehouse": lambda: open_warehouse(config.warehouse, method),
+    }
+    for store in stores:
+        try:
+            opened[store]().check()
+        except NycTaxiError as problem:
+            if not problem.retryable:
+                raise

@@ -1,0 +1,31 @@
+"""Months that a source has published, newest first."""
+
+from collections.abc import Iterator
+from datetime import date
+from itertools import islice
+
+from nyc_taxi.errors import NotPublishedError
+from nyc_taxi.sources.tlc import published_version
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.schemas import SERVICES, Color
+
+TRIES = 24
+"""Months to ask for, from this one back, before a source counts as having none."""
+
+
+def months_back(color: Color, year: int, month: int) -> Iterator[TripMonth]:
+    """The months of a colour from one back to the TLC's first, newest first."""
+    while (year, month) >= SERVICES[color].first:
+        yield TripMonth(color, year, month)
+        year, month = (year, month - 1) if month > 1 else (year - 1, 12)
+
+
+def newest_month(color: Color, source: str, timeout: float) -> TripMonth:
+    """The newest month that the source has. Raises NotPublishedError when it has none of late."""
+    today = date.today()
+    for trips in islice(months_back(color, today.year, today.month), TRIES):
+        if published_version(trips, source, timeout) is not None:
+            return trips
+    raise NotPublishedError(
+        f"the source has no {color} month of the last {TRIES}; check NYC_TAXI_SOURCE_URL"
+    )

@@ -1,0 +1,1 @@
+"""Atomic files, DuckDB connections, progress bars, Google Cloud clients."""

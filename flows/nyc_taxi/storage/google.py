@@ -1,0 +1,175 @@
+"""What the lake on GCS and the warehouse in BigQuery share: blocks, patience, plain words."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import requests
+from google.api_core.exceptions import (
+    Forbidden,
+    GoogleAPICallError,
+    GoogleAPIError,
+    RetryError,
+    Unauthorized,
+)
+from google.api_core.retry import Retry
+from google.auth.exceptions import GoogleAuthError, TransportError
+from google.cloud import bigquery, storage
+from google.cloud.storage.exceptions import DataCorruption
+from prefect.blocks.core import Block
+
+from nyc_taxi.cancellation import check_stopped
+from nyc_taxi.errors import ConnectionLostError, InvalidInputError, StorageError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+PATIENCE = 30
+"""Seconds for which a call that gets no answer is made again; Google's clients take minutes."""
+CONNECT = 10
+"""Seconds to wait for a connection."""
+MAKE_BLOCKS = "python blocks/make_gcp_blocks.py"
+
+OUTRUN = (
+    "concurrent update",
+    "Failed to commit DuckLake transaction",
+    "cannot rollback - no transaction is active",
+)
+"""What BigQuery, and its emulator, say of a change that another one was faster than."""
+
+
+def is_concurrent_update(problem: Exception) -> bool:
+    return any(phrase in str(problem) for phrase in OUTRUN)
+
+
+_REASONS = {
+    *("rateLimitExceeded", "userRateLimitExceeded", "jobRateLimitExceeded", "tableUnavailable"),
+    *("backendError", "jobBackendError", "internalError", "jobInternalError", "badGateway"),
+}
+"""What Google recommends to try again: https://cloud.google.com/bigquery/docs/error-messages"""
+_STATUSES = {408, 429, 500, 502, 503, 504}
+_RIGHTS = {"", "accessDenied", "forbidden", "insufficientPermissions", "required", "authError"}
+"""Reasons of a 403 that a role would change; a quota or a missing billing account is another."""
+
+
+def reason(problem: BaseException) -> str:
+    """Google's word for the kind of error, such as `rateLimitExceeded`."""
+    errors = getattr(problem, "errors", None)
+    first = errors[0] if errors else None
+    return str(first.get("reason", "")) if isinstance(first, dict) else ""
+
+
+def transient(problem: BaseException) -> bool:
+    """Whether the same request may succeed in a few seconds."""
+    if isinstance(problem, RetryError):
+        return problem.cause is None or transient(problem.cause)
+    if "CERTIFICATE_VERIFY_FAILED" in str(problem):
+        return False
+    if isinstance(problem, GoogleAPICallError):
+        return reason(problem) in _REASONS or problem.code in _STATUSES
+    if isinstance(problem, GoogleAuthError):
+        return isinstance(problem, TransportError) or bool(getattr(problem, "retryable", False))
+    known = storage.retry._should_retry(problem) or bigquery.retry._should_retry(problem)
+    return known or isinstance(problem, (ConnectionError, requests.RequestException))
+
+
+def _again(problem: Exception) -> bool:
+    check_stopped()
+    return transient(problem)
+
+
+STORAGE_RETRY: Retry = storage.retry.DEFAULT_RETRY.with_timeout(PATIENCE).with_predicate(_again)
+BIGQUERY_RETRY: Retry = bigquery.DEFAULT_RETRY.with_timeout(PATIENCE).with_predicate(_again)
+CHANGE_RETRY: Retry = BIGQUERY_RETRY.with_predicate(
+    lambda problem: _again(problem) or is_concurrent_update(problem)
+)
+"""For what is done at once, such as making a table."""
+
+
+class Checked(io.FileIO):
+    """A file whose transfer ends when the run is stopped."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        check_stopped()
+        return super().read(-1 if size is None else size) or b""
+
+    def write(self, content: ReadableBuffer, /) -> int:
+        check_stopped()
+        return super().write(content)
+
+
+B = TypeVar("B", bound=Block)
+
+
+def load_block(kind: type[B], name: str) -> B:
+    """Load a saved block. Raises InvalidInputError if it is missing or invalid."""
+    try:
+        return cast(B, kind.load(name))
+    except (ValueError, GoogleAuthError) as problem:
+        missing = "Unable to find block document" in str(problem)
+        reason = "is not there" if missing else f"cannot be used: {one_line(problem)}"
+        raise InvalidInputError(
+            f"the block {kind.get_block_type_slug()}/{name} {reason}; set the NYC_TAXI_G* lines "
+            f"of .env and run: {MAKE_BLOCKS}"
+        ) from problem
+
+
+@contextmanager
+def translate_google_errors(place: str, roles: str) -> Iterator[None]:
+    """Turn what Google's clients raise into one line; `roles` are those that `place` asks for."""
+    try:
+        yield
+    except (GoogleAuthError, GoogleAPIError, DataCorruption, OSError) as problem:
+        raise _explained(place, roles, problem) from problem
+
+
+def _explained(place: str, roles: str, problem: Exception) -> Exception:
+    said = one_line(problem)
+    if transient(problem) or isinstance(problem, (RetryError, DataCorruption)):
+        return _unreachable(place, problem)
+    if isinstance(problem, (GoogleAuthError, Unauthorized)):
+        return StorageError(
+            f"{place}: Google does not accept the credentials ({said}); put a valid "
+            f"key into NYC_TAXI_GCP_CREDENTIALS and run: {MAKE_BLOCKS}"
+        )
+    if reason(problem) in ("quotaExceeded", "dailyLimitExceeded"):
+        return StorageError(
+            f"{place}: a quota of the project is used up ({said}); what it holds is unchanged: "
+            "wait until the quota renews, or ask for more of it, and run this again"
+        )
+    if isinstance(problem, Forbidden) and reason(problem) in _RIGHTS:
+        return StorageError(f"{place}: the service account lacks rights ({said}); grant it {roles}")
+    if isinstance(problem, requests.exceptions.SSLError):
+        return StorageError(
+            f"{place}: the server's certificate is not trusted ({said}); behind a proxy that "
+            "signs its own certificates, set REQUESTS_CA_BUNDLE to its CA file"
+        )
+    if isinstance(problem, GoogleAPIError):
+        return StorageError(f"{place}: {said}")
+    return problem
+
+
+def _unreachable(place: str, problem: Exception) -> StorageError:
+    last = getattr(problem, "cause", None) or problem
+    cause = one_line(last)
+    system = re.search(r"\[Errno -?\d+\] ([\w ]+)", str(problem.__cause__ or problem))
+    failed = "failed for now" if isinstance(last, GoogleAPICallError) else "gave no answer"
+    return ConnectionLostError(
+        f"{place} {failed} ({system[1] if system else cause}); what it holds is unchanged: "
+        "look at the network (with emulators: make emulators) and run this again"
+    )
+
+
+def one_line(problem: BaseException) -> str:
+    """What Google says of an error, without the request that led to it."""
+    text = problem.message if isinstance(problem, GoogleAPICallError) else str(problem)
+    text = text.partition("\n")[0].partition("; reason: ")[0]
+    if text.startswith(("GET http", "POST http", "PUT http", "DELETE http", "PATCH http")):
+        text = text.partition(": ")[2] or text
+    # A signed URL, or that of an upload, is as good as a password.
+    text = re.sub(r"(https?://[^\s?'\"]+)\?[^\s'\"]*", r"\1", text)
+    return text[:300] or type(problem).__name__

@@ -1,0 +1,94 @@
+"""Progress bars in the terminal, one line for each thing under way, none where nobody looks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from prefect.logging.handlers import PrefectConsoleHandler
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.theme import Theme
+
+from nyc_taxi.storage.duckdb_engine import Database
+
+_lock = threading.Lock()
+_shared: Progress | None = None
+_users = 0
+
+
+@cache
+def _console() -> Console:
+    """The console that Prefect logs to, so that log lines pass above the bars, not through them."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PrefectConsoleHandler):
+            handler.console.push_theme(Theme())  # Prefect's own has no styles for bars
+            return handler.console
+    return Console(stderr=True)
+
+
+@contextmanager
+def progress_bar(name: str, total: int | None) -> Iterator[Callable[[float], None]]:
+    """A bar; call what is yielded with the amount done since the last call.
+
+    Months that run side by side share one display.
+    """
+    global _shared, _users
+    with _lock:
+        if _shared is None:
+            console = _console()
+            _shared = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TimeElapsedColumn(),
+                console=console,
+                transient=True,
+                disable=not console.is_terminal,
+            )
+            _shared.start()
+        _users += 1
+        progress = _shared
+    task = progress.add_task(name, total=total)
+    try:
+        yield lambda amount: progress.advance(task, amount)
+    finally:
+        progress.remove_task(task)
+        with _lock:
+            _users -= 1
+            if not _users:
+                progress.stop()
+                _shared = None
+
+
+@contextmanager
+def query_progress_bar(db: Database, name: str) -> Iterator[None]:
+    """A bar for the statement that `db` runs in the block, from DuckDB's own count."""
+    db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+    ended = threading.Event()
+
+    def look() -> None:
+        shown = 0.0
+        while not ended.wait(0.2):
+            now = db.query_progress()
+            if now > shown:
+                advance(now - shown)
+                shown = now
+
+    with progress_bar(name, 100) as advance:
+        watcher = threading.Thread(target=look, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()

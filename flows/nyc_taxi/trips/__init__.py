@@ -1,0 +1,1 @@
+"""What a month of trips is: schemas, months, the view over yellow and green."""

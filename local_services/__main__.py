@@ -1,0 +1,76 @@
+"""Start and stop the emulators of Google Cloud, or see the flows run through them."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from local_services import Server, ServiceStartError, bigquery, client_environment, gcs
+from local_services.demo import demo, places
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "data" / "emulators"
+PORTS = {"gcs": 9023, "bigquery": 9050}
+
+
+def servers() -> list[Server]:
+    return [gcs(FOLDER, PORTS["gcs"]), bigquery(FOLDER, PORTS["bigquery"])]
+
+
+def up() -> None:
+    storage, warehouse = servers()
+    for server in (storage, warehouse):
+        server.start()
+        print(f"{server.name:10}{server.url}")
+    values = {**client_environment(storage, warehouse), **places(FOLDER)}
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    env = FOLDER / "env"
+    env.touch(mode=0o600)
+    env.write_text("\n".join(["unset PREFECT_API_URL", *lines, ""]))
+    (FOLDER / "prefect").mkdir(mode=0o700, exist_ok=True)  # its database holds secrets
+    print(f"""
+To work with them, in this shell:
+  . {env.relative_to(ROOT)}
+  .venv/bin/python blocks/make_gcp_blocks.py
+  .venv/bin/python flows/etl_web_to_bq.py --color green --month 1
+To stop them: make emulators-stop""")
+
+
+def down() -> None:
+    for server in servers():
+        was = "stopped" if server.process() else "was not running"
+        server.stop()
+        print(f"{server.name:10}{was}")
+
+
+def status() -> None:
+    for server in servers():
+        state = server.url if server.process() and server.answers() else "not running"
+        print(f"{server.name:10}{state}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local_services", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for name, run, about in (
+        ("up", up, "start both, and write the variables that point to them"),
+        ("down", down, "stop both"),
+        ("status", status, "say which of them run, and where"),
+    ):
+        commands.add_parser(name, help=about).set_defaults(run=run)
+    showing = commands.add_parser("demo", help="web -> GCS -> BigQuery; leaves nothing running")
+    showing.add_argument("folder", type=Path)
+    args = parser.parse_args()
+    try:
+        demo(args.folder.resolve()) if "folder" in args else args.run()
+    except ServiceStartError as problem:
+        sys.exit(f"error: {problem}")
+    except OSError as problem:
+        place = problem.filename or FOLDER
+        sys.exit(f"error: {place}: {problem.strerror}; make it writable, or work elsewhere")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The whole system without Docker: Prefect's server and UI, a worker, and every deployment.
+
+It runs in the background. PREFECT_SERVER_API_PORT (4200) and NYC_TAXI_LOCAL (data/local: logs and
+process ids) may be set. What Prefect keeps is in the checkout's .prefect, or in PREFECT_HOME.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from local_services.process import Server, ServiceStartError, writable
+
+ROOT = Path(__file__).resolve().parents[1]
+POOL = "process-pool"
+
+
+def port() -> int:
+    given = os.environ.get("PREFECT_SERVER_API_PORT") or "4200"
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        raise ServiceStartError(
+            f"PREFECT_SERVER_API_PORT={given!r} is not a port; set it to 1 to 65535"
+        )
+    return int(given)
+
+
+def environment() -> dict[str, str]:
+    return {
+        "PREFECT_API_URL": f"http://127.0.0.1:{port()}/api",
+        "PREFECT_HOME": (home := os.environ.get("PREFECT_HOME") or str(ROOT / ".prefect")),
+        "PREFECT_PROFILES_PATH": str(Path(home) / "profiles.toml"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def folder() -> Path:
+    return Path(os.environ.get("NYC_TAXI_LOCAL") or ROOT / "data" / "local").resolve()
+
+
+def prefect(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "prefect", *arguments)
+
+
+def server() -> Server:
+    return Server(
+        "server",
+        folder(),
+        (sys.executable, str(ROOT / "docker" / "prefect_server.py"), "--port", str(port())),
+        port(),
+        path="/api/health",
+        env=environment(),
+        umask=0o077,
+        advice=f"stop it, or choose another port: PREFECT_SERVER_API_PORT={port() + 1} "
+        "make up-local",
+    )
+
+
+def worker() -> Server:
+    return Server(
+        "worker",
+        folder(),
+        prefect("worker", "start", "--pool", POOL, "--name", "local"),
+        None,
+        logs="started",
+        env=environment(),
+        seconds_to_stop=30,
+    )
+
+
+def up() -> None:
+    """Start what is not running, and deploy."""
+    home = Path(environment()["PREFECT_HOME"])
+    with writable(home):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # its database holds secrets
+    server().start()
+    run(sys.executable, "blocks/make_process_pool.py")
+    run(*prefect("--no-prompt", "deploy", "--all"), log=folder() / "deploy.log")
+    worker().start()
+    api = environment()["PREFECT_API_URL"]
+    print(
+        f"the UI: http://127.0.0.1:{port()}; for prefect's own commands: "
+        f"export PREFECT_API_URL={api}"
+    )
+
+
+def run(*command: str, log: Path | None = None) -> None:
+    """Run it to its end. With a log its output goes there, and is shown only if it fails."""
+    out = None if log is None else log.open("w")
+    try:
+        env = {**os.environ, **environment()}
+        done = subprocess.run(command, cwd=ROOT, env=env, stdout=out, stderr=out, check=False)
+    finally:
+        if out:
+            out.close()
+    if done.returncode:
+        if log:
+            print(log.read_text(), end="")
+        sys.exit(done.returncode)
+
+
+def down() -> None:
+    """Stop the worker, then the server."""
+    worker().stop()
+    server().stop()
+    print("stopped")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="./local.sh", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="up|down")
+    commands.add_parser("up", help="start what is not running (idempotent)").set_defaults(do=up)
+    commands.add_parser("down", help="stop the worker, then the server").set_defaults(do=down)
+    try:
+        parser.parse_args().do()
+    except ServiceStartError as problem:
+        sys.exit(f"error: {problem}")
+
+
+if __name__ == "__main__":
+    main()

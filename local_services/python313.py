@@ -1,0 +1,86 @@
+"""The environment of BigQuery's emulator, which runs on Python 3.13 alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+
+from local_services.process import ServiceStartError
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = ROOT / ".venv-bigquery"
+REQUIREMENTS = Path(__file__).with_name("bigquery-requirements.txt")
+EXTEND = "import sys, duckdb_extensions as d; [d.import_extension(x) for x in sys.argv[1:]]"
+
+
+class Python313NotFoundError(ServiceStartError):
+    def __init__(self) -> None:
+        super().__init__(
+            "BigQuery's emulator needs Python 3.13, and none was found on the PATH, in pyenv or "
+            "uv; install one, for instance with: .venv/bin/uv python install 3.13"
+        )
+
+
+def environment() -> Path:
+    """The folder of its programs; made the first time, and when the list of versions changes."""
+    with FileLock(f"{ENVIRONMENT}.lock"):  # tests may run side by side
+        installed = ENVIRONMENT / "installed"
+        wanted = REQUIREMENTS.read_text()
+        if not installed.is_file() or installed.read_text() != wanted:
+            python = str(ENVIRONMENT / "bin" / "python")
+            uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
+            _run(uv, "venv", "--quiet", "--clear", "--python", find_python(), str(ENVIRONMENT))
+            _run(uv, "pip", "install", "--quiet", "--python", python, "-r", str(REQUIREMENTS))
+            extensions = re.findall(r"^duckdb-extension-(\w+)", wanted, re.MULTILINE)
+            _run(python, "-c", EXTEND, *extensions, **home())
+            installed.write_text(wanted)
+    return ENVIRONMENT / "bin"
+
+
+def home() -> dict[str, str]:
+    """DuckDB keeps its extensions under HOME: they belong to the environment, not to the user."""
+    return {"HOME": str(ENVIRONMENT)}
+
+
+def find_python() -> str:
+    """A Python 3.13 of this machine. Raises Python313NotFoundError when there is none."""
+    for python in _candidates():
+        asked = [python, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 13))"]
+        try:
+            if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+                return python
+        except OSError:
+            continue
+    raise Python313NotFoundError
+
+
+def _candidates() -> Iterator[str]:
+    yield sys.executable
+    on_path = shutil.which("python3.13")
+    pyenvs = [Path("~/.pyenv").expanduser()]
+    if on_path:
+        yield on_path
+        pyenvs.append(Path(on_path).parents[1])  # pyenv's shim of a version that is not chosen
+    if root := os.environ.get("PYENV_ROOT"):
+        pyenvs.append(Path(root))
+    for pyenv in pyenvs:
+        yield from map(str, pyenv.glob("versions/3.13*/bin/python"))
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if uv:
+        asked = [uv, "python", "find", "--managed-python", "--no-python-downloads", "3.13"]
+        found = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+        if found:
+            yield found
+
+
+def _run(*command: str, **env: str) -> None:
+    done = subprocess.run(command, env={**os.environ, **env}, check=False)
+    if done.returncode:
+        raise ServiceStartError(f"{' '.join(command[:3])} failed, see above: no BigQuery emulator")

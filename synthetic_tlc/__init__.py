@@ -1,0 +1,11 @@
+"""A stand-in for the TLC's trip-data site: its months in every era's form, and its server.
+
+Made with `python -m synthetic_tlc make data/tlc yellow:2021-01 green:2021-01` and served with
+`python -m synthetic_tlc serve data/tlc`; the months are then at `http://127.0.0.1:8009/trip-data`.
+"""
+
+from synthetic_tlc.months import write_month
+from synthetic_tlc.site import Site
+from synthetic_tlc.zones import write_zones
+
+__all__ = ["Site", "write_month", "write_zones"]

@@ -1,0 +1,86 @@
+"""Make the files of a stand-in for the TLC's site, and serve them."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from synthetic_tlc import Site, write_month, write_zones
+from synthetic_tlc.demo import demo
+
+ROWS = {"yellow": 200_000, "green": 76_518, "fhv": 100_000, "fhvhv": 300_000}
+
+
+def color_month(text: str) -> tuple[str, int, int]:
+    try:
+        color, month = text.split(":")
+        year, number = month.split("-")
+        return color, int(year), int(number)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like yellow:2021-01") from None
+
+
+def make(args: argparse.Namespace) -> None:
+    write_zones(args.folder / "misc")
+    for color, year, month in args.months:
+        rows = args.rows or ROWS.get(color, 10)
+        path = write_month(
+            args.folder / "trip-data", color, year, month, rows, args.seed, args.format
+        )
+        print(f"{path}: {rows:,} rows, {path.stat().st_size:,} bytes")
+
+
+def serve(args: argparse.Namespace) -> None:
+    if not args.folder.is_dir():
+        raise ValueError(
+            f"no folder {args.folder}: make it with `python -m synthetic_tlc make {args.folder} "
+            "yellow:2021-01`"
+        )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), Site(args.folder, args.port) as site:
+        print(f"serving {args.folder} at {site.url}", flush=True)
+        while True:
+            time.sleep(3600)
+
+
+def show(args: argparse.Namespace) -> None:
+    folder = args.folder.resolve()
+    write_zones(folder / "site" / "misc")
+    for color, month in (("yellow", 1), ("yellow", 2), ("green", 1)):
+        write_month(folder / "site" / "trip-data", color, 2021, month, ROWS[color])
+    demo(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m synthetic_tlc", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    making = commands.add_parser("make", help="write months to FOLDER/trip-data, zones to misc")
+    making.add_argument("folder", type=Path)
+    making.add_argument("months", nargs="+", type=color_month, metavar="COLOR:YYYY-MM")
+    making.add_argument("--rows", type=int, help=f"of each month, instead of {ROWS}")
+    making.add_argument("--format", choices=["parquet", "csv.gz"], default="parquet")
+    making.add_argument("--seed", type=int, default=0)
+    making.set_defaults(run=make)
+
+    serving = commands.add_parser("serve", help="serve FOLDER on 127.0.0.1 until stopped")
+    serving.add_argument("folder", type=Path)
+    serving.add_argument("--port", type=int, default=8009)
+    serving.set_defaults(run=serve)
+
+    showing = commands.add_parser("demo", help="run the flows against a mirror of its own")
+    showing.add_argument("folder", type=Path)
+    showing.set_defaults(run=show)
+
+    args = parser.parse_args()
+    try:
+        args.run(args)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

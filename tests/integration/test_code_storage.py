@@ -1,0 +1,405 @@
+"""Flow code in S3 and GCS: real servers of both, a real Prefect server, and a worker that has no
+checkout but fetches the code and runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from google.cloud import storage
+from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.responses import DeploymentResponse
+
+from buckets import CodeStore
+from bundles import bundle
+from gcs import GcsBucket
+from local_services import client_environment, gcs, running
+from nyc_taxi.errors import StorageError
+from nyc_taxi.orchestration.work_pools import save_pool
+from projects import FlowFile
+from s3 import S3Bucket
+from synthetic_tlc import write_zones
+from tests.support.aws import amazon
+from tests.support.prefect_systems import System
+from tests.support.project_factory import BUILD, ROOT, Checkout, rows
+from tests.support.workers import worker as start_worker
+from verify import verify_bucket
+
+POOL = "code-pool"
+FLOW = """
+from pathlib import Path
+from prefect import flow
+from shared.words import WORD
+from .tasks import read
+
+@flow(name="greeting")
+def greeting(target: str = "", name: str = "you") -> None:
+    from shared.late import MARK
+    Path(target).write_text(f"{WORD} {name}{MARK} {read()}")
+"""
+TASKS = """
+from pathlib import Path
+def read():
+    return (Path(__file__).parent / "config" / "place.yaml").read_text()
+"""
+
+
+class S3:
+    """A bucket of moto's S3 server."""
+
+    def __init__(self, name: str, make: bool = True) -> None:
+        self.url = f"s3://{name}"
+        self.options = ("--s3-bucket", name)
+        self.bucket = boto3.resource("s3").Bucket(name)
+        if make:
+            self.bucket.create()
+
+    def objects(self) -> dict[str, Any]:
+        """Key -> when it was written."""
+        return {item.key: item.last_modified for item in self.bucket.objects.all()}
+
+    def read(self, key: str) -> bytes:
+        return bytes(self.bucket.Object(key).get()["Body"].read())
+
+    def write(self, key: str, text: str) -> None:
+        self.bucket.put_object(Key=key, Body=text.encode())
+
+    def delete(self, key: str) -> None:
+        self.bucket.Object(key).delete()
+
+
+class Gcs:
+    """A bucket of the GCS emulator."""
+
+    def __init__(self, name: str, make: bool = True) -> None:
+        self.url = f"gs://{name}"
+        self.options = ("--gcs-bucket", name)
+        self.bucket = storage.Client().bucket(name)
+        if make:
+            self.bucket.create()
+
+    def objects(self) -> dict[str, Any]:
+        return {blob.name: blob.updated for blob in self.bucket.list_blobs()}
+
+    def read(self, key: str) -> bytes:
+        return bytes(self.bucket.blob(key).download_as_bytes())
+
+    def write(self, key: str, text: str) -> None:
+        self.bucket.blob(key).upload_from_string(text)
+
+    def delete(self, key: str) -> None:
+        self.bucket.blob(key).delete()
+
+
+Place = S3 | Gcs
+BOTH = pytest.mark.parametrize("place", [S3, Gcs], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """S3 and GCS on this machine; the environment in which their own clients find them."""
+    folder = tmp_path_factory.mktemp("clouds")
+    with amazon() as aws, running(gcs(folder)) as google, pytest.MonkeyPatch.context() as patch:
+        env = aws | client_environment(google, None) | {"AWS_DEFAULT_REGION": "us-east-1"}
+        for name, value in env.items():
+            patch.setenv(name, value)
+        yield env
+
+
+@pytest.fixture(scope="module")
+def worker(
+    bare_system: System, clouds: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """With a worker whose runs know the clouds, and start in an empty folder."""
+    save_pool(POOL, "process")
+    folder = tmp_path_factory.mktemp("worker")
+    env = bare_system.env | clouds | {"NYC_TAXI_SOURCE_URL": f"{bare_system.site.url}/trip-data"}
+    with start_worker(POOL, env, folder):
+        yield bare_system
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, clouds: dict[str, str], tmp_path: Path) -> Place:
+    """An empty bucket of S3, or of the kind that a test asks for."""
+    kind: Callable[[str], Place] = getattr(request, "param", S3)
+    return kind(f"code-{tmp_path.name.strip('_').replace('_', '-').lower()[-40:]}")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    checkout = Checkout(tmp_path / "checkout")
+    checkout.flow("hello", "greeting", FLOW)
+    checkout.write("flows/hello/greeting/tasks.py", TASKS)
+    checkout.write("flows/hello/greeting/config/place.yaml", "world")
+    checkout.write("flows/hello/greeting/.env", "SECRET=1")
+    checkout.write("flows/shared/words.py", "WORD = 'hello'")
+    checkout.write("flows/shared/late.py", "MARK = ','")
+    return checkout
+
+
+class Builder:
+    """build.py with a checkout, a bucket and the server."""
+
+    def __init__(self, system: System, checkout: Checkout, place: Place) -> None:
+        self.system, self.checkout, self.place = system, checkout, place
+        self.options = (*place.options, "--work-pool", POOL)
+
+    def __call__(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.checkout.build(*self.options, *options)
+
+    def verify(self, **env: str) -> str:
+        return self.checkout.build(*self.place.options, "--verify", **env).stdout
+
+    @property
+    def deployment(self) -> DeploymentResponse:
+        with self.system.client as client:
+            return client.read_deployment_by_name("greeting/default")
+
+    @property
+    def folder(self) -> str:
+        return f"greeting/flow/{self.deployment.version}"
+
+
+@pytest.fixture
+def builder(worker: System, checkout: Checkout, place: Place) -> Iterator[Builder]:
+    yield Builder(worker, checkout, place)
+    with worker.client as client:
+        for found in client.read_deployments():
+            if found.work_pool_name == POOL:
+                client.delete_deployment(found.id)
+
+
+@BOTH
+def test_a_worker_fetches_the_code_and_runs_it(builder: Builder, tmp_path: Path) -> None:
+    built = builder()
+    assert built.returncode == 0, built.stdout + built.stderr
+    found = builder.deployment
+    assert found.path == "greeting/flow"
+    assert found.entrypoint == "flow.py:greeting"
+    entrypoint, code, pool, _, status = rows(built.stdout)["greeting/default"]
+    assert (entrypoint, pool, status) == ("flow.py:greeting", POOL, "created")
+    assert code == f"{builder.place.url}/greeting/flow/{found.version}"
+    assert {key.removeprefix(f"{builder.folder}/") for key in builder.place.objects()} == {
+        "__init__.py",
+        "config/place.yaml",
+        "flow.py",
+        "manifest.json",
+        "shared/__init__.py",
+        "shared/late.py",
+        "shared/words.py",
+        "tasks.py",
+    }
+    assert "left out, as it looks like a secret: " in built.stdout
+    target = tmp_path / "said"
+    run = builder.system.run("greeting/default", target=str(target), name="you")
+    assert run.state_name == "Completed"
+    assert target.read_text() == "hello you, world"
+
+
+def test_the_zones_from_a_bucket_to_the_warehouse(builder: Builder) -> None:
+    builder.checkout, system = Checkout(ROOT), builder.system
+    write_zones(system.folder / "site" / "misc")
+    built = builder("--projects", "reference")
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert system.run("zones/zones").state_name == "Completed"
+    assert system.lake() == ["zones.parquet"]
+    assert system.ask("SELECT count(*) FROM dezoomcamp.zones") == [(265,)]
+
+
+def test_again_changes_nothing_and_a_change_is_a_new_version(
+    builder: Builder, tmp_path: Path
+) -> None:
+    with builder.system.client as client:
+        before = len(client.read_deployments()), len(client.read_flows())
+        planned = builder("--dry-run")
+        assert rows(planned.stdout)["greeting/default"][-1] == "created"
+        assert planned.stdout.endswith("\n1 created (dry run: nothing was done)\n")
+        assert not builder.place.objects()
+        assert (len(client.read_deployments()), len(client.read_flows())) == before
+
+    builder()
+    first, created = builder.place.objects(), builder.deployment
+    assert rows(builder().stdout)["greeting/default"][-1] == "unchanged"
+    assert builder.place.objects() == first
+    assert builder.deployment.updated == created.updated
+
+    builder.checkout.write("flows/shared/words.py", "WORD = 'goodbye'")
+    assert rows(builder().stdout)["greeting/default"][-1] == "updated (version, pull_steps)"
+    both = builder.place.objects()
+    [marker] = [key for key in both if key.endswith("/.replaced")]
+    del both[marker]
+    assert len(both) == 2 * len(first)
+    assert both.items() > first.items()
+    target = tmp_path / "said"
+    assert builder.system.run("greeting/default", target=str(target)).state_name == "Completed"
+    assert target.read_text() == "goodbye you, world"
+    # without a server no version is known to be unused
+    assert builder.verify(PREFECT_API_URL="") == "2 checked, none broken\n"
+
+    builder("--prune-after", "0")
+    assert builder.place.objects().keys() == both.keys() - first.keys()
+
+
+def test_killed_in_the_upload(builder: Builder, tmp_path: Path) -> None:
+    """The deployment names a whole version at all times; the next build makes up for it."""
+    builder()
+    before = builder.deployment
+    for number in range(150):
+        builder.checkout.write(f"flows/shared/part_{number}.py", f"x = {number}")
+    start = [sys.executable, str(BUILD), "--root", str(builder.checkout.root), *builder.options]
+    building = subprocess.Popen(start, stdout=subprocess.DEVNULL)
+    while len(builder.place.objects()) < 30:
+        assert building.poll() is None
+        time.sleep(0.01)
+    building.kill()
+    building.wait()
+    assert len(builder.place.objects()) < 150
+    assert builder.deployment.updated == before.updated
+    target = tmp_path / "said"
+    assert builder.system.run("greeting/default", target=str(target)).state_name == "Completed"
+    assert "half an upload, without its manifest; run build.py again" in builder.verify()
+
+    assert rows(builder().stdout)["greeting/default"][-1] == "updated (version, pull_steps)"
+    assert len(builder.place.objects()) > 150
+    assert builder.verify() == "1 checked, none broken\n"
+
+
+def test_verify_finds_what_a_run_would_find_and_says_what_mends_it(builder: Builder) -> None:
+    builder()
+    place, folder = builder.place, builder.folder
+    place.write("my_flow_2025_12_23.py", "x = 1")
+    place.write(f"{folder}/config/place.yaml", "a: [")
+    place.delete(f"{folder}/shared/__init__.py")
+    place.delete(f"{folder}/tasks.py")
+    said = builder.verify()
+    for finding in (
+        f"{place.url}/my_flow_2025_12_23.py: it is of no version, so nothing runs it; delete it",
+        "config/place.yaml was changed in the bucket; delete it there and run build.py again",
+        "place.yaml is no YAML",
+        "half an upload: shared/__init__.py is not there; run build.py again",
+        "the package shared has no __init__.py",
+        "ModuleNotFoundError: No module named 'flow.tasks'",
+    ):
+        assert finding in said
+    place.delete("my_flow_2025_12_23.py")
+    place.delete(f"{folder}/config/place.yaml")
+    assert rows(builder().stdout)["greeting/default"][-1] == "unchanged"
+
+    with builder.system.client as client:
+        wrong = DeploymentUpdate(entrypoint="flows.py:greeting", path="greeting")
+        client.update_deployment(builder.deployment.id, wrong)
+    said = builder.verify()
+    assert "has the entrypoint flows.py:greeting: no such file; run build.py again" in said
+    assert "the deployment greeting/default has the path greeting" in said
+    assert rows(builder().stdout)["greeting/default"][-1] == "updated (path, entrypoint)"
+    assert builder.verify() == "1 checked, none broken\n"
+
+
+def test_what_was_replaced_by_a_rollback_stays_as_long(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its age counts from when it was replaced, not from its upload."""
+    checkout, words = builder.checkout, "flows/shared/words.py"
+    checkout.write(words, "WORD = 'old'")
+    builder()
+    old = builder.folder
+    checkout.write(words, "WORD = 'new'")
+    builder()
+    new = builder.folder
+    assert old != new
+
+    def left() -> set[str]:
+        return {key.rpartition("/")[0] for key in builder.place.objects() if "manifest" in key}
+
+    store = CodeStore(S3Bucket(builder.place.options[1], None))
+    store.keys = {key: found - timedelta(days=30) for key, found in store.keys.items()}
+    store.mark_replaced({old}, {new})  # as a build with the old code does before it deploys
+    store.prune({old}, {old}, timedelta(hours=24))
+    assert left() == {old, new}
+
+    checkout.write(words, "WORD = 'old'")
+    rolled_back = builder()
+    assert rolled_back.returncode == 0, rolled_back.stdout
+    assert builder.folder == old
+    replaced = f"{new}/.replaced"
+    assert replaced in builder.place.objects()
+    builder("--prune-after", "1")
+    assert left() == {old, new}
+    builder("--prune-after", "0")
+    assert left() == {old}
+
+
+@BOTH
+def test_what_is_pruned(place: Place, checkout: Checkout, tmp_path: Path) -> None:
+    """Not what a deployment named when the build began, nor what was replaced a moment ago."""
+    flow = FlowFile(checkout.root, checkout.root / "flows/hello/greeting/flow.py")
+    name = place.options[1]
+    bucket = S3Bucket(name, None) if isinstance(place, S3) else GcsBucket(name)
+    store, folders = CodeStore(bucket), []
+    for number in range(3):
+        checkout.write("flows/shared/words.py", f"WORD = {number}")
+        held = bundle(flow)
+        folders.append(f"greeting/flow/{held.version}")
+        store.put(folders[-1], "flow.py:greeting", held)
+    old, before, now = folders
+    ages = {old: 30, before: 20, now: 1}
+    for key in store.keys:
+        folder = key[: len(old)]
+        store.keys[key] = datetime.now(UTC) - timedelta(days=ages[folder])
+
+    def left() -> set[str]:
+        return {key[: len(old)] for key in place.objects()}
+
+    store.prune({now}, set(), timedelta(days=21))
+    assert left() == {old, before, now}
+    store.prune({now}, {old}, timedelta(hours=24 - 0.1))
+    assert left() == {old, now}
+    store.prune({now}, {old}, timedelta(0))
+    store.prune({now}, set(), timedelta(0))  # what another build has deleted meanwhile
+    assert left() == {now}
+
+    place.write(f"{now}/manifest.json", "{")
+    ((where, findings),) = verify_bucket(CodeStore(bucket), None)
+    assert where.endswith(now)
+    assert findings == ["half an upload, without its manifest; run build.py again"]
+
+
+def test_what_may_not_be_deleted_is_named(place: S3) -> None:
+    place.write("old/flow.py", "x = 1")
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject"}
+    policy = {"Version": "2012-10-17", "Statement": [deny | {"Resource": "arn:aws:s3:::*"}]}
+    place.bucket.Policy().put(Policy=json.dumps(policy))
+    with pytest.raises(StorageError, match=r"does not delete old/flow\.py: Access Denied"):
+        S3Bucket(place.options[1], None).delete(["old/flow.py"])
+
+
+@pytest.mark.parametrize(("kind", "options"), [(S3, ()), (Gcs, ("--verify",))])
+def test_a_bucket_that_is_not_there(
+    kind: Callable[..., Place], options: tuple[str, ...], worker: System, checkout: Checkout
+) -> None:
+    builder = Builder(worker, checkout, kind("no-such-bucket", make=False))
+    built = builder(*options)
+    assert built.returncode == 1
+    assert built.stderr.startswith(f"error: there is no bucket {builder.place.url}; make it: ")
+    assert built.stderr.count("\n") == 1
+
+
+def test_two_buckets_are_one_too_many(checkout: Checkout) -> None:
+    built = checkout.build("--s3-bucket", "a", "--gcs-bucket", "b")
+    assert built.stderr == (
+        "error: code is kept in one place: give --s3-bucket or --gcs-bucket, not both\n"
+    )
+
+
+def test_no_rights(clouds: dict[str, str], checkout: Checkout) -> None:
+    without = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": ""}
+    built = checkout.build("--s3-bucket", "a", "--verify", "--aws-profile", "nobody", **without)
+    assert "error: s3://a: The config profile (nobody) could not be found" in built.stderr

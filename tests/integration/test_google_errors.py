@@ -1,0 +1,193 @@
+"""Google's errors: transient ones are retried, and each of the others has its own line."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from google.api_core.exceptions import from_http_status
+from google.auth.exceptions import RefreshError, TransportError
+from google.cloud import bigquery
+
+from nyc_taxi.conform.plan import conform
+from nyc_taxi.errors import StorageError
+from nyc_taxi.lakes.registry import open_lake
+from nyc_taxi.storage import google as gcp
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.warehouses.registry import open_warehouse
+from tests.support.google_refusals import refusing
+
+YELLOW = TripMonth("yellow", 2021, 1)
+FEBRUARY = TripMonth("yellow", 2021, 2)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Google's clients wait for between their own tries, in a second instead of 30."""
+    for place in ("lakes.gcs.STORAGE_RETRY", "warehouses.bigquery.BIGQUERY_RETRY"):
+        retry = gcp.STORAGE_RETRY.with_timeout(1).with_delay(0.1, 0.1)
+        monkeypatch.setattr(f"nyc_taxi.{place}", retry)
+    for name, retry in (("PATIENT", gcp.CHANGE_RETRY), ("JOB", gcp.BIGQUERY_RETRY)):
+        quick = retry.with_timeout(1).with_delay(0.1, 0.1)
+        monkeypatch.setattr(f"nyc_taxi.warehouses.bigquery.{name}", {"retry": quick, "timeout": 5})
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "can_pass", "says"),
+    [
+        (500, "internalError", True, "failed for now"),
+        (502, "badGateway", True, "failed for now"),
+        (503, "backendError", True, "failed for now"),
+        (504, "backendError", True, "failed for now"),
+        (429, "rateLimitExceeded", True, "failed for now"),
+        (408, "timeout", True, "failed for now"),
+        (403, "rateLimitExceeded", True, "failed for now"),
+        (403, "userRateLimitExceeded", True, "failed for now"),
+        (400, "jobRateLimitExceeded", True, "failed for now"),
+        (403, "quotaExceeded", False, "quota of the project is used up"),
+        (403, "accessDenied", False, "lacks rights"),
+        (403, "billingNotEnabled", False, "sorry"),
+        (400, "invalid", False, "sorry"),
+    ],
+)
+@pytest.mark.parametrize("store", ["lake", "warehouse"])
+def test_an_answer_of_google(
+    store: str,
+    status: int,
+    reason: str,
+    retryable: bool,
+    says: str,
+    bigquery_block: str,
+    gcs_block: Callable[[], str],
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bucket = gcs_block()
+    with refusing(status, reason, "sorry, see https://x.y/upload?token=s3cr3t&id=1") as url:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", url)
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        with pytest.raises(StorageError) as problem:
+            if store == "lake":
+                open_lake(f"gcs:{bucket}").uri("key")
+            else:
+                open_warehouse(f"bigquery:{bigquery_block}").count(YELLOW)
+    said = str(problem.value)
+    assert (problem.value.retryable, says in said) == (retryable, True), said
+    assert "\n" not in said and "s3cr3t" not in said
+    assert ("rights" in said) == (reason == "accessDenied")
+
+
+@pytest.mark.parametrize(
+    ("problem", "can_pass"),
+    [
+        (requests.ConnectionError("Connection reset by peer"), True),
+        (requests.Timeout("read timed out"), True),
+        (ConnectionResetError(104, "Connection reset by peer"), True),
+        (TransportError("no answer"), True),
+        (RefreshError("internal failure", retryable=True), True),
+        (RefreshError("invalid_grant"), False),
+        (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), False),
+        (from_http_status(400, "no", errors=[{"reason": "jobBackendError"}]), True),
+        (from_http_status(400, "no", errors=[{"reason": "resourcesExceeded"}]), False),
+    ],
+)
+def test_what_passes(problem: Exception, retryable: bool) -> None:
+    assert gcp.transient(problem) == retryable
+    with pytest.raises(StorageError) as told, gcp.translate_google_errors("there", "roles"):
+        raise problem
+    assert told.value.retryable == retryable
+
+
+@pytest.fixture
+def months(month_file: Callable[..., Path], tmp_path: Path) -> dict[TripMonth, Path]:
+    return {
+        trips: conform(trips, month_file(trips, 2000)).write(tmp_path / trips.stem).path
+        for trips in (YELLOW, FEBRUARY)
+    }
+
+
+def test_first_loads_at_once_leave_one_row_each(
+    bigquery_block: str, months: dict[TripMonth, Path]
+) -> None:
+    """In `loads`, by which loads of one month know each other."""
+    writers = [YELLOW, YELLOW, FEBRUARY, YELLOW]
+    with ThreadPoolExecutor(len(writers)) as pool:
+        loads = [
+            pool.submit(
+                open_warehouse(f"bigquery:{bigquery_block}").replace_month, trips, months[trips], {}
+            )
+            for trips in writers
+        ]
+    assert [load.result() for load in loads] == [2000] * 4
+    rows = bigquery.Client(project=bigquery_block).query_and_wait(
+        "SELECT count(*), sum(trips) FROM dezoomcamp.loads GROUP BY trip_month"
+    )
+    assert [row.values() for row in rows] == [(1, 2000)] * 2
+
+
+@contextmanager
+def failing_jobs(behind: str, times: int, reason: str) -> Iterator[tuple[str, list[str]]]:
+    """The server behind, but the first jobs that replace a month fail as Google's sometimes do."""
+    made: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            sent = json.loads(body) if b"jobReference" in body[:20_000] and body[:1] == b"{" else {}
+            job = sent.get("jobReference", {}).get("jobId", "")
+            if self.command == "POST" and job.startswith("replace-"):
+                made.append(job)
+                if len(made) <= times:
+                    error = {"reason": reason, "message": "try again"}
+                    status = {"state": "DONE", "errorResult": error, "errors": [error]}
+                    return self.answer(200, json.dumps({**sent, "status": status}).encode())
+            headers = {k: v for k, v in self.headers.items() if k.lower() in ("content-type",)}
+            got = requests.request(self.command, behind + self.path, data=body, headers=headers)
+            return self.answer(got.status_code, got.content)
+
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+
+        def answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", made
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("reason", ["backendError", "rateLimitExceeded", "quotaExceeded"])
+def test_a_job_that_failed_for_now_runs_again(
+    reason: str,
+    bigquery_block: str,
+    bigquery_server: Any,
+    months: dict[TripMonth, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under an id of its own: that of the failed job is taken."""
+    with failing_jobs(bigquery_server.url, 2, reason) as (url, made):
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", url)
+        warehouse = open_warehouse(f"bigquery:{bigquery_block}")
+        if reason == "quotaExceeded":
+            with pytest.raises(StorageError, match="a quota of the project is used up"):
+                warehouse.replace_month(YELLOW, months[YELLOW], {})
+            assert len(made) == 1
+        else:
+            assert warehouse.replace_month(YELLOW, months[YELLOW], {}) == 2000
+            assert [job[-2:] for job in made] == ["-0", "-1", "-2"]
+            assert warehouse.count(YELLOW) == 2000

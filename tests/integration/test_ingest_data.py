@@ -1,0 +1,64 @@
+"""The flow `Ingest Data`, from a site to a table."""
+
+from contextlib import closing
+
+import psycopg2
+import pytest
+
+from synthetic_tlc import Site, write_month
+from tests.support.processes import start
+
+
+def run(*arguments: str) -> str:
+    with start("flows/ingest_data_flow.py", *arguments) as script:
+        output = script.communicate(timeout=120)[0]
+    assert script.returncode == 0, output
+    return output
+
+
+def counts(url: str, table: str) -> list[tuple[int, int, int]]:
+    """Trips, those with 0 passengers, those with nobody knows how many."""
+    with closing(psycopg2.connect(url)) as db, db.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), count(*) FILTER (WHERE passenger_count = 0), "
+            f"count(*) FILTER (WHERE passenger_count IS NULL) FROM {table} "
+            "GROUP BY trip_month ORDER BY trip_month"
+        )
+        return cursor.fetchall()
+
+
+@pytest.fixture
+def months(site: Site) -> None:
+    for month in (1, 2):
+        write_month(site.folder, "yellow", 2021, month, 20_000)
+
+
+def test_twice_is_once(postgres: str, months: None) -> None:
+    output = run("--months", "1,2")
+    assert "Logging Subflow for: yellow_taxi_trips" in output
+    assert "pre: missing passenger count: 0" not in output
+    assert output.count("post: missing passenger count: 0") == 2
+    first = counts(postgres, "public.yellow_taxi_trips")
+    assert len(first) == 2
+    for rows, zero, unknown in first:
+        assert 18_000 < rows < 20_000
+        assert zero == 0
+        assert unknown > 0
+    assert f"total rows: {sum(rows for rows, *_ in first)}" in output
+    run("--months", "1,2")
+    assert counts(postgres, "public.yellow_taxi_trips") == first
+
+
+def test_all_trips_in_a_table_of_another_name(postgres: str, months: None) -> None:
+    run("--keep-zero", "--table-name", "course.trips")
+    [(rows, zero, _)] = counts(postgres, "course.trips")
+    assert rows == 20_000
+    assert zero > 0
+
+
+def test_no_database(prefect_server: None, months: None) -> None:
+    with start("flows/ingest_data_flow.py", POSTGRES_URL="") as script:
+        output = script.communicate(timeout=120)[0]
+    assert script.returncode == 1
+    [line] = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert "neither a block postgres-connector nor a POSTGRES_URL; `make postgres`" in line

@@ -1,0 +1,149 @@
+"""make's commands on other machines: old consoles, wrong Pythons, blanks in paths."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import local_services.__main__
+import local_services.postgres
+from local_services import Server
+from tests.support.processes import ROOT
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "iso-8859-1", "ascii", "cp437", "utf-8"])
+def test_tables_are_shown_on_every_console(encoding: str) -> None:
+    program = """
+import duckdb
+from synthetic_tlc.demo import show
+show(duckdb.sql("SELECT 'Café → 1' AS place, 2.5 AS miles"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.decode(encoding)
+    assert re.search(r"place .*miles", said)
+    assert "2.5" in said
+    assert ("┌" in said) == (encoding == "utf-8")
+
+
+class TestMakeInstall:
+    def install(self, folder: Path, python: str) -> str:
+        """What make says before anything is installed."""
+        for name in ("Makefile", "docker-requirements.txt", "pyproject.toml"):
+            (folder / name).write_text((ROOT / name).read_text())
+        done = subprocess.run(
+            ["make", f"PYTHON={python}", "install"], cwd=folder, capture_output=True, text=True
+        )
+        assert done.returncode == 2
+        assert not (folder / ".venv").exists()
+        (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(done.stderr.splitlines()) == 2, done.stderr  # make's own line, and ours
+        return said
+
+    @pytest.fixture
+    def program(self, tmp_path: Path) -> Path:
+        path = tmp_path / "python"
+        path.touch(mode=0o755)
+        return path
+
+    def test_a_shim_of_a_version_that_is_not_selected(self, tmp_path: Path, program: Path) -> None:
+        program.write_text("#!/bin/sh\necho 'pyenv: python3.12: command not found' >&2\nexit 127\n")
+        said = self.install(tmp_path, str(program))
+        assert said.startswith(f"error: {program} does not run here; install Python 3.11 or newer")
+
+    def test_no_such_program(self, tmp_path: Path) -> None:
+        assert "no-python does not run here" in self.install(tmp_path, "no-python")
+
+    @pytest.mark.parametrize("version", ["3.10", "3.9", "2.7"])
+    def test_an_old_version(self, tmp_path: Path, program: Path, version: str) -> None:
+        program.write_text(f"#!/bin/sh\necho {version}\n")
+        said = self.install(tmp_path, str(program))
+        assert said.startswith("error: Python 3.11 or newer is needed, and ")
+        assert f" is {version}; try: make PYTHON=" in said
+
+
+def test_the_path_of_psql_can_be_pasted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local_services.postgres, "BIN", Path("/my files/bin"))
+    monkeypatch.setattr(local_services.postgres.Server, "up", lambda self: None)
+    monkeypatch.setattr(sys, "argv", ["postgres", "up", "--folder", "/nowhere"])
+    local_services.postgres.main()
+    assert "\n             '/my files/bin/psql' postgresql://" in capsys.readouterr().out
+
+
+def test_the_two_postgres_have_ports_of_their_own() -> None:
+    """make postgres, and make up."""
+    compose = re.findall(r"\$\{POSTGRES_PORT:-(\d+)\}", (ROOT / "docker-compose.yml").read_text())
+    make = re.findall(r"^POSTGRES_PORT \?= (\d+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert (len(compose), len(make)) == (1, 1)
+    assert compose != make
+
+
+def test_the_file_of_the_emulators_is_its_owners_alone(
+    gcs_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_services.__main__, "ROOT", tmp_path)
+    monkeypatch.setattr(local_services.__main__, "FOLDER", tmp_path)
+    monkeypatch.setattr(local_services.__main__, "servers", lambda: [gcs_server, gcs_server])
+    local_services.__main__.up()
+    assert stat.S_IMODE((tmp_path / "env").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "prefect").stat().st_mode) == 0o700
+
+
+class TestTheSecretsScan:
+    """The lines of `make check` that look for secrets, in a repository of the test's own."""
+
+    @pytest.fixture
+    def repository(self, tmp_path: Path) -> Path:
+        (tmp_path / "tests").mkdir()
+        (tmp_path / "tests" / "test_it.py").write_text('password = "of-the-test"\n')
+        (tmp_path / "Makefile").touch()
+        (tmp_path / "it.py").write_text("x = 1\n")
+        baseline = ROOT / ".secrets.baseline"
+        (tmp_path / baseline.name).write_text(baseline.read_text())
+        subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+        subprocess.run(["git", "add", "--all"], cwd=tmp_path, check=True)
+        return tmp_path
+
+    def scan(self, repository: Path) -> bool:
+        """Whether it is clean."""
+        shown = subprocess.run(
+            ["make", "--dry-run", "check"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.replace(".venv/bin/", f"{ROOT}/.venv/bin/")
+        lines = [line for line in shown.splitlines() if "git ls-files" in line]
+        assert len(lines) == 3
+        assert all(" -n " in line for line in lines[1:])  # no request to check what it found
+        done = subprocess.run(
+            ["sh", "-ec", "\n".join(lines)], cwd=repository, capture_output=True, text=True
+        )
+        return done.returncode == 0
+
+    def test_a_tree_without_secrets_passes(self, repository: Path) -> None:
+        assert self.scan(repository)
+
+    @pytest.mark.parametrize("place", ["it.py", "tests/test_it.py", "new.txt"])
+    def test_a_planted_key_is_found(self, repository: Path, place: str) -> None:
+        (repository / place).write_text(f"key = 'AKIA{'IOSFODNN7QXAMPLE'}'\n")
+        assert not self.scan(repository)
+
+    def test_a_password_in_the_code_is_found(self, repository: Path) -> None:
+        (repository / "it.py").write_text(
+            'password = "hunter2-and-more"\n'
+        )  # pragma: allowlist secret
+        assert not self.scan(repository)
+
+    def test_a_folder_that_git_does_not_know_does_not_pass(self, repository: Path) -> None:
+        subprocess.run(["rm", "-r", str(repository / ".git")], check=True)
+        assert not self.scan(repository)

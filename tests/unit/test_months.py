@@ -1,0 +1,60 @@
+"""TripMonth and the lists of months that people type."""
+
+from datetime import date
+
+import pytest
+
+from nyc_taxi.errors import InvalidInputError
+from nyc_taxi.trips.months import TripMonth, parse_months, trip_months
+from nyc_taxi.trips.schemas import SERVICES
+
+
+def test_names_of_a_month() -> None:
+    trips = TripMonth("yellow", 2021, 12)
+    assert str(trips) == "yellow 2021-12"
+    assert trips.key == "data/yellow/yellow_tripdata_2021-12.parquet"
+    assert trips.first_day == date(2021, 12, 1)
+    assert trips.next_first_day == date(2022, 1, 1)
+
+
+@pytest.mark.parametrize("color", SERVICES)
+def test_the_first_month_is_the_first(color: str) -> None:
+    year, month = SERVICES[color].first  # type: ignore[index]
+    TripMonth(color, year, month)  # type: ignore[arg-type]
+    before = (year, month - 1) if month > 1 else (year - 1, 12)
+    with pytest.raises(InvalidInputError, match=f"first month is {year}-{month:02}"):
+        TripMonth(color, *before)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("month", "says"),
+    [
+        (("purple", 2021, 1), "yellow, green, fhv, fhvhv"),
+        (("yellow", 2021, 13), "from 1 to 12"),
+        (("yellow", 2021, 0), "from 1 to 12"),
+        (("yellow", date.today().year + 1, 1), "in the future"),
+    ],
+)
+def test_no_such_month(month: tuple[str, int, int], says: str) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        TripMonth(*month)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "months"),
+    [("1", [1]), ("1,2,5-7", [1, 2, 5, 6, 7]), ("[1, 2]", [1, 2]), ("11-12", [11, 12]), ("", [])],
+)
+def test_lists_of_months(text: str, months: list[int]) -> None:
+    assert parse_months(text) == months
+
+
+@pytest.mark.parametrize("text", ["one", "1;2", "-1", "7-5", "1-2-3", "1.5"])
+def test_what_is_no_list_of_months(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="write"):
+        parse_months(text)
+
+
+@pytest.mark.parametrize(("months", "says"), [([], "empty"), ([1, 2, 1], "repeats 1")])
+def test_lists_that_cannot_be_done(months: list[int], says: str) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        trip_months("yellow", 2021, months)

@@ -1,0 +1,275 @@
+"""CI's workflow names what is there, deploys where it should, and may do no more than it must."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.processes import ROOT
+
+PATH = ROOT / ".github" / "workflows" / "pipeline.yml"
+TEXT = PATH.read_text()
+# YAML 1.1 reads the key `on` as true.
+WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
+JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
+RUNS = [step["run"] for job in JOBS.values() for step in job["steps"] if "run" in step]
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
+
+
+def scripts() -> list[tuple[str, set[str]]]:
+    """Each script that a step runs, and the options that it gives."""
+    found = []
+    for run in RUNS:
+        for command in run.replace("\\\n", " ").splitlines():
+            if match := re.search(r"(?:^|[\s(])(?:\S*/)?python (\S+\.py)(.*)", command):
+                found.append((match[1], set(re.findall(r"(?<!\S)--[a-z][\w-]*", match[2]))))
+    return found
+
+
+def step_of(job: str, word: str) -> dict[str, Any]:
+    (found,) = (step for step in JOBS[job]["steps"] if word in step.get("run", ""))
+    return dict(found)
+
+
+def test_every_make_target_is_there() -> None:
+    used = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(RUNS)))
+    assert {"check", "audit", "test", "test-docker", "install"} <= used <= TARGETS
+
+
+def test_the_scripts_it_runs_are_these() -> None:
+    assert {path for path, _ in scripts()} == {
+        "scripts/docker_deploy.py",
+        "scripts/prefect_build/build.py",
+    }
+
+
+@pytest.mark.parametrize(("path", "options"), scripts())
+def test_every_script_takes_its_options(path: str, options: set[str]) -> None:
+    shown = subprocess.run(
+        [sys.executable, path, "--help"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "flows"), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert options
+    assert options <= set(re.findall(r"--[a-z][\w-]*", shown.stdout))
+
+
+def test_it_runs_for_both_branches_and_pull_requests_to_them() -> None:
+    assert WORKFLOW[True] == {
+        "push": {"branches": ["dev", "main"]},
+        "pull_request": {"branches": ["dev", "main"]},
+    }
+    assert "pull_request_target" not in TEXT
+    assert "workflow_run" not in TEXT
+
+
+@pytest.mark.parametrize(
+    ("job", "branch", "prefix"), [("plan", "base_ref", "plan-"), ("deploy", "ref_name", "")]
+)
+def test_main_is_prod_and_dev_is_dev(job: str, branch: str, prefix: str) -> None:
+    """A pull request's code runs in an environment of its own, without prod's secrets."""
+    choice = "${{{{ github.{} == 'main' && '{}prod' || '{}dev' }}}}"
+    assert JOBS[job]["environment"] == choice.format(branch, prefix, prefix)
+    assert JOBS[job]["env"]["NYC_TAXI_ENV"] == choice.format(branch, "", "")
+    assert '--env "$NYC_TAXI_ENV"' in step_of(job, "build.py")["run"]
+
+
+def test_secrets_are_given_to_single_steps() -> None:
+    given = {
+        (job, name): value
+        for job, facts in JOBS.items()
+        for name, value in facts.get("env", {}).items()
+        if "secrets." in value or "token" in value
+    }
+    assert not given
+    secrets = set(re.findall(r"secrets\.(\w+)", TEXT))
+    assert secrets == {"PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_READ_KEY"}
+    assert "secrets.PREFECT_API_KEY" not in json.dumps(JOBS["plan"])
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    used = re.findall(r"uses: (.*)", TEXT)
+    assert len(used) == 6
+    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", one) for one in used)
+    assert len(set(used)) == 2  # one version of each
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    (command,) = re.findall(r"^\t\$\(BIN\)/(zizmor .*) \.github$", MAKEFILE, re.MULTILINE)
+    program, *options = command.split()
+    assert "--offline" in options
+    found = Path(sys.executable).with_name(program)
+    return subprocess.run([found, *options, folder], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (
+            "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2",
+            "actions/checkout@v6",
+        ),
+        ("permissions: {}\n", "permissions: write-all\n"),
+        ("      - run: make audit", "      - run: echo ${{ github.event.pull_request.title }}"),
+        ("  pull_request: {", "  pull_request_target: {"),
+    ],
+)
+def test_make_check_lints_the_workflow(tmp_path: Path, good: str, bad: str) -> None:
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "pipeline.yml").write_text(TEXT)
+    clean = lint(tmp_path)
+    assert clean.returncode == 0, clean.stdout + clean.stderr
+    (folder / "pipeline.yml").write_text(TEXT.replace(good, bad, 1))
+    assert lint(tmp_path).returncode != 0
+
+
+def test_no_test_is_skipped_silently() -> None:
+    """CI installs what the tests need; one that is skipped all the same fails."""
+    assert JOBS["test"]["env"] == {"NYC_TAXI_TEST_SERVICES": "all"}
+    assert "docker-registry" in step_of("test", "apt-get")["run"]
+    local = (ROOT / ".ci" / "run").read_text()
+    assert "export NYC_TAXI_TEST_SERVICES=all" in local
+    assert re.search(r"apt-get update .*apt-get install .*docker-registry chromium", local)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "service", "code"),
+    [
+        ("", "no Docker engine answers", 0),
+        ("all", "no Docker engine answers", 1),
+        ("Docker", "no docker-registry (apt-get install docker-registry)", 1),
+        ("docker", "no Docker engine answers", 1),
+        ("chromium", "no Docker engine answers", 0),
+    ],
+)
+def test_a_test_skipped_because_a_service_is_missing_fails_ci(
+    tmp_path: Path, wanted: str, service: str, code: int
+) -> None:
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    (tmp_path / "test_it.py").write_text(
+        f"import conftest, pytest\ndef test_it(): pytest.skip(conftest.NO_SERVICE + {service!r})\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "NYC_TAXI_TEST_SERVICES": wanted,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "flows"), str(ROOT / "tests")]),
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert run.returncode == code, run.stdout + run.stderr
+
+
+def test_what_a_pull_request_does_is_dry() -> None:
+    assert JOBS["plan"]["if"] == "github.event_name == 'pull_request'"
+    assert "--dry-run" in step_of("plan", "build.py")["run"]
+    assert "GITHUB_STEP_SUMMARY" in step_of("plan", "build.py")["run"]
+    comment = step_of("plan", "gh pr comment")["run"]
+    assert {"--edit-last", "--create-if-none"} <= set(comment.split())
+    assert not [step for step in JOBS["plan"]["steps"] if "docker" in step.get("run", "")]
+
+
+def test_a_fork_has_no_secrets_and_does_not_fail() -> None:
+    first, *others = JOBS["plan"]["steps"]
+    assert first["env"] == {"PREFECT_API_URL": "${{ secrets.PREFECT_API_URL }}"}
+    assert "No dry run" in first["run"]
+    assert all("steps.server.outputs.named == 'true'" in step["if"] for step in others)
+
+
+def test_only_a_tested_push_is_deployed() -> None:
+    assert JOBS["deploy"]["needs"] == "test"
+    assert JOBS["deploy"]["if"] == "github.event_name == 'push'"
+    assert "--dry-run" not in step_of("deploy", "build.py")["run"]
+    assert '--image "$NYC_TAXI_IMAGE"' in step_of("deploy", "build.py")["run"]
+
+
+def test_one_deployment_of_a_branch_at_a_time_and_to_its_end() -> None:
+    assert WORKFLOW["concurrency"] == {
+        "group": "pipeline-${{ github.ref }}",
+        "cancel-in-progress": "${{ github.event_name == 'pull_request' }}",
+    }
+
+
+def test_no_job_may_more_than_it_must() -> None:
+    assert WORKFLOW["permissions"] == {}
+    more = {name: job["permissions"] for name, job in JOBS.items() if "permissions" in job}
+    assert more == {
+        "test": {"contents": "read"},
+        "plan": {"contents": "read", "pull-requests": "write"},
+        "deploy": {"contents": "read", "packages": "write"},
+    }
+    assert not [job for job in JOBS.values() if "timeout-minutes" not in job]
+    checkouts = [s for j in JOBS.values() for s in j["steps"] if "checkout" in s.get("uses", "")]
+    assert len(checkouts) == len(JOBS)
+    assert all(step["with"] == {"persist-credentials": False} for step in checkouts)
+
+
+def test_what_others_write_gets_into_no_command() -> None:
+    """A branch's or a pull request's words reach a shell as variables only."""
+    assert not [run for run in RUNS if "${{" in run]
+
+
+def test_the_buckets_are_those_that_are_explained() -> None:
+    explained = (ROOT / ".env.example").read_text()
+    for env in (JOBS["plan"]["env"], step_of("deploy", "build.py")["env"]):
+        for kind in ("S3", "GCS"):
+            name = f"NYC_TAXI_CODE_{kind}_BUCKET"
+            assert env[name] == f"${{{{ vars.{name} }}}}"
+            assert f"{name}=" in explained
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Callable[..., Path]:
+    """Run a step in a shell as GitHub does, where our python only tells what it was given."""
+
+    def run(job: str, word: str, **env: str) -> Path:
+        (tmp_path / ".venv" / "bin").mkdir(parents=True)
+        script = tmp_path / ".venv" / "bin" / "python"
+        script.write_text('#!/bin/sh\necho "$@" | tr " " ,\n')
+        script.chmod(0o755)
+        files = {f"GITHUB_{name}": str(tmp_path / name) for name in ("OUTPUT", "STEP_SUMMARY")}
+        subprocess.run(
+            ["bash", "-e", "-c", step_of(job, word)["run"]],
+            cwd=tmp_path,
+            env={**os.environ, **files, **env},
+            check=True,
+            timeout=20,
+        )
+        return tmp_path
+
+    return run
+
+
+@pytest.mark.parametrize("repository", ["You/NYC-Taxi", "you/taxi"])
+def test_the_image_is_named_in_small_letters(runner: Callable[..., Path], repository: str) -> None:
+    folder = runner("deploy", "docker_deploy.py", GITHUB_REPOSITORY=repository)
+    owner, name = repository.lower().split("/")
+    given = f"--dockerfile-dir,./,--docker-name,{name},--registry,ghcr.io/{owner}"
+    said = (folder / "OUTPUT").read_text()
+    assert said == f"name=scripts/docker_deploy.py,{given}\n"
+
+
+def test_the_table_is_in_the_comment_and_in_the_summary(runner: Callable[..., Path]) -> None:
+    folder = runner("plan", "build.py", NYC_TAXI_ENV="prod")
+    said = "scripts/prefect_build/build.py,--env,prod,--dry-run"
+    assert (folder / "plan.md").read_text() == f"What this would change in `prod`:\n\n{said}\n"
+    assert (folder / "STEP_SUMMARY").read_text() == (folder / "plan.md").read_text()
