@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from warnings import catch_warnings, simplefilter
 
 import yaml
 from prefect import Flow
@@ -49,7 +50,9 @@ def help_text(command: str) -> str:
         patch.object(sys, "path", [str(Path(path).parent), *sys.path]),
         patch.dict(os.environ, {"COLUMNS": "80"}),
         redirect_stdout(output),
+        catch_warnings(),
     ):
+        simplefilter("ignore")  # of runpy and cyclopts, which expect a new process
         try:
             if command.startswith("-m "):
                 runpy.run_module(place, run_name="__main__", alter_sys=True)

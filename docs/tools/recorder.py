@@ -20,6 +20,8 @@ SHOWN = "/home/you/nyc-taxi-flows"
 PORTS = {"PREFECT_SERVER_API_PORT": 4200, "POSTGRES_PORT": 5434}
 """Ports as the pages show them; the commands run with free ones."""
 _MARK = "<end of output>"
+_NOISE = re.compile("Still processing items: ")
+"""What Prefect prints now and then."""
 
 
 def recorded(page: str) -> str:
@@ -64,8 +66,8 @@ def comparable(text: str) -> str:
 
 
 def _commands(block: str) -> list[str]:
-    """Return the commands; a line that ends with a backslash continues in the next."""
-    return [found.strip() for found in re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE)]
+    """Return the commands; a line that starts with `> ` continues one."""
+    return re.findall(r"^\$ (.*(?:\n> .*)*)$", block, re.MULTILINE)
 
 
 def _with_ports(text: str, ports: dict[str, str]) -> str:
@@ -75,7 +77,8 @@ def _with_ports(text: str, ports: dict[str, str]) -> str:
 
 
 def _tidy(output: str) -> str:
-    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rstrip() for line in output.splitlines()]
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
+    lines = [line.rstrip() for line in plain.splitlines() if not _NOISE.match(line)]
     text = "\n".join(lines).strip("\n")
     return f"{text}\n" if text else ""
 
