@@ -34,17 +34,7 @@ def recorded(page: str) -> str:
             for block in blocks
             for command in block
         )
-        done = subprocess.run(
-            ["bash", "-c", script],
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=900,
-        )
-        text = done.stdout.replace(str(folder), SHOWN)
+        text = run(script, folder, env)
     text = _with_ports(text, {free: shown for shown, free in ports.items()})
     outputs = iter(text.split(f"{_MARK}\n"))
     return RECORDED.sub(
@@ -53,6 +43,21 @@ def recorded(page: str) -> str:
         ),
         page,
     )
+
+
+def run(script: str, folder: Path, env: dict[str, str]) -> str:
+    """Return what the commands print, with the project where the pages say it is."""
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=1800,
+    )
+    return done.stdout.replace(str(folder), SHOWN)
 
 
 def comparable(text: str) -> str:
