@@ -15,6 +15,7 @@ INVENTED := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE := copy
+export UV_PYTHON_DOWNLOADS := never
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
@@ -103,6 +104,7 @@ check: install  ## lint, formatting, types, secrets, and that every flow runs wh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(DOCS)
 	$(BIN)/zizmor --offline --no-progress --pedantic --strict-collection .github
 	git ls-files --error-unmatch Makefile >/dev/null # else nothing would be scanned

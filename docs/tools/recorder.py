@@ -101,7 +101,11 @@ def project() -> Iterator[tuple[Path, dict[str, str]]]:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
         _share_packages(folder / ".venv")
-        yield folder, _environment(folder)
+        env = _environment(folder)
+        try:
+            yield folder, env
+        finally:
+            run("make down-local postgres-stop", folder, env)
 
 
 def _share_packages(target: Path) -> None:

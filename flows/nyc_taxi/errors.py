@@ -13,6 +13,7 @@
     ├── StorageError                the lake or the warehouse refuses, or holds something unexpected
     │   ├── LockTimeoutError            another run holds the file or table: retried
     │   └── ConnectionLostError         its server closed the connection: retried
+    ├── ServerError                 the Prefect server cannot be used
     └── PartialFailureError         some months of a run failed; the others are done
 
 A message is one line: what is wrong, what is allowed, and the command that fixes it.
@@ -86,6 +87,10 @@ class ConnectionLostError(StorageError):
     """The connection to the store was lost."""
 
     retryable = True
+
+
+class ServerError(NycTaxiError):
+    """The Prefect server does not answer, refuses access, or does not fit this Prefect."""
 
 
 class PartialFailureError(NycTaxiError):

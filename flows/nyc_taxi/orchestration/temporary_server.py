@@ -20,10 +20,9 @@ from prefect.settings import (
     get_current_settings,
 )
 
-from nyc_taxi.errors import LocalWriteError
-from nyc_taxi.orchestration.prefect_server import ServerError
+from nyc_taxi.errors import LocalWriteError, ServerError
 
-ENOUGH = 2**23
+DATABASE_SIZE = 2**23
 """Bytes that a new database of Prefect's takes, with its write-ahead log."""
 _SERVE = """
 import os, signal, sys, threading, uvicorn
@@ -46,7 +45,7 @@ def check_home() -> None:
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home) as file:
-            file.write(bytes(ENOUGH))
+            file.write(bytes(DATABASE_SIZE))
     except OSError as problem:
         raise LocalWriteError(
             f"{home} cannot be written ({problem.strerror}); make room or allow it there, or set "

@@ -19,7 +19,7 @@ Color = Annotated[
 Type = Literal["SMALLINT", "INTEGER", "BIGINT", "DOUBLE", "TIMESTAMP", "VARCHAR"]
 """What a column can be in every store. The schemas below keep to the last four: the smaller whole
 numbers are for config/column_types.yaml."""
-WHOLE: tuple[Type, ...] = ("SMALLINT", "INTEGER", "BIGINT")
+INTEGER_TYPES: tuple[Type, ...] = ("SMALLINT", "INTEGER", "BIGINT")
 """Narrow to wide."""
 
 
@@ -68,7 +68,7 @@ class Service:
     """The column that says what the passenger paid, where there is one."""
 
     @property
-    def kept(self) -> tuple[Column, ...]:
+    def key_columns(self) -> tuple[Column, ...]:
         """What tables are clustered, indexed and told apart by, and months reported on."""
         names = (self.pickup, self.dropoff, self.pickup_zone, "passenger_count", self.total)
         return tuple(c for c in self.columns if c.name in names)
