@@ -6,7 +6,7 @@ from typing import cast
 
 from docs.tools.pages import markdown_table
 from nyc_taxi.trips.descriptions import CODES
-from nyc_taxi.trips.rides_view import RIDES, rides_columns
+from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_columns
 from nyc_taxi.trips.schemas import SERVICES, Color, Column
 from synthetic_tlc.csvs import CSVS, LAST_CSV, csv_fields
 from synthetic_tlc.eras import ERAS
@@ -47,10 +47,10 @@ def aliases(color: str) -> str:
 
 def rides() -> str:
     """Return the columns of the view `rides`, and where each comes from."""
-    names = [dict(rides_columns(color)) for color in RIDES]
-    shown = [name for _, name in rides_columns(RIDES[0])]
+    names = [dict(rides_columns(color)) for color in RIDES_COLORS]
+    shown = [name for _, name in rides_columns(RIDES_COLORS[0])]
     sources = [{name: own for own, name in one.items()} for one in names]
-    header = ["column", *(f"in `{color}_rides`" for color in RIDES)]
+    header = ["column", *(f"in `{color}_rides`" for color in RIDES_COLORS)]
     return markdown_table(
         header, [[f"`{name}`", *(f"`{one[name]}`" for one in sources)] for name in shown]
     )

@@ -11,13 +11,13 @@ import pytest
 
 from docs.tools.pages import RECORDED, pages
 from docs.tools.recorder import comparable, project, recorded, run
-from nyc_taxi.conform.column_rules import NO_RULES
+from nyc_taxi.conform.column_rules import Rules
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.trips.months import TripMonth
 from reference.zones.utils import read_lookup, read_shapes, write_zones
 from synthetic_tlc import write_zones as make_zones
 from tests.support.processes import ROOT
-from tests.support.warehouses import Place, duckdb_place, postgres_place
+from tests.support.warehouses import EmptyWarehouse, empty_duckdb, empty_postgres
 
 ANALYSTS = (ROOT / "docs" / "analysts.md").read_text()
 SQL = re.findall(r"```sql\n(.*?)```", ANALYSTS, re.DOTALL)
@@ -37,47 +37,47 @@ def files(
     lookup = make_zones(folder)
     zones, shapes = read_lookup(lookup), read_shapes(folder / "taxi_zones.zip")
     return {
-        None: write_zones(zones, shapes, NO_RULES, folder / "zones.parquet"),
+        None: write_zones(zones, shapes, Rules(), folder / "zones.parquet"),
         **{trips: folder / f"{trips.stem}.parquet" for trips in MONTHS},
     }
 
 
-def load(place: Place, files: dict[TripMonth | None, Path]) -> None:
-    warehouse = place.open()
+def load(empty: EmptyWarehouse, files: dict[TripMonth | None, Path]) -> None:
+    warehouse = empty.open()
     for trips in MONTHS:
         warehouse.replace_month(trips, files[trips], {"passenger_count": 0})
     warehouse.replace_table("zones", files[None])
 
 
-@pytest.mark.parametrize("open_place", [duckdb_place, postgres_place])
+@pytest.mark.parametrize("create", [empty_duckdb, empty_postgres])
 def test_queries_for_analysts_run_unchanged(
     request: pytest.FixtureRequest,
     files: dict[TripMonth | None, Path],
-    open_place: Callable[[pytest.FixtureRequest], Place],
+    create: Callable[[pytest.FixtureRequest], EmptyWarehouse],
 ) -> None:
-    place = open_place(request)
-    load(place, files)
+    warehouse = create(request)
+    load(warehouse, files)
     assert len(QUERIES) >= 4
     for query in QUERIES:
-        assert place.ask(query)
+        assert warehouse.query(query)
 
 
 def test_role_for_analysts_reads_every_later_load_and_writes_nothing(
     request: pytest.FixtureRequest, files: dict[TripMonth | None, Path], postgres: str
 ) -> None:
-    place = postgres_place(request)
+    warehouse = empty_postgres(request)
     with closing(psycopg2.connect(postgres)) as owner, owner.cursor() as cursor:
         owner.autocommit = True
         cursor.execute(ROLE)
         try:
-            load(place, files)
+            load(warehouse, files)
             url = re.sub(r"//.*?@", "//analyst:replace-me@", postgres)
             with closing(psycopg2.connect(url)) as db, db.cursor() as analyst:
                 db.autocommit = True
                 for query in QUERIES:
                     analyst.execute(query)
                     assert analyst.fetchone()
-                load(place, files)  # while the analyst is connected
+                load(warehouse, files)  # while the analyst is connected
                 analyst.execute("SELECT count(*) FROM dezoomcamp.rides")
                 assert analyst.fetchone() == (4000,)
                 analyst.execute("SET default_transaction_read_only = off")
@@ -89,7 +89,7 @@ def test_role_for_analysts_reads_every_later_load_and_writes_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", [path for path in pages() if RECORDED.search(path.read_text())])
 def test_recorded_commands_print_what_the_page_shows(page: Path) -> None:
     """Record them again with `make docs-output`."""
