@@ -18,7 +18,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from nyc_taxi.conform.casts import cast
+from nyc_taxi.conform.casts import cast_column
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import InvalidInputError, NycTaxiError
 from nyc_taxi.storage.duckdb_engine import literal
@@ -42,7 +42,7 @@ def db() -> Iterator[duckdb.DuckDBPyConnection]:
     """One prepared statement for each type: planning takes longer than converting."""
     with duckdb.connect() as connection:
         for kind in (*RANGES, "DOUBLE", "TIMESTAMP"):
-            sql = cast(Column("x", kind), "x", "VARCHAR", "file")  # type: ignore[arg-type]
+            sql = cast_column(Column("x", kind), "x", "VARCHAR", "file")  # type: ignore[arg-type]
             connection.execute(
                 f"PREPARE to_{kind} AS SELECT {sql} FROM (SELECT CAST($1 AS VARCHAR) AS x)"
             )

@@ -133,7 +133,7 @@ def test_an_unknown_option_does_nothing_else(path: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "options", "env", "says"),
     [
-        ("flows/etl_web_to_bq.py", ["--months", "13"], {}, "there is no month 13"),
+        ("flows/etl_web_to_bq.py", ["--months", "13"], {}, "13 is not a month"),
         ("flows/etl_web_to_gcs.py", [], {"NYC_TAXI_LAKE": "gs:x"}, "NYC_TAXI_LAKE='gs:x'"),
         ("flows/etl_web_to_bq.py", [], {"NYC_TAXI_WAREHOUSE": "x"}, "NYC_TAXI_WAREHOUSE='x'"),
         ("flows/etl_web_to_bq.py", ["--method", "dataframe"], {}, "only BigQuery takes DataFrames"),

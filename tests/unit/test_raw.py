@@ -71,7 +71,7 @@ def refusal(raw: Path) -> str:
 
 @pytest.fixture(params=[40, 41, 43, 64])
 def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nyc_taxi.conform.csv_records.BLOCK", request.param)
+    monkeypatch.setattr("nyc_taxi.conform.csv_blocks.BLOCK", request.param)
 
 
 # --- quotes ---

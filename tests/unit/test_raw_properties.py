@@ -74,7 +74,7 @@ def written(rows: list[Row], end: str, all_quoted: bool) -> str:
 
 @pytest.fixture(params=[1 << 20, 97])
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr("nyc_taxi.conform.csv_records.BLOCK", request.param)
+    monkeypatch.setattr("nyc_taxi.conform.csv_blocks.BLOCK", request.param)
     return int(request.param)
 
 

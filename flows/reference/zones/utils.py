@@ -22,7 +22,8 @@ import pyarrow as pa
 import shapefile
 from pyproj import CRS, Geod, Transformer
 
-from nyc_taxi.conform.column_rules import Rules, define_keyed_hash
+from nyc_taxi.conform.column_rules import Rules
+from nyc_taxi.conform.hashing import define_keyed_hash
 from nyc_taxi.conform.readers import read_error
 from nyc_taxi.errors import CorruptFileError
 from nyc_taxi.storage.atomic_files import atomic_write, translate_os_errors
@@ -265,7 +266,7 @@ def write_zones(
         db.register("rows", rows)
         define_keyed_hash(db)
         columns = [(name, kind) for name, kind, *_ in db.execute("DESCRIBE rows").fetchall()]
-        select, _ = rules.of_tables([TABLE]).follow(TABLE, columns, "the table of zones")
+        select, _ = rules.check_tables([TABLE]).apply(TABLE, columns, "the table of zones")
         try:
             db.execute(f"COPY (SELECT {select} FROM rows) TO {literal(part)} (FORMAT parquet)")
         except duckdb.InvalidInputException as problem:
