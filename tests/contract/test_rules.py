@@ -79,7 +79,7 @@ def values(parquet: Path, column: str) -> list[Any]:
 
 class TestReading:
     @pytest.mark.parametrize("text", ["", "# nothing yet\n", "---\n", "{}", "null"])
-    def test_nothing_said_changes_nothing(self, config: Write, tmp_path: Path, text: str) -> None:
+    def test_empty_files_change_nothing(self, config: Write, tmp_path: Path, text: str) -> None:
         if text != "null":
             rules = read_rules(config(types=text, fields=text))
             assert (rules.types, rules.sensitive) == ({}, {})
@@ -88,14 +88,14 @@ class TestReading:
             "yellow_rides": {}
         }
 
-    def test_both_files(self, config: Write) -> None:
+    def test_both_files_are_read(self, config: Write) -> None:
         rules = read_rules(
             config(types="a: {X: SMALLINT, no: VARCHAR}\nb: {x: DOUBLE}", fields="Y: hash\nz: drop")
         )
         assert rules.types == {"a": {"x": "SMALLINT", "no": "VARCHAR"}, "b": {"x": "DOUBLE"}}
         assert rules.sensitive == {"y": "hash", "z": "drop"}
 
-    def test_the_repository_s_own(self) -> None:
+    def test_rules_of_the_repository_are_valid(self) -> None:
         assert not read_rules(ROOT / "flows" / "config").types
         for color in SERVICES:
             assert not read_trip_rules(ROOT / "flows" / "config", color).sensitive
@@ -126,7 +126,7 @@ class TestReading:
             ("a: \x00", "is no YAML"),
         ],
     )
-    def test_types_that_cannot_be(self, config: Write, types: str, says: str) -> None:
+    def test_invalid_types_are_rejected(self, config: Write, types: str, says: str) -> None:
         with pytest.raises(
             InvalidInputError, match=rf"column_types\.yaml.*{says}|{says}"
         ) as problem:
@@ -145,17 +145,17 @@ class TestReading:
             ("x: hash\nx: drop", "line 2 .*: x is there twice"),
         ],
     )
-    def test_fields_that_cannot_be(self, config: Write, fields: str, says: str) -> None:
+    def test_invalid_fields_are_rejected(self, config: Write, fields: str, says: str) -> None:
         with pytest.raises(InvalidInputError, match=rf"sensitive_fields\.yaml.*{says}"):
             read_rules(config(fields=fields))
 
-    def test_a_type_for_what_is_hashed(self, config: Write) -> None:
+    def test_type_of_a_hashed_column_is_rejected(self, config: Write) -> None:
         with pytest.raises(
             InvalidInputError, match=r"a\.x has a type, and sensitive_fields\.yaml says ha"
         ):
             read_rules(config(types="a: {X: BIGINT}", fields="x: hash"))
 
-    def test_bytes_that_are_no_text(self, config: Write) -> None:
+    def test_binary_file_is_rejected(self, config: Write) -> None:
         folder = config()
         (folder / "sensitive_fields.yaml").write_bytes(b"x: \xff\xfe")
         with pytest.raises(InvalidInputError, match=r"sensitive_fields\.yaml.* is no YAML"):
@@ -164,7 +164,7 @@ class TestReading:
     @pytest.mark.parametrize(
         "name", ["sensitive_field.yaml", "sensitive_fields.yml", "sensitive-fields.yaml"]
     )
-    def test_a_file_that_would_not_be_read(self, config: Write, name: str) -> None:
+    def test_misnamed_file_is_rejected(self, config: Write, name: str) -> None:
         folder = config()
         (folder / name).write_text("x: hash")
         with pytest.raises(
@@ -197,13 +197,13 @@ class TestTrips:
             ("yellow_rides: {VendorID: VARCHAR}", "", "VendorID would be VARCHAR and green_rides"),
         ],
     )
-    def test_what_tables_reports_and_the_view_need(
+    def test_rules_on_key_columns_are_rejected(
         self, config: Write, types: str, fields: str, says: str
     ) -> None:
         with pytest.raises(InvalidInputError, match=says):
             read_trip_rules(config(types, fields), "yellow")
 
-    def test_types_of_both_colours_may_change_together(self, config: Write) -> None:
+    def test_types_of_both_colors_may_change_together(self, config: Write) -> None:
         both = "yellow_rides: {VendorID: VARCHAR}\ngreen_rides: {vendorid: VARCHAR}"
         assert read_trip_rules(config(both), "yellow").types["green_rides"] == {
             "vendorid": "VARCHAR"
@@ -217,13 +217,15 @@ class TestTrips:
             ("", "hvfhs_licence_num: hash", "has no column 'hvfhs_licence_num'; it has VendorID"),
         ],
     )
-    def test_a_column_that_is_nowhere(
+    def test_rule_on_an_unknown_column_is_rejected(
         self, config: Write, tmp_path: Path, key: None, types: str, fields: str, says: str
     ) -> None:
         with pytest.raises(InvalidInputError, match=says):
             conform(GREEN, write_raw(tmp_path, {}), read_trip_rules(config(types, fields), "green"))
 
-    def test_a_column_that_other_files_have(self, config: Write, tmp_path: Path, key: None) -> None:
+    def test_rule_on_a_column_of_other_files_is_accepted(
+        self, config: Write, tmp_path: Path, key: None
+    ) -> None:
         """The coordinates of older months, the licences of another colour."""
         rules = read_rules(config("green_rides: {pickup_longitude: VARCHAR}", "tips: hash"))
         plan = conform(GREEN, write_raw(tmp_path, {"request_source": ["App", None]}), rules)
@@ -239,7 +241,7 @@ class TestTrips:
             ("VARCHAR", pa.string(), ["1", "2"]),
         ],
     )
-    def test_types_in_the_file(
+    def test_rule_sets_the_type_in_the_file(
         self, config: Write, tmp_path: Path, type: str, arrow: pa.DataType, expected: list[Any]
     ) -> None:
         rules = read_rules(config(f"green_rides: {{VendorID: {type}, passenger_count: {type}}}"))
@@ -252,7 +254,7 @@ class TestTrips:
         assert values(tmp_path / "clean.parquet", "passenger_count") == [expected[0], None]
         assert f"VendorID                 {type}" in plan.preview()
 
-    def test_times_and_texts(self, config: Write, tmp_path: Path) -> None:
+    def test_rule_casts_times_and_texts(self, config: Write, tmp_path: Path) -> None:
         raw = write_raw(
             tmp_path,
             {
@@ -293,7 +295,7 @@ class TestTrips:
             ),
         ],
     )
-    def test_values_that_do_not_fit(
+    def test_value_that_does_not_fit_is_rejected(
         self,
         config: Write,
         tmp_path: Path,
@@ -309,7 +311,7 @@ class TestTrips:
 
 
 class TestSensitive:
-    def test_hashed_and_dropped(
+    def test_columns_are_hashed_and_dropped(
         self, config: Write, key: None, month_file: Callable[..., Path], tmp_path: Path
     ) -> None:
         raw, clean = month_file(FHVHV, 3000), tmp_path / "clean.parquet"
@@ -326,7 +328,7 @@ class TestSensitive:
         assert KEY not in repr(plan) + plan.preview()
         assert not any(text in clean.read_bytes() for text in (b"HV0003", b"HV0005"))
 
-    def test_a_long_key(
+    def test_long_key_is_hashed_first(
         self, config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         long = "ü" * 100
@@ -339,7 +341,7 @@ class TestSensitive:
             hmac.new(long.encode(), text.encode(), hashlib.sha256).hexdigest() for text in ("é", "")
         ]
 
-    def test_a_value_that_does_not_fit_is_not_shown(
+    def test_invalid_sensitive_value_is_not_shown(
         self, config: Write, key: None, tmp_path: Path
     ) -> None:
         rules = read_rules(config(fields="VendorID: hash"))
@@ -350,7 +352,7 @@ class TestSensitive:
             conform(GREEN, raw, rules).write(tmp_path / "clean.parquet")
         assert "My Name" not in str(problem.value)
 
-    def test_a_row_that_cannot_be_read_is_not_shown(self, tmp_path: Path) -> None:
+    def test_invalid_row_is_not_shown(self, tmp_path: Path) -> None:
         raw = tmp_path / "green_tripdata_2021-01.csv"
         raw.write_text("VendorID,note\n1,a\n1,My Name,b\n")
         says = "Expected 2 columns, got 3; nothing"
@@ -358,7 +360,7 @@ class TestSensitive:
             db.execute("FROM raw").fetchall()
         assert "My Name" not in str(problem.value)
 
-    def test_without_a_key(
+    def test_missing_or_short_key_is_rejected(
         self, config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder = config(fields="hvfhs_license_num: hash\nnote: hash")
@@ -403,7 +405,7 @@ class TestFlows:
         monkeypatch.setenv("NYC_TAXI_WAREHOUSE", place.address)
         return place
 
-    def test_lake_and_warehouse(
+    def test_lake_and_warehouse_follow_the_rules(
         self, follow: Callable[..., None], key: None, published: Site, place: Place, tmp_path: Path
     ) -> None:
         follow(
@@ -448,7 +450,7 @@ class TestFlows:
         with pytest.raises(Exception, match="store_and_fwd_flag"):
             place.ask("SELECT store_and_fwd_flag FROM dezoomcamp.rides")
 
-    def test_a_table_from_before_the_rule(
+    def test_table_older_than_the_rule_is_rejected(
         self, follow: Callable[..., None], key: None, published: Site, place: Place
     ) -> None:
         follow()
@@ -469,7 +471,7 @@ class TestFlows:
         assert place.open().count(FEBRUARY) == 0
         assert place.ask("SELECT count(*), count(VendorID) FROM dezoomcamp.rides") == [(2000, 2000)]
 
-    def test_the_command_of_the_message_mends_it(
+    def test_command_in_the_message_fixes_the_table(
         self,
         follow: Callable[..., None],
         published: Site,
@@ -498,7 +500,7 @@ class TestFlows:
             assert etl_web_to_bq([2], 2021, "yellow") == 2000
             assert place.open().count(YELLOW) == place.open().count(FEBRUARY) == 2000
 
-    def test_refused_before_anything_is_written(
+    def test_invalid_rules_are_rejected_before_any_write(
         self, follow: Callable[..., None], published: Site, tmp_path: Path
     ) -> None:
         follow(fields="VendorID: hash")
@@ -509,7 +511,7 @@ class TestFlows:
         assert not list(tmp_path.rglob("*.parquet.part"))
         assert not (tmp_path / "data" / "yellow").exists()
 
-    def test_the_scripts_read_the_folder_beside_them(
+    def test_scripts_read_the_config_folder_next_to_them(
         self, published: Site, prefect_server: None, tmp_path: Path
     ) -> None:
         flows = shutil.copytree(ROOT / "flows", tmp_path / "copy" / "flows")

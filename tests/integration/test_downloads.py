@@ -64,7 +64,7 @@ from tests.support.downloads import (
         (".csv.gz", lambda file: file, "x-gzip"),
     ],
 )
-def test_content_encoding_is_undone(
+def test_content_encoding_is_decoded(
     site: Site, folder: Path, ending: str, wire: Callable[[bytes], bytes], encoding: str
 ) -> None:
     name = f"{JANUARY.stem}{ending}"
@@ -92,7 +92,7 @@ def test_encoded_download_is_resumed(site: Site, folder: Path) -> None:
     assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
 
 
-def test_encoding_that_changes_starts_again(site: Site, folder: Path) -> None:
+def test_changed_encoding_restarts_the_download(site: Site, folder: Path) -> None:
     serve(site, month())
     site.cut(after=100_000)
     with failing(TransientSourceError):
@@ -105,7 +105,7 @@ def test_encoding_that_changes_starts_again(site: Site, folder: Path) -> None:
     assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
 
 
-def test_part_that_comes_with_status_200(site: Site, folder: Path) -> None:
+def test_range_sent_with_status_200_is_resumed(site: Site, folder: Path) -> None:
     serve(site, month())
     site.cut(after=100_000)
     with failing(TransientSourceError):
@@ -125,7 +125,7 @@ def test_part_that_comes_with_status_200(site: Site, folder: Path) -> None:
         (lambda file: gzip.compress(file)[:-8] + bytes(8), "gzip"),
     ],
 )
-def test_encoding_that_cannot_be_undone(
+def test_invalid_encoding_is_rejected(
     site: Site, folder: Path, wire: Callable[[bytes], bytes], encoding: str
 ) -> None:
     site.answer(200, body=wire(month()), headers={"Content-Encoding": encoding})
@@ -134,7 +134,7 @@ def test_encoding_that_cannot_be_undone(
     assert names(folder) == []
 
 
-def test_small_file_that_is_encoded(site: Site, folder: Path) -> None:
+def test_encoded_reference_file_is_decoded(site: Site, folder: Path) -> None:
     site.answer(200, body=gzip.compress(b"zones"), headers={"Content-Encoding": "gzip"})
     path = fetch_reference_file("zones.csv", f"{site.url}/trip-data", folder)
     assert path.read_bytes() == b"zones"
@@ -156,7 +156,7 @@ def source(site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
     return site.url
 
 
-def test_damaged_download_is_fetched_again(
+def test_corrupt_download_is_fetched_again(
     prefect_server: None, site: Site, source: str, tmp_path: Path
 ) -> None:
     """It stayed with its ETag, so that the site said for ever that nothing had changed."""
@@ -188,7 +188,7 @@ def test_damaged_download_is_fetched_again(
         (b"\n2,", b'\n",', CorruptFileError, "a quote that is not closed"),
     ],
 )
-def test_csv_with_a_spoilt_byte_is_fetched_again(
+def test_csv_with_a_corrupt_byte_is_fetched_again(
     prefect_server: None,
     site: Site,
     monkeypatch: pytest.MonkeyPatch,
@@ -212,7 +212,7 @@ def test_csv_with_a_spoilt_byte_is_fetched_again(
     assert statuses(site) == [200, 200]
 
 
-def test_damaged_file_of_a_folder_stays(
+def test_corrupt_local_file_is_kept(
     prefect_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = tmp_path / "months"
@@ -226,7 +226,7 @@ def test_damaged_file_of_a_folder_stays(
         assert names(here) == [NAME, f"{NAME}.json"]
 
 
-def test_only_a_refused_file_is_discarded(tmp_path: Path) -> None:
+def test_only_a_rejected_download_is_discarded(tmp_path: Path) -> None:
     raw = tmp_path / NAME
     raw.write_bytes(month())
     with pytest.raises(LocalWriteError), discard_if_corrupt(raw, "https://h.org"):
@@ -246,7 +246,7 @@ def test_only_a_refused_file_is_discarded(tmp_path: Path) -> None:
 # --- versions ---
 
 
-def test_the_version_is_that_of_the_file(site: Site, folder: Path) -> None:
+def test_downloaded_version_is_the_published_version(site: Site, folder: Path) -> None:
     serve(site, month())
     raw = fetch_month(JANUARY, site.url, folder)
     assert downloaded_version(raw, site.url) == published_version(JANUARY, site.url)
@@ -256,7 +256,7 @@ def test_the_version_is_that_of_the_file(site: Site, folder: Path) -> None:
     assert downloaded_version(raw, site.url) is None
 
 
-def test_the_version_of_a_local_file(tmp_path: Path) -> None:
+def test_version_of_a_local_file_changes_with_the_file(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(month())
     version = published_version(JANUARY, str(tmp_path))
     assert downloaded_version(tmp_path / NAME, str(tmp_path)) == version
@@ -264,7 +264,7 @@ def test_the_version_of_a_local_file(tmp_path: Path) -> None:
     assert downloaded_version(tmp_path / NAME, str(tmp_path)) != version
 
 
-def test_an_old_file_from_a_cache_is_loaded_again(
+def test_stale_file_from_a_cache_is_reloaded(
     prefect_server: None, site: Site, source: str, month_file: Callable[..., Path]
 ) -> None:
     """It remembered what it had asked for, not what it had got: the new file was never loaded."""
@@ -305,7 +305,7 @@ def add(site: Site, *stems: str) -> None:
 
 
 @pytest.mark.parametrize("color", ["yellow", "green", "fhv", "fhvhv"])
-def test_doctor_takes_a_source_of_one_color(site: Site, color: Color) -> None:
+def test_doctor_accepts_a_source_with_one_color(site: Site, color: Color) -> None:
     newest = next(t for n, t in enumerate(months_back(color, *this_month())) if n == 3)
     add(site, newest.stem, f"{color}_tripdata_2021-01")
     said = check_source(site.url, 5)
@@ -313,14 +313,14 @@ def test_doctor_takes_a_source_of_one_color(site: Site, color: Color) -> None:
     assert len(site.requests) < 80
 
 
-def test_doctor_takes_the_months_of_the_course(site: Site) -> None:
+def test_doctor_accepts_a_source_with_the_course_months(site: Site) -> None:
     add(site, "yellow_tripdata_2021-01", "green_tripdata_2021-01")
     assert check_source(site.url, 5) == (
         "it has yellow 2021-01, green 2021-01; not found: fhv, fhvhv"
     )
 
 
-def test_doctor_looks_at_every_month_of_a_folder(tmp_path: Path) -> None:
+def test_doctor_checks_every_month_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "green_tripdata_2019-06.csv.gz").touch()
     assert check_source(str(tmp_path), 5) == "it has green 2019-06; not found: yellow, fhv, fhvhv"
     with pytest.raises(SourceError, match="none of the months"):
@@ -357,13 +357,15 @@ def test_doctor_prints_no_credentials(
         ("example.com/{color}_{year}-{month:02}.csv?sig=t0ken", "http://example.com/{color}_"),
     ],
 )
-def test_a_forgotten_scheme_is_hinted_at(source: str, url: str) -> None:
+def test_missing_scheme_is_suggested(source: str, url: str) -> None:
     with pytest.raises(InvalidInputError, match=re.escape(f"write {url}")) as raised:
         check_source(source, 5)
     assert not [word for word in ("us3r", "s3cr3t", "t0ken") if word in str(raised.value)]
 
 
-def test_a_folder_that_looks_like_a_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_that_looks_like_a_host_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NYC_TAXI_ROOT", str(tmp_path))
     (tmp_path / "data.v2").mkdir()
     with pytest.raises(SourceError, match="none of the months"):

@@ -120,7 +120,7 @@ def test_broken_settings_are_named(name: str, broken: dict[str, Candidate]) -> N
 @pytest.mark.parametrize(
     ("name", "said"),
     {
-        "config": "config/column_types.yaml, line 1 is no YAML that can be meant: ",
+        "config": "config/column_types.yaml, line 1: invalid YAML: ",
         "yml": "deployment.yml is not read; rename it: deployment.yaml",
         "manifest": "manifest.json is the name of what build.py puts beside the code; rename",
         "old_copy": "flow_2025_12_23.py is an old copy of a flow; delete it",

@@ -91,7 +91,7 @@ CLIENTS: dict[str, Callable[[str, Path], object]] = {
         (502, b"", TransientSourceError),
     ],
 )
-def test_a_status_means_the_same_everywhere(
+def test_status_maps_to_the_same_error_for_all_requests(
     site: Site, folder: Path, client: str, status: int, page: bytes, kind: type[NycTaxiError]
 ) -> None:
     """Small files took a throttling 403 for a file that is not there, and 408 for a final one."""
@@ -110,7 +110,7 @@ def test_a_status_means_the_same_everywhere(
         (socket.EAI_NODATA, SourceRefusedError),
     ],
 )
-def test_a_temporary_failure_of_name_resolution_is_transient(
+def test_temporary_dns_failure_is_transient(
     folder: Path, monkeypatch: pytest.MonkeyPatch, client: str, code: int, kind: type[NycTaxiError]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -130,7 +130,7 @@ def in_seconds(seconds: float) -> str:
 
 @pytest.mark.parametrize("status", [403, 429, 503])
 @pytest.mark.parametrize("value", [lambda: "1", lambda: in_seconds(2)], ids=["seconds", "date"])
-def test_retry_after_is_waited_for(site: Site, status: int, value: Callable[[], str]) -> None:
+def test_retry_after_delays_the_retry(site: Site, status: int, value: Callable[[], str]) -> None:
     serve(site, b"content", "file")
     site.answer(status, body=BLOCKED_PAGE, headers={"Retry-After": value()})
     began = time.monotonic()
@@ -152,14 +152,14 @@ def test_retry_after_is_waited_for(site: Site, status: int, value: Callable[[], 
         ("Wed, 21 Oct 2015 07:28:00 -0000", 1),
     ],
 )
-def test_retry_after_without_a_time_to_come(site: Site, value: str, requests: int) -> None:
+def test_invalid_retry_after_is_ignored(site: Site, value: str, requests: int) -> None:
     site.answer(503, headers={"Retry-After": value}, times=None)
     with failing(TransientSourceError, "HTTP 503"):
         get(f"{site.url}/file", body)
     assert len(site.requests) == requests
 
 
-def test_retry_after_that_is_too_long(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_retry_after_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NYC_TAXI_WAIT", "2")
     site.answer(429, headers={"Retry-After": "3600"}, times=None)
     with failing(SourceRefusedError, site.url, "3,600 s", "NYC_TAXI_WAIT=2"):
@@ -167,7 +167,7 @@ def test_retry_after_that_is_too_long(site: Site, monkeypatch: pytest.MonkeyPatc
     assert statuses(site) == [429]
 
 
-def test_the_doctor_does_not_wait(site: Site) -> None:
+def test_doctor_ignores_retry_after(site: Site) -> None:
     site.answer(429, headers={"Retry-After": "20"}, times=None)
     began = time.monotonic()
     with failing(SourceRefusedError, "20 s"):
@@ -205,7 +205,7 @@ def test_the_doctor_does_not_wait(site: Site) -> None:
         ("", ""),
     ],
 )
-def test_safe_url(url: str, safe: str) -> None:
+def test_safe_url_removes_secrets(url: str, safe: str) -> None:
     assert safe_url(url) == safe
 
 
@@ -254,7 +254,7 @@ SPOILERS: dict[str, Callable[[Site], object]] = {
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("spoiler", SPOILERS)
-def test_no_credentials_are_told(
+def test_errors_and_logs_contain_no_credentials(
     site: Site, folder: Path, output: pytest.LogCaptureFixture, client: str, spoiler: str
 ) -> None:
     for name in ("trip-data", "misc"):
@@ -287,7 +287,7 @@ def test_credentials_are_sent(site: Site, folder: Path) -> None:
     assert request.path == f"/trip-data/{NAME}?sig=t0ken&X-Amz-Signature=t0ken"
 
 
-def test_credentials_stay_with_their_host(site: Site, tmp_path: Path) -> None:
+def test_credentials_are_not_sent_to_other_hosts(site: Site, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with Site(tmp_path / "other") as other:
         serve(other, b"content", "file")
@@ -301,7 +301,7 @@ def test_credentials_stay_with_their_host(site: Site, tmp_path: Path) -> None:
         assert "t0ken" not in f"{request.headers}"
 
 
-def test_cookies_of_redirects(site: Site) -> None:
+def test_cookies_of_redirects_are_sent_back(site: Site) -> None:
     """Some sites redirect to themselves until they get their cookie back."""
     serve(site, b"content", "file")
     site.answer(302, headers={"Location": "/b", "Set-Cookie": "gate=open"})
@@ -325,7 +325,7 @@ def test_cookies_of_redirects(site: Site) -> None:
         ("?release=1&sig=a", "?release=1&sig=b", False),
     ],
 )
-def test_a_renewed_signature_fetches_nothing_again(
+def test_renewed_signature_does_not_download_again(
     site: Site, folder: Path, first: str, then: str, again: bool
 ) -> None:
     serve(site, month())
@@ -339,7 +339,7 @@ def test_a_renewed_signature_fetches_nothing_again(
     assert kept(folder)[f"yellow/{NAME}"] == month()
 
 
-def test_login_without_a_host_that_answers(folder: Path) -> None:
+def test_unreachable_host_does_not_reveal_the_login(folder: Path) -> None:
     with failing(TransientSourceError, "http://127.0.0.1:9/x") as _:
         get("http://us3r:s3cr3t@127.0.0.1:9/x?t0ken", body)
 
@@ -365,7 +365,7 @@ def offered(site: Site) -> Site:
         ("other.example", 2, True, "not valid for '127.0.0.1'"),
     ],
 )
-def test_a_certificate_that_cannot_be_trusted_is_final(
+def test_untrusted_certificate_is_refused(
     offered: Site,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -394,7 +394,7 @@ def test_a_certificate_that_cannot_be_trusted_is_final(
         ("CURL_CA_BUNDLE", False),
     ],
 )
-def test_own_certificate_authorities(
+def test_private_certificate_authority_is_trusted(
     offered: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, folder: bool
 ) -> None:
     monkeypatch.delenv("SSL_CERT_DIR")  # of the fixture
@@ -410,7 +410,7 @@ def test_own_certificate_authorities(
         assert get(secure(port), body) == b"content"
 
 
-def test_ssl_cert_file_comes_before_the_others(
+def test_ssl_cert_file_overrides_other_variables(
     offered: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = write_certificate(tmp_path)
@@ -422,7 +422,7 @@ def test_ssl_cert_file_comes_before_the_others(
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
 @pytest.mark.parametrize("harm", ["missing", "empty", "DER"])
-def test_certificate_authorities_that_cannot_be_read(
+def test_unreadable_certificate_authorities_are_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, harm: str
 ) -> None:
     place = tmp_path / "ca.pem"
@@ -440,13 +440,13 @@ def test_unused_certificate_authorities_are_not_read(
     assert get(f"{offered.url}/file", body) == b"content"
 
 
-def test_tls_to_a_server_that_has_none(offered: Site) -> None:
+def test_tls_to_a_plain_server_is_refused(offered: Site) -> None:
     port = int(offered.url.rpartition(":")[2])
     with failing(SourceRefusedError, "no TLS connection to 127.0.0.1", "NYC_TAXI_SOURCE_URL"):
         get(secure(port), body)
 
 
-def test_tls_connection_that_breaks_is_transient(tmp_path: Path) -> None:
+def test_broken_tls_connection_is_transient(tmp_path: Path) -> None:
     with listening(lambda connection: None) as port, failing(TransientSourceError, "127.0.0.1"):
         get(secure(port), body)
 
@@ -458,7 +458,7 @@ FAR = "http://data.example/file?sig=t0ken"
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize("form", ["http://us3r:s3cr3t@{}", "http://us3r:s3cr3t@{}/", "{}"])
-def test_http_through_a_proxy(
+def test_http_uses_the_proxy(
     offered: Site, monkeypatch: pytest.MonkeyPatch, variable: str, form: str
 ) -> None:
     if variable == "HTTP_PROXY":
@@ -472,7 +472,7 @@ def test_http_through_a_proxy(
         assert base64.b64decode(login) == b"us3r:s3cr3t"
 
 
-def test_https_through_a_proxy(
+def test_https_uses_the_proxy(
     offered: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = write_certificate(tmp_path, "data.example")
@@ -488,7 +488,7 @@ def test_https_through_a_proxy(
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
-def test_socks_proxy(offered: Site, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+def test_socks_proxy_is_used(offered: Site, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     proxy = TestProxy(int(offered.url.rpartition(":")[2]))
     with listening(proxy.socks) as own:
         monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{own}")
@@ -520,7 +520,7 @@ REFUSALS: dict[str, tuple[str, bytes, type[NycTaxiError], str]] = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch, refusal: str) -> None:
+def test_refusing_proxy_is_named(monkeypatch: pytest.MonkeyPatch, refusal: str) -> None:
     scheme, answer, kind, word = REFUSALS[refusal]
     proxy = TestProxy(9, answer)
     socks = scheme == "socks5"
@@ -532,7 +532,7 @@ def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch, refusal:
             get(f"{'http' if scheme == 'http' else 'https'}://data.example/file?t0ken", body)
 
 
-def test_a_socks_proxy_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_socks_proxy_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(lambda connection: time.sleep(30)) as own:
         monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{own}")
         with failing(TransientSourceError, f"127.0.0.1:{own}", "timed out"):
@@ -551,14 +551,14 @@ class silent:
 
 
 @pytest.mark.parametrize("url", ["http://data.example/file", "https://data.example/file"])
-def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_unreachable_proxy_is_named(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     name = f"{url.partition(':')[0].upper()}_PROXY"
     monkeypatch.setenv(name, "http://us3r:s3cr3t@127.0.0.1:9")
     with failing(TransientSourceError, "through the proxy http://127.0.0.1:9", name), silent():
         get(url, body)
 
 
-def test_a_proxy_that_has_no_tls(offered: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_without_tls_is_refused(offered: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """As HTTPS_PROXY=https://... is often written for one."""
     monkeypatch.setenv("HTTPS_PROXY", offered.url.replace("http:", "https:"))
     with failing(SourceRefusedError, "through the proxy https://127.0.0.1", "check HTTPS_PROXY"):
@@ -568,7 +568,7 @@ def test_a_proxy_that_has_no_tls(offered: Site, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     "value", ["socks4://127.0.0.1:9", "ftp://h:9", "http://us3r:s3cr3t@:x", "http://h:port", "://"]
 )
-def test_what_is_not_a_proxy(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_proxy_is_rejected(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("ALL_PROXY", value)
     with failing(InvalidInputError, "ALL_PROXY", "socks5://HOST:PORT"), silent():
         get(FAR, body)
@@ -576,7 +576,7 @@ def test_what_is_not_a_proxy(monkeypatch: pytest.MonkeyPatch, value: str) -> Non
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
-def test_own_machine_is_never_asked_through_a_proxy(
+def test_loopback_addresses_bypass_the_proxy(
     offered: Site, monkeypatch: pytest.MonkeyPatch, host: str, variable: str
 ) -> None:
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
@@ -608,7 +608,9 @@ def test_own_machine_is_never_asked_through_a_proxy(
         ("", "http://a.example/", False),
     ],
 )
-def test_no_proxy(monkeypatch: pytest.MonkeyPatch, rules: str, url: str, direct: bool) -> None:
+def test_no_proxy_rules_are_applied(
+    monkeypatch: pytest.MonkeyPatch, rules: str, url: str, direct: bool
+) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", rules)
     assert (proxy_for(httpx.URL(url)) is None) is direct
@@ -648,7 +650,7 @@ SLOW = {"stall": stalling, "drip": dripping, "old style": old_style, "TLS": mute
 
 @pytest.mark.parametrize("server", SLOW)
 @pytest.mark.parametrize("by", ["stop", "signal"])
-def test_a_stopped_download_ends_at_once(folder: Path, server: str, by: str) -> None:
+def test_stop_ends_a_download_immediately(folder: Path, server: str, by: str) -> None:
     with listening(SLOW[server]) as port, stoppable() as stop:
         scheme = "https" if server == "TLS" else "http"
         source = f"{scheme}://127.0.0.1:{port}/{{color}}.csv"
@@ -670,7 +672,7 @@ def test_a_stopped_download_ends_at_once(folder: Path, server: str, by: str) -> 
 
 
 @pytest.mark.parametrize("by", ["stop", "signal"])
-def test_a_stop_does_not_wait_for_a_connection(by: str) -> None:
+def test_stop_ends_a_connection_attempt(by: str) -> None:
     """A server that accepts nothing more, as one behind a firewall that drops packets."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, stoppable() as stop:
         url = "http://{}:{}".format(*server.getsockname())
@@ -692,7 +694,7 @@ def test_a_stop_does_not_wait_for_a_connection(by: str) -> None:
 
 
 @pytest.mark.parametrize("by", ["stop", "signal"])
-def test_a_stop_ends_the_wait_of_retry_after(site: Site, by: str) -> None:
+def test_stop_ends_the_retry_after_delay(site: Site, by: str) -> None:
     site.answer(429, headers={"Retry-After": "20"})
     with stoppable() as stop:
         interrupt = stop.set if by == "stop" else lambda: os.kill(os.getpid(), signal.SIGINT)
@@ -706,7 +708,7 @@ def test_a_stop_ends_the_wait_of_retry_after(site: Site, by: str) -> None:
     assert statuses(site) == [429]
 
 
-def test_a_stopped_download_goes_on_where_it_was(site: Site, folder: Path) -> None:
+def test_stopped_download_is_resumed(site: Site, folder: Path) -> None:
     serve(site, month())
     site.stall(after=100_000)
     with stoppable() as stop:
@@ -718,7 +720,7 @@ def test_a_stopped_download_goes_on_where_it_was(site: Site, folder: Path) -> No
     assert statuses(site) == [200, 206]
 
 
-def test_certificates_of_the_project_are_checked_by_default() -> None:
+def test_certifi_authorities_are_used_by_default() -> None:
     """certifi's, for TLS without any variable."""
     context = create_tls_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
@@ -726,6 +728,6 @@ def test_certificates_of_the_project_are_checked_by_default() -> None:
     assert len(context.get_ca_certs()) > 50
 
 
-def test_not_found_is_not_published(site: Site) -> None:
+def test_missing_reference_file_is_not_published(site: Site) -> None:
     with pytest.raises(NotPublishedError, match="answers 403"):
         get(f"{site.url}/file", body)

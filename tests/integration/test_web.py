@@ -37,7 +37,7 @@ from tests.support.downloads import (
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv.gz"])
-def test_every_byte(site: Site, folder: Path, ending: str) -> None:
+def test_download_has_every_byte(site: Site, folder: Path, ending: str) -> None:
     name = f"{JANUARY.stem}{ending}"
     serve(site, month(ending), name)
     path = fetch_month(JANUARY, f"{site.url}/{TEMPLATE}{ending}", folder)
@@ -47,7 +47,7 @@ def test_every_byte(site: Site, folder: Path, ending: str) -> None:
     assert [asked(request) for request in site.requests] == [{}]
 
 
-def test_what_is_here_is_not_sent_again(site: Site, folder: Path) -> None:
+def test_unchanged_file_is_not_sent_again(site: Site, folder: Path) -> None:
     serve(site, month())
     path = fetch_month(JANUARY, site.url, folder)
     before = kept(folder)
@@ -58,7 +58,7 @@ def test_what_is_here_is_not_sent_again(site: Site, folder: Path) -> None:
     assert kept(folder) == before
 
 
-def test_what_changed_is_sent_again(site: Site, folder: Path) -> None:
+def test_changed_file_is_sent_again(site: Site, folder: Path) -> None:
     serve(site, month())
     fetch_month(JANUARY, site.url, folder)
     serve(site, month(seed=1))
@@ -69,7 +69,7 @@ def test_what_changed_is_sent_again(site: Site, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", ["cut", "gone", "unknown", "from elsewhere"])
-def test_what_cannot_be_trusted_is_sent_again(site: Site, folder: Path, harm: str) -> None:
+def test_file_without_valid_metadata_is_sent_again(site: Site, folder: Path, harm: str) -> None:
     serve(site, month())
     path = fetch_month(JANUARY, site.url, folder)
     note, source = path.with_name(f"{NAME}.json"), site.url
@@ -87,7 +87,7 @@ def test_what_cannot_be_trusted_is_sent_again(site: Site, folder: Path, harm: st
     assert (asked(site.requests[-1]), statuses(site)) == ({}, [200, 200])
 
 
-def test_simple_server(site: Site, folder: Path) -> None:
+def test_server_without_ranges_is_supported(site: Site, folder: Path) -> None:
     serve(site, month())
     site.no_etag()
     site.cut(after=100_000)
@@ -101,7 +101,7 @@ def test_simple_server(site: Site, folder: Path) -> None:
     assert names(folder) == WHOLE
 
 
-def test_months_of_one_template_lie_apart(site: Site, folder: Path) -> None:
+def test_months_of_one_template_are_stored_separately(site: Site, folder: Path) -> None:
     february = TripMonth("yellow", 2021, 2)
     for trips in (JANUARY, february):
         (site.folder / f"{trips.month:02}").mkdir()
@@ -111,7 +111,7 @@ def test_months_of_one_template_lie_apart(site: Site, folder: Path) -> None:
     assert [path.read_bytes() for path in paths] == [month(seed=1), month(seed=2)]
 
 
-def test_redirects(site: Site, folder: Path) -> None:
+def test_redirects_are_followed(site: Site, folder: Path) -> None:
     serve(site, month())
     site.answer(302, path="/old/" + NAME, headers={"Location": f"{site.url}/{NAME}"}, times=None)
     assert fetch_month(JANUARY, f"{site.url}/old", folder).read_bytes() == month()
@@ -120,7 +120,7 @@ def test_redirects(site: Site, folder: Path) -> None:
         fetch_month(JANUARY, f"{site.url}/round", folder)
 
 
-def test_local_file_stays_where_it_lies(tmp_path: Path, folder: Path) -> None:
+def test_local_file_is_not_copied(tmp_path: Path, folder: Path) -> None:
     file = tmp_path / NAME
     file.write_bytes(month())
     assert fetch_month(JANUARY, str(tmp_path), folder) == file
@@ -134,7 +134,7 @@ def test_local_file_stays_where_it_lies(tmp_path: Path, folder: Path) -> None:
 # --- a download that breaks off ---
 
 
-def test_goes_on_where_it_broke_off(site: Site, folder: Path) -> None:
+def test_broken_download_is_resumed(site: Site, folder: Path) -> None:
     serve(site, month())
     site.cut(after=100_000, times=3)
     for tries in (1, 2, 3):
@@ -154,7 +154,7 @@ def test_goes_on_where_it_broke_off(site: Site, folder: Path) -> None:
     assert statuses(site)[-1] == 304
 
 
-def test_break_before_the_first_byte(site: Site, folder: Path) -> None:
+def test_break_before_the_first_byte_is_retried(site: Site, folder: Path) -> None:
     serve(site, month())
     site.cut(after=0)
     with failing(TransientSourceError, f"{site.url}/{NAME}"):
@@ -163,7 +163,7 @@ def test_break_before_the_first_byte(site: Site, folder: Path) -> None:
     assert "Range" not in asked(site.requests[-1])
 
 
-def test_changed_since_it_broke_off(site: Site, folder: Path) -> None:
+def test_file_changed_after_a_break_starts_from_zero(site: Site, folder: Path) -> None:
     serve(site, month())
     site.change(NAME, month(seed=1))
     site.cut(after=100_000)
@@ -174,7 +174,7 @@ def test_changed_since_it_broke_off(site: Site, folder: Path) -> None:
     assert names(folder) == WHOLE
 
 
-def test_old_file_and_half_a_new_one(site: Site, folder: Path) -> None:
+def test_partial_new_file_keeps_the_old_one(site: Site, folder: Path) -> None:
     serve(site, month())
     path = fetch_month(JANUARY, site.url, folder)
     serve(site, month(seed=1))
@@ -191,7 +191,7 @@ def test_old_file_and_half_a_new_one(site: Site, folder: Path) -> None:
     assert names(folder) == WHOLE
 
 
-def test_half_a_new_file_is_dropped_when_the_old_one_is_back(site: Site, folder: Path) -> None:
+def test_partial_file_is_deleted_when_the_old_version_returns(site: Site, folder: Path) -> None:
     serve(site, month())
     path = fetch_month(JANUARY, site.url, folder)
     serve(site, month(seed=1))
@@ -215,7 +215,7 @@ def test_half_a_new_file_is_dropped_when_the_old_one_is_back(site: Site, folder:
     ],
     ids=["from the start", "elsewhere", "of another file", "of somewhere"],
 )
-def test_another_part_than_asked_for(site: Site, folder: Path, headers: dict[str, str]) -> None:
+def test_wrong_range_starts_from_zero(site: Site, folder: Path, headers: dict[str, str]) -> None:
     serve(site, month())
     site.cut(after=100_000)
     with failing(TransientSourceError, f"{site.url}/{NAME}"):
@@ -228,7 +228,7 @@ def test_another_part_than_asked_for(site: Site, folder: Path, headers: dict[str
     assert (statuses(site), asked(site.requests[-1])) == ([200, 206, 200], {})
 
 
-def test_less_than_the_rest(site: Site, folder: Path) -> None:
+def test_incomplete_range_is_resumed(site: Site, folder: Path) -> None:
     serve(site, month())
     site.cut(after=100_000)
     with failing(TransientSourceError, f"{site.url}/{NAME}"):
@@ -241,7 +241,7 @@ def test_less_than_the_rest(site: Site, folder: Path) -> None:
     assert asked(site.requests[-1])["Range"] == "bytes=101000-"
 
 
-def test_nothing_left_to_send(site: Site, folder: Path) -> None:
+def test_complete_part_is_fetched_again_after_416(site: Site, folder: Path) -> None:
     """Ended between the last byte and the rename."""
     serve(site, month())
     site.cut(after=100_000)
@@ -255,7 +255,7 @@ def test_nothing_left_to_send(site: Site, folder: Path) -> None:
     assert names(folder) == WHOLE
 
 
-def test_stall(site: Site, folder: Path) -> None:
+def test_stalled_download_times_out_and_resumes(site: Site, folder: Path) -> None:
     serve(site, month())
     site.stall(after=100_000)
     began = time.monotonic()
@@ -295,7 +295,7 @@ UNCHANGED = b"HTTP/1.1 304 Not Modified\r\n\r\n"
 
 
 @pytest.mark.parametrize("whole", [OLD_STYLE, CHUNKED], ids=["old style", "chunked"])
-def test_length_not_told(folder: Path, whole: bytes) -> None:
+def test_download_without_length_is_complete(folder: Path, whole: bytes) -> None:
     with answering(whole, UNCHANGED) as (url, requests):
         for _ in range(2):
             assert fetch_month(JANUARY, url, folder).read_bytes() == month()
@@ -303,7 +303,7 @@ def test_length_not_told(folder: Path, whole: bytes) -> None:
     assert names(folder) == WHOLE
 
 
-def test_length_not_told_and_broken_off(folder: Path) -> None:
+def test_truncated_download_without_length_is_rejected(folder: Path) -> None:
     size = len(month())
     rest = f'HTTP/1.1 206 Partial Content\r\nETag: "1"\r\nContent-Length: {size - 100_000}\r\n'
     rest += f"Content-Range: bytes 100000-{size - 1}/{size}\r\n\r\n"
@@ -317,7 +317,7 @@ def test_length_not_told_and_broken_off(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"\x15\x03\x01\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent"])
-def test_no_answer_to_make_sense_of(folder: Path, answer: bytes) -> None:
+def test_invalid_response_is_transient(folder: Path, answer: bytes) -> None:
     with answering(answer) as (url, _), failing(TransientSourceError, f"{url}/{NAME}"):
         fetch_month(JANUARY, url, folder)
     assert names(folder) == []

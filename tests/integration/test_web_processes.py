@@ -73,7 +73,7 @@ def wait_for_a_quarter(folder: Path) -> None:
         time.sleep(0.01)
 
 
-def test_two_at_once(site: Site, folder: Path) -> None:
+def test_two_processes_download_once(site: Site, folder: Path) -> None:
     serve(site, month())
     site.slow(len(month()))
     both = [start(site, folder) for _ in range(2)]
@@ -83,7 +83,7 @@ def test_two_at_once(site: Site, folder: Path) -> None:
     assert names(folder) == WHOLE
 
 
-def test_killed_half_way(site: Site, folder: Path) -> None:
+def test_killed_download_is_resumed(site: Site, folder: Path) -> None:
     serve(site, month())
     site.slow(len(month()) / 2)
     with start(site, folder) as process:
@@ -100,7 +100,7 @@ def test_killed_half_way(site: Site, folder: Path) -> None:
     assert names(folder) == WHOLE
 
 
-def test_killed_while_another_waits(site: Site, folder: Path) -> None:
+def test_waiting_process_continues_after_a_kill(site: Site, folder: Path) -> None:
     serve(site, month())
     site.stall(after=len(month()) // 2)
     with start(site, folder) as first:
@@ -114,7 +114,7 @@ def test_killed_while_another_waits(site: Site, folder: Path) -> None:
     assert names(folder) == WHOLE
 
 
-def test_waits_for_another_only_so_long(
+def test_wait_for_the_lock_times_out(
     site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NYC_TAXI_WAIT", "0.2")
@@ -139,7 +139,7 @@ def fill(disk: Path, room: int) -> None:
 
 
 @pytest.mark.parametrize("room", [0, 1, 2, PAGES // 2, PAGES])
-def test_full_disk(site: Site, disk: Path, room: int) -> None:
+def test_full_disk_is_a_local_error(site: Site, disk: Path, room: int) -> None:
     serve(site, month(rows=1_000))
     fetch_month(JANUARY, site.url, disk)
     fill(disk, room)
@@ -153,7 +153,7 @@ def test_full_disk(site: Site, disk: Path, room: int) -> None:
     assert names(disk) == WHOLE
 
 
-def test_disk_just_large_enough(site: Site, disk: Path) -> None:
+def test_download_fits_on_a_nearly_full_disk(site: Site, disk: Path) -> None:
     serve(site, month())
     fill(disk, PAGES + 1)
     assert fetch_month(JANUARY, site.url, disk).read_bytes() == month()
@@ -162,7 +162,7 @@ def test_disk_just_large_enough(site: Site, disk: Path) -> None:
 
 
 @pytest.mark.parametrize("most", [100_000, 10])
-def test_file_larger_than_allowed(site: Site, folder: Path, most: int) -> None:
+def test_file_size_limit_is_a_local_error(site: Site, folder: Path, most: int) -> None:
     serve(site, month(rows=1_000))
     fetch_month(JANUARY, site.url, folder)
     before = kept(folder)
@@ -174,7 +174,9 @@ def test_file_larger_than_allowed(site: Site, folder: Path, most: int) -> None:
 
 
 @pytest.mark.parametrize("below", ["", "raw", "raw/deeper"])
-def test_folder_that_is_a_file(site: Site, tmp_path: Path, below: str) -> None:
+def test_file_instead_of_the_folder_is_a_local_error(
+    site: Site, tmp_path: Path, below: str
+) -> None:
     serve(site, month())
     (tmp_path / "file").write_text("in the way")
     with failing(LocalWriteError, str(tmp_path / "file" / below / WHOLE[0])):
@@ -183,7 +185,7 @@ def test_folder_that_is_a_file(site: Site, tmp_path: Path, below: str) -> None:
     assert site.requests == []
 
 
-def test_file_that_is_a_folder(site: Site, folder: Path) -> None:
+def test_folder_instead_of_the_file_is_a_local_error(site: Site, folder: Path) -> None:
     serve(site, month())
     (folder / WHOLE[0]).mkdir(parents=True)
     with failing(LocalWriteError, str(folder / WHOLE[0])):

@@ -69,7 +69,7 @@ PROXY = b"<html>The proxy says:\nno.</html>"
         (JANUARY, 503, BLOCKED_PAGE, TransientSourceError, "trouble|HTTP 503"),
     ],
 )
-def test_no(
+def test_error_status_maps_to_an_error(
     site: Site,
     folder: Path,
     trips: TripMonth,
@@ -87,19 +87,19 @@ def test_no(
     assert fetch_month(trips, site.url, folder).read_bytes() == month()
 
 
-def test_blocked_in_earnest(site: Site, folder: Path) -> None:
+def test_real_blocked_page_is_transient(site: Site, folder: Path) -> None:
     site.answer(403, body=real("broken/yellow_tripdata_2022-01.http403.parquet"))
     with failing(TransientSourceError, f"{site.url}/{NAME}", "throttling"):
         fetch_month(JANUARY, site.url, folder)
 
 
-def test_page_that_is_not_encoded_as_it_says(site: Site, folder: Path) -> None:
+def test_wrongly_declared_encoding_of_an_error_page_is_ignored(site: Site, folder: Path) -> None:
     site.answer(403, body=PROXY, headers={"Content-Encoding": "gzip"})
     with failing(SourceRefusedError, f"{site.url}/{NAME}"):
         fetch_month(JANUARY, site.url, folder)
 
 
-def test_no_keeps_what_is_here(site: Site, folder: Path) -> None:
+def test_refusal_keeps_existing_files(site: Site, folder: Path) -> None:
     serve(site, month())
     fetch_month(JANUARY, site.url, folder)
     serve(site, month(seed=1))
@@ -153,7 +153,7 @@ DAMAGES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged(site: Site, folder: Path, damage: str) -> None:
+def test_corrupt_file_is_rejected(site: Site, folder: Path, damage: str) -> None:
     ending, harm = DAMAGES[damage]
     good = gzip.decompress(month(".csv.gz")) if ending == ".csv" else month(ending)
     name, source = f"{JANUARY.stem}{ending}", f"{site.url}/{TEMPLATE}{ending}"
@@ -181,7 +181,7 @@ def test_damaged(site: Site, folder: Path, damage: str) -> None:
         ("yellow_tripdata_2022-01.http403.parquet", TripMonth("yellow", 2022, 1), "web page"),
     ],
 )
-def test_damaged_in_earnest(
+def test_real_corrupt_file_is_rejected(
     site: Site, folder: Path, broken: str, trips: TripMonth, words: str
 ) -> None:
     serve(site, real(f"broken/{broken}"), f"{trips.stem}.parquet")
@@ -190,7 +190,7 @@ def test_damaged_in_earnest(
     assert names(folder) == []
 
 
-def test_cut_off_at_its_source_after_a_break(site: Site, folder: Path) -> None:
+def test_truncated_source_is_rejected_after_a_resume(site: Site, folder: Path) -> None:
     serve(site, month())
     site.truncate(NAME, to=200_000)
     site.cut(after=100_000)
@@ -204,7 +204,7 @@ def test_cut_off_at_its_source_after_a_break(site: Site, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
-def test_gzip_of_several_members(
+def test_gzip_with_several_members_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     monkeypatch.setattr("nyc_taxi.sources.integrity.CHUNK", chunk)
@@ -218,7 +218,7 @@ def test_gzip_of_several_members(
 
 
 @pytest.mark.parametrize("name", ["a*", "a?", "[a]", "{color}", "it's", "%20", "ä ö"])
-def test_any_folder(site: Site, tmp_path: Path, name: str) -> None:
+def test_local_folder_is_verified(site: Site, tmp_path: Path, name: str) -> None:
     serve(site, month())
     path = fetch_month(JANUARY, site.url, tmp_path / name)
     assert path.read_bytes() == month()

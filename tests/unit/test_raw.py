@@ -106,7 +106,7 @@ def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     ],
 )
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
-def test_bad_quotes_are_refused_with_line_and_column(
+def test_misplaced_quotes_are_rejected_with_line_and_column(
     tmp_path: Path, text: str, place: str, what: str, ending: str
 ) -> None:
     """A quote that stays open, or is closed by another stray one, swallowed the rows between."""
@@ -130,7 +130,7 @@ def test_bad_quotes_are_refused_with_line_and_column(
         ("1,é\udce9", ", column b: holds the byte 0xE9"),
     ],
 )
-def test_the_line_is_counted_by_any_line_end(
+def test_line_number_counts_any_line_end(
     tmp_path: Path, end: str, lines: int, bad: str, says: str
 ) -> None:
     """In the first block of a file of Windows it was one too many."""
@@ -141,7 +141,9 @@ def test_the_line_is_counted_by_any_line_end(
 
 @pytest.mark.parametrize("lost", [0, 2, 5, 6])
 @pytest.mark.parametrize("closed", [False, True])
-def test_a_stray_quote_loses_no_trip(tmp_path: Path, lost: int, closed: bool) -> None:
+def test_stray_quote_is_rejected_instead_of_losing_a_trip(
+    tmp_path: Path, lost: int, closed: bool
+) -> None:
     bases = [f"B{n:05}" for n in range(7)]
     bases[lost] = '"' + bases[lost]
     if closed:
@@ -155,14 +157,14 @@ def test_a_stray_quote_loses_no_trip(tmp_path: Path, lost: int, closed: bool) ->
     assert not target.exists()
 
 
-def test_a_quote_that_opens_in_a_large_file_is_found_within_a_block(tmp_path: Path) -> None:
+def test_open_quote_in_a_large_file_is_found_within_a_block(tmp_path: Path) -> None:
     rows = fhv(*["B00001"] * 60_000)
     raw = write(tmp_path, rows.replace("B00777", '"B00777', 1))
     assert raw.stat().st_size > 3 << 20
     assert "line 778, column dispatching_base_num: opens a quote" in refusal(raw)
 
 
-def test_a_record_longer_than_a_block_is_refused(tmp_path: Path) -> None:
+def test_record_longer_than_a_block_is_rejected(tmp_path: Path) -> None:
     long = "x" * (1 << 21)
     assert "line 3: is longer than 1,048,576 bytes" in refusal(
         write(tmp_path, f"a,b\n1,x\n2,{long}\n")
@@ -171,7 +173,7 @@ def test_a_record_longer_than_a_block_is_refused(tmp_path: Path) -> None:
     assert "line 1: is longer" in refusal(write(tmp_path, f"a,{long}\n"))
 
 
-def test_line_ends_in_quotes_load_wherever_blocks_end(tmp_path: Path) -> None:
+def test_quoted_line_ends_are_read_across_block_boundaries(tmp_path: Path) -> None:
     """Arrow refused such a file, or not, depending on where its blocks ended."""
     bases = [f'"two\nlines of {n}"' if n % 3 else '"""quoted"", \r\n"' for n in range(40_000)]
     raw = write(tmp_path, fhv(*bases))
@@ -181,7 +183,7 @@ def test_line_ends_in_quotes_load_wherever_blocks_end(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_every_block_boundary(tmp_path: Path, end: str) -> None:
+def test_rows_are_read_across_every_block_boundary(tmp_path: Path, end: str) -> None:
     values = ['a"b', "c\nd", 'e,\r\n"f"', "", "g\r", "é", "h" * 20, '"', ",", "i"]
     rows = [(str(n), value, values[-n % 10]) for n, value in enumerate(values * 3)]
     text = io.StringIO(newline="")
@@ -216,11 +218,11 @@ def test_every_block_boundary(tmp_path: Path, end: str) -> None:
         (",a,b\n,1,2\n", [("1", "2")]),
     ],
 )
-def test_rows_are_as_written(tmp_path: Path, text: str, rows: Rows) -> None:
+def test_rows_are_read_as_written(tmp_path: Path, text: str, rows: Rows) -> None:
     assert read(write(tmp_path, text)) == rows
 
 
-def test_more_rows_than_arrow_parses_at_once(tmp_path: Path) -> None:
+def test_more_rows_than_one_arrow_batch_are_read(tmp_path: Path) -> None:
     assert len(read(write(tmp_path, "a\n" + "1\n" * 600_000))) == 600_000
 
 
@@ -238,7 +240,9 @@ def test_more_rows_than_arrow_parses_at_once(tmp_path: Path) -> None:
         ("\n \n", "as an empty file"),
     ],
 )
-def test_rows_that_do_not_fit_the_header_are_refused(tmp_path: Path, text: str, says: str) -> None:
+def test_rows_that_do_not_match_the_header_are_rejected(
+    tmp_path: Path, text: str, says: str
+) -> None:
     assert says in refusal(write(tmp_path, text))
 
 
@@ -258,7 +262,7 @@ TEXT = "base,note\r\nB00001,Café ™\r\nB00002,\r\n"
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32", "cp1252"]
 )
-def test_gzip_and_encodings_are_told_by_content(
+def test_gzip_and_encoding_are_detected_from_content(
     tmp_path: Path, name: str, pack: Callable[[bytes], bytes], encoding: str
 ) -> None:
     bom = "\ufeff" if encoding == "utf-16-be" else ""
@@ -321,7 +325,7 @@ OTHER: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("other", OTHER)
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
-def test_other_formats_are_named(tmp_path: Path, other: str, ending: str) -> None:
+def test_other_formats_are_rejected_by_name(tmp_path: Path, other: str, ending: str) -> None:
     content, kind = OTHER[other]
     raw = write(tmp_path, content, f"{FHV.stem}{ending}")
     assert f", as {kind}" in refusal(raw)
@@ -330,7 +334,7 @@ def test_other_formats_are_named(tmp_path: Path, other: str, ending: str) -> Non
 
 
 @pytest.mark.parametrize("other", [name for name in OTHER if name != "Parquet"])
-def test_other_formats_under_parquet_are_refused(tmp_path: Path, other: str) -> None:
+def test_other_formats_named_parquet_are_rejected(tmp_path: Path, other: str) -> None:
     raw = write(tmp_path, OTHER[other][0], f"{FHV.stem}.parquet")
     with pytest.raises(
         CorruptFileError, match=f"{raw.name} is not a Parquet file: it begins with "
@@ -355,7 +359,7 @@ def test_other_formats_under_parquet_are_refused(tmp_path: Path, other: str) -> 
         b"VendorID;lpep_pickup_datetime;lpep_dropoff_datetime\n",
     ],
 )
-def test_an_error_sent_as_the_month_is_not_kept(
+def test_error_page_sent_as_a_month_is_discarded(
     site: Site, folder: Path, body: bytes, ending: str
 ) -> None:
     """A web page that began with blank lines was kept in data/raw as a good download."""
@@ -367,7 +371,7 @@ def test_an_error_sent_as_the_month_is_not_kept(
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_a_month_of_any_encoding_is_kept(
+def test_download_in_any_encoding_is_kept(
     site: Site, folder: Path, pack: Callable[[bytes], bytes], encoding: str
 ) -> None:
     for ending in (".csv", ".csv.gz"):
@@ -382,7 +386,7 @@ def test_a_month_of_any_encoding_is_kept(
 )
 @pytest.mark.parametrize("quote", ["", '"'])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_other_separators_are_named(
+def test_other_separators_are_rejected_by_name(
     tmp_path: Path, separator: str, name: str, quote: str, encoding: str
 ) -> None:
     """As Excel writes them in Europe, and its "Unicode text" everywhere."""
@@ -394,7 +398,7 @@ def test_other_separators_are_named(
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, ending: str) -> None:
+def test_unreadable_file_is_named(tmp_path: Path, ending: str) -> None:
     raw = tmp_path / f"{FHV.stem}{ending}"
     raw.mkdir()
     for look in (read_header, verify):
@@ -402,14 +406,14 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, ending: str) -> N
             look(raw)
 
 
-def test_a_gzip_cut_off_ends_in_one_line(tmp_path: Path) -> None:
+def test_truncated_gzip_is_rejected(tmp_path: Path) -> None:
     content = gzip.compress(fhv(*(os.urandom(9).hex() for _ in range(50_000))).encode())
     for cut in (len(content) // 2, len(content) - 5, 12):
         assert "cannot be read to its end" in refusal(write(tmp_path, content[:cut]))
     assert "cannot be read to its end" in refusal(write(tmp_path, content + b"<html>"))
 
 
-def test_gzip_is_checked_in_little_memory(tmp_path: Path) -> None:
+def test_gzip_is_verified_in_constant_memory(tmp_path: Path) -> None:
     """A megabyte of gzip may hold a gigabyte of blanks."""
     content = fhv("B00001") + "\n" * (200 << 20)
     raw = write(tmp_path, gzip.compress(content.encode()) + bytes(512))  # padded, as tar does
@@ -422,7 +426,7 @@ def test_gzip_is_checked_in_little_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-def test_rows_in_the_footer_are_those_of_this_very_file(tmp_path: Path) -> None:
+def test_rows_in_footer_does_not_expand_glob_patterns(tmp_path: Path) -> None:
     for name, rows in (("a*.parquet", 3), ("ab.parquet", 2), ("a[b].parquet", 1)):
         pq.write_table(pa.table({"n": range(rows)}), tmp_path / name)
         assert rows_in_footer(tmp_path / name) == rows
@@ -451,7 +455,7 @@ def test_utf_8_is_not_reported(tmp_path: Path) -> None:
     assert "text encoding" not in report.anomalies
 
 
-def test_a_header_of_windows_1252(tmp_path: Path) -> None:
+def test_windows_1252_header_is_decoded(tmp_path: Path) -> None:
     raw = write(tmp_path, "Stra\xdfe,n\nx,1\n".encode("cp1252"))
     assert list(read_header(raw)) == ["Straße", "n"]
     assert read(raw) == [("x", "1")]
@@ -475,7 +479,9 @@ FILL = b"0,x\n" * 300_000  # more than a block
         (b"\xff\xfea\x00,\x00\x00\xd8\n\x00", "UTF-16"),
     ],
 )
-def test_mixed_and_unknown_encodings_are_refused(tmp_path: Path, content: bytes, says: str) -> None:
+def test_mixed_and_unknown_encodings_are_rejected(
+    tmp_path: Path, content: bytes, says: str
+) -> None:
     assert says in refusal(write(tmp_path, content))
 
 
@@ -491,7 +497,7 @@ TWINS = [
 
 @pytest.mark.parametrize(("columns", "says"), TWINS)
 @pytest.mark.parametrize("format", ["csv", "parquet"])
-def test_names_that_differ_by_case_or_blanks_alone_are_refused(
+def test_names_that_differ_only_by_case_or_blanks_are_rejected(
     tmp_path: Path, columns: list[str], says: str, format: str
 ) -> None:
     raw = tmp_path / f"{FHV.stem}.{format}"
@@ -509,7 +515,7 @@ def test_names_that_differ_by_case_or_blanks_alone_are_refused(
 @pytest.mark.parametrize("twin", ["affiliated_base_number", "Affiliated_Base_Number ", "\ufeff{}"])
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 @pytest.mark.parametrize("action", ["drop", "hash"])
-def test_a_sensitive_column_has_no_twin(
+def test_duplicate_of_a_sensitive_column_is_rejected(
     tmp_path: Path, twin: str, format: str, action: Any
 ) -> None:
     """DuckDB calls a second one ..._1, which no rule covered."""
@@ -525,14 +531,14 @@ def test_a_sensitive_column_has_no_twin(
 
 
 @pytest.mark.parametrize("name", ["\ufeffx", "x\u200b", "x\x00", "x\ny", " "])
-def test_a_name_that_cannot_be_seen_is_refused(tmp_path: Path, name: str) -> None:
+def test_invisible_name_is_rejected(tmp_path: Path, name: str) -> None:
     raw = tmp_path / "raw.parquet"
     pq.write_table(pa.table([[1], [2]], names=["a", name]), raw)
     with pytest.raises(SchemaMismatchError, match=r"invisible|an empty name"):
         check_names(read_header(raw), raw.name)
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+def test_byte_order_mark_is_removed_from_the_first_name(tmp_path: Path) -> None:
     """It made a declared column null and added an undeclared one."""
     raw = write(tmp_path, ("\ufeff" + fhv("B00001")).encode())
     plan = conform(FHV, raw)
@@ -554,7 +560,7 @@ def test_real_files_are_read_completely(real: Path) -> None:
         verify(raw)
 
 
-def test_the_heads_of_all_old_csvs_are_complete(real: Path, tmp_path: Path) -> None:
+def test_first_lines_of_all_old_csvs_are_read_completely(real: Path, tmp_path: Path) -> None:
     for head in sorted((real / "heads").iterdir()):
         raw = write(tmp_path, head.read_bytes().rpartition(b"\n")[0], head.name)
         verify(raw)

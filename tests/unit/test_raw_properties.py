@@ -101,7 +101,7 @@ def may_be_merged(rows: list[Row]) -> bool:
 
 
 @given(tables(), ENDS, st.booleans(), ENCODINGS, st.booleans())
-def test_each_cell_is_read_as_written(
+def test_every_cell_is_read_as_written(
     raw: Path, rows: list[Row], end: str, all_quoted: bool, encoding: str, packed: bool
 ) -> None:
     content = written(rows, end, all_quoted).encode(encoding)
@@ -112,7 +112,7 @@ def test_each_cell_is_read_as_written(
 
 
 @given(tables(st.lists(NAMES, min_size=1, max_size=4)), ENDS, st.booleans(), ENCODINGS)
-def test_any_names_are_read_or_refused(
+def test_any_header_is_read_or_rejected(
     block: int, raw: Path, rows: list[Row], end: str, all_quoted: bool, encoding: str
 ) -> None:
     raw.write_bytes(written(rows, end, all_quoted).encode(encoding))
@@ -191,9 +191,7 @@ def is_utf8(content: bytes) -> bool:
 
 
 @given(damaged())
-def test_a_byte_more_or_less_loses_no_row(
-    block: int, raw: Path, change: tuple[bytes, bytes]
-) -> None:
+def test_changed_bytes_never_lose_a_row(block: int, raw: Path, change: tuple[bytes, bytes]) -> None:
     good, bad = change
     raw.write_bytes(bad)
     try:
@@ -212,7 +210,9 @@ def test_a_byte_more_or_less_loses_no_row(
 
 
 @given(st.binary(max_size=300), st.booleans())
-def test_any_bytes_end_in_one_line(raw: Path, content: bytes, packed: bool) -> None:
+def test_arbitrary_bytes_are_read_or_rejected_in_one_line(
+    raw: Path, content: bytes, packed: bool
+) -> None:
     raw.write_bytes(gzip.compress(content) if packed else content)
     for look in (read, verify):
         try:

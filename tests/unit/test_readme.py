@@ -21,14 +21,14 @@ SETTINGS = (ROOT / "flows" / "nyc_taxi" / "settings.py").read_text()
 @pytest.mark.parametrize(
     "target", sorted(set(re.findall(r"^(?:\$ | {4})make ([a-z-]+)", README, re.MULTILINE)))
 )
-def test_make_has_the_target(target: str) -> None:
+def test_make_targets_in_the_readme_exist(target: str) -> None:
     assert target in TARGETS
 
 
 @pytest.mark.parametrize(
     "path", sorted(set(re.findall(r"\b((?:flows|blocks|scripts|docs|docker)/[\w/]+\.\w+)", README)))
 )
-def test_the_file_is_there(path: str) -> None:
+def test_files_in_the_readme_exist(path: str) -> None:
     assert (ROOT / path).is_file()
 
 
@@ -40,12 +40,12 @@ def test_the_file_is_there(path: str) -> None:
         if not (name.startswith("TEST_") and name in READ_BY_TESTS)
     ),
 )
-def test_the_setting_is_read_and_explained(setting: str) -> None:
+def test_settings_in_the_readme_are_used_and_explained(setting: str) -> None:
     field = re.search(rf"^    {setting.lower()}:", SETTINGS, re.MULTILINE)
     assert field or setting in READ_BY_SCRIPTS
     assert f"NYC_TAXI_{setting}=" in (ROOT / ".env.example").read_text()
 
 
-def test_every_script_is_told_of() -> None:
+def test_readme_mentions_every_script() -> None:
     scripts = {path.name for folder in ("flows", "blocks") for path in (ROOT / folder).glob("*.py")}
     assert not {name for name in scripts if name not in README}

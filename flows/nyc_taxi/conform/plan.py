@@ -118,8 +118,8 @@ class Plan:
         after = rows_in_footer(part)
         if not before == rows == after:
             raise CorruptFileError(
-                f"{self.raw.name} has {before:,} rows, but {rows:,} were read and {after:,} written; "
-                "nothing was kept"
+                f"{self.raw.name} has {before:,} rows, but {rows:,} were read and {after:,} "
+                "written; nothing was kept"
             )
 
 

@@ -71,18 +71,18 @@ def is_inside(point: tuple[float, float], rings: Polygon) -> bool:
     return len(met) % 2 == 1
 
 
-def test_which_way_a_ring_runs() -> None:
+def test_signed_area_depends_on_the_direction() -> None:
     assert signed_area(SQUARE) == 16
     assert signed_area(HOLE) == -4
 
 
 @pytest.mark.parametrize("rings", [[SQUARE], [SQUARE, HOLE], [CRESCENT], [CRESCENT[::-1]]])
-def test_the_point_is_inside(rings: Polygon) -> None:
+def test_point_inside_is_inside(rings: Polygon) -> None:
     far: Polygon = [[(x + 50, y) for x, y in HOLE]]  # smaller, and another place
     assert is_inside(point_inside([far, rings]), rings)
 
 
-def test_shapes_are_multipolygons_that_run_as_maps_want_them(misc: Path) -> None:
+def test_shapes_are_multipolygons_with_counter_clockwise_outer_rings(misc: Path) -> None:
     shapes = read_shapes(misc / "taxi_zones.zip")
     assert set(range(1, 266)) - set(shapes) == NO_SHAPE
     for shape in shapes.values():
@@ -101,7 +101,7 @@ def test_shapes_are_multipolygons_that_run_as_maps_want_them(misc: Path) -> None
     assert shapes[103].area == pytest.approx(3 * shapes[1].area, rel=1e-3)
 
 
-def test_the_real_shapes(real: Path) -> None:
+def test_real_shapes_match_their_declared_areas(real: Path) -> None:
     path = real / "misc" / "taxi_zones.zip"
     shapes = read_shapes(path)
     assert set(range(1, 266)) - set(shapes) == NO_SHAPE
@@ -187,7 +187,7 @@ def test_areas_do_not_depend_on_the_projection(misc: Path, crs: str) -> None:
         ("EPSG:32618", "EPSG:32619", True, "not near New York"),
     ],
 )
-def test_shapes_in_another_projection_than_the_prj_says_are_refused(
+def test_shapes_in_another_projection_than_the_prj_are_rejected(
     misc: Path, crs: str, named: str, always_xy: bool, says: str
 ) -> None:
     """They became areas of 0.0 km2, or zones in Antarctica."""
@@ -197,7 +197,7 @@ def test_shapes_in_another_projection_than_the_prj_says_are_refused(
         read_shapes(path)
 
 
-def test_shapes_with_heights(misc: Path) -> None:
+def test_shapes_with_heights_are_read(misc: Path) -> None:
     path = misc / "taxi_zones.zip"
     before = read_shapes(path)
     reproject(path, "EPSG:2263", shapefile.POLYGONZ)
@@ -257,7 +257,7 @@ GOOD_ZIPS: dict[str, Callable[[dict[str, bytes]], dict[str, bytes]]] = {
 
 
 @pytest.mark.parametrize("kind", GOOD_ZIPS)
-def test_a_good_zip_with_other_names(misc: Path, kind: str) -> None:
+def test_zip_with_other_file_names_is_read(misc: Path, kind: str) -> None:
     path = misc / "taxi_zones.zip"
     expected = read_shapes(path)
     rewrite(path, GOOD_ZIPS[kind])
@@ -301,7 +301,7 @@ BAD_ZIPS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] 
 
 
 @pytest.mark.parametrize("kind", BAD_ZIPS)
-def test_a_zip_that_cannot_be_used_is_refused_in_one_line(misc: Path, kind: str) -> None:
+def test_invalid_zip_is_rejected_in_one_line(misc: Path, kind: str) -> None:
     change, says = BAD_ZIPS[kind]
     path = misc / "taxi_zones.zip"
     rewrite(path, change)
@@ -312,7 +312,9 @@ def test_a_zip_that_cannot_be_used_is_refused_in_one_line(misc: Path, kind: str)
     assert not re.search(r"object at 0x|Error\(|Exception\(|PosixPath", line)
 
 
-def test_a_bad_template_is_one_line(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_template_is_rejected(
+    prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NYC_TAXI_SOURCE_URL", "https://host.invalid/{colour}/{year}.parquet")
     with pytest.raises(InvalidInputError, match=r"is no template: it may hold \{color\}"):
         zones()
@@ -328,7 +330,9 @@ def test_a_bad_template_is_one_line(prefect_server: None, monkeypatch: pytest.Mo
         (lambda text: text.replace(b"Astoria", b"\xff"), "no zone lookup"),
     ],
 )
-def test_what_is_no_lookup(misc: Path, change: Callable[[bytes], bytes], says: str) -> None:
+def test_invalid_lookup_is_rejected(
+    misc: Path, change: Callable[[bytes], bytes], says: str
+) -> None:
     path = misc / "taxi_zone_lookup.csv"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(CorruptFileError, match=rf"taxi_zone_lookup\.csv .*{says}"):
@@ -336,7 +340,7 @@ def test_what_is_no_lookup(misc: Path, change: Callable[[bytes], bytes], says: s
 
 
 @pytest.mark.parametrize("damage", ["page", "cut", "no shapes", "no projection", "wrong shapes"])
-def test_what_is_no_zip_of_shapes(misc: Path, damage: str) -> None:
+def test_corrupt_zip_is_rejected(misc: Path, damage: str) -> None:
     path = misc / "taxi_zones.zip"
     content = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
@@ -354,7 +358,7 @@ def test_what_is_no_zip_of_shapes(misc: Path, damage: str) -> None:
         read_shapes(path)
 
 
-def test_a_shape_that_the_lookup_does_not_know(misc: Path, tmp_path: Path) -> None:
+def test_shape_missing_from_the_lookup_is_rejected(misc: Path, tmp_path: Path) -> None:
     lookup = read_lookup(misc / "taxi_zone_lookup.csv")[1:]
     with pytest.raises(CorruptFileError, match=r"zones that the lookup has not: \[1\]"):
         write_table(
@@ -374,7 +378,7 @@ def test_a_shape_that_the_lookup_does_not_know(misc: Path, tmp_path: Path) -> No
         ("zone: {Zone: VARCHAR}", InvalidInputError, "there is no table 'zone'; name one of zones"),
     ],
 )
-def test_rules_that_cannot_be_followed(
+def test_invalid_rules_are_rejected(
     misc: Path, tmp_path: Path, types: str, problem: type[Exception], says: str
 ) -> None:
     (tmp_path / "column_types.yaml").write_text(types)
@@ -396,7 +400,7 @@ def ask(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
         return db.execute(query).fetchall()
 
 
-def test_the_whole_flow_twice(prefect_server: None, source: Site, tmp_path: Path) -> None:
+def test_flow_is_idempotent(prefect_server: None, source: Site, tmp_path: Path) -> None:
     assert zones() == zones() == 265
     lake = tmp_path / "lake" / "data" / "reference" / "zones.parquet"
     everything = "SELECT * FROM {} ORDER BY LocationID"
@@ -412,7 +416,7 @@ def test_the_whole_flow_twice(prefect_server: None, source: Site, tmp_path: Path
     assert dict(kinds)["area_km2"] == "DOUBLE"
 
 
-def test_into_postgres(
+def test_flow_loads_into_postgres(
     source: Site, postgres: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NYC_TAXI_WAREHOUSE", "postgres:no-such-block")
@@ -428,7 +432,9 @@ def test_into_postgres(
         assert cursor.fetchall() == [("smallint",)]
 
 
-def test_what_the_site_does_not_have(prefect_server: None, source: Site, tmp_path: Path) -> None:
+def test_missing_file_keeps_the_old_table(
+    prefect_server: None, source: Site, tmp_path: Path
+) -> None:
     assert zones() == 265
     (source.folder / "misc" / "taxi_zones.zip").unlink()
     with pytest.raises(NotPublishedError, match=r"misc/taxi_zones\.zip answers 403"):
@@ -439,14 +445,14 @@ def test_what_the_site_does_not_have(prefect_server: None, source: Site, tmp_pat
     assert ask(tmp_path, "SELECT count(geometry) FROM dezoomcamp.zones") == [(260,)]
 
 
-def test_trouble_that_can_pass(prefect_server: None, source: Site) -> None:
+def test_transient_errors_are_retried(prefect_server: None, source: Site) -> None:
     source.answer(503, path="taxi_zones.zip")
     source.cut("taxi_zones.zip", after=100)
     assert zones() == 265
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_a_folder_as_the_source(
+def test_flow_reads_a_local_folder(
     prefect_server: None, misc: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"{scheme}{misc.parent}/trip-data")
@@ -456,7 +462,7 @@ def test_a_folder_as_the_source(
         zones()
 
 
-def test_by_hand_and_as_prefect_loads_it(
+def test_flow_runs_as_a_script_and_from_its_entrypoint(
     prefect_server: None, source: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with start("-m", "reference.zones.flow") as run:
