@@ -36,7 +36,7 @@ from nyc_taxi.trips.schemas import SERVICES
 from synthetic_tlc import Site
 from tests.support.processes import ROOT, start
 from tests.support.raw_files import write_raw
-from tests.support.warehouses import PLACES, Place
+from tests.support.warehouses import WAREHOUSES, EmptyWarehouse
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FEBRUARY = TripMonth("yellow", 2021, 2)
@@ -399,14 +399,21 @@ class TestFlows:
 
         return write
 
-    @pytest.fixture(params=PLACES)
-    def place(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
-        place = PLACES[request.param](request)
+    @pytest.fixture(params=WAREHOUSES)
+    def place(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> EmptyWarehouse:
+        place = WAREHOUSES[request.param](request)
         monkeypatch.setenv("NYC_TAXI_WAREHOUSE", place.address)
         return place
 
     def test_lake_and_warehouse_follow_the_rules(
-        self, follow: Callable[..., None], key: None, published: Site, place: Place, tmp_path: Path
+        self,
+        follow: Callable[..., None],
+        key: None,
+        published: Site,
+        place: EmptyWarehouse,
+        tmp_path: Path,
     ) -> None:
         follow(
             "yellow_rides: {PULocationID: SMALLINT, passenger_count: INTEGER, RatecodeID: DOUBLE,"
@@ -418,7 +425,7 @@ class TestFlows:
         lake = tmp_path / "lake" / YELLOW.key
         assert kinds(lake)["PULocationID"] == pa.int16()
         assert "store_and_fwd_flag" not in kinds(lake)
-        types = place.ask(
+        types = place.query(
             "SELECT lower(column_name), lower(data_type) "
             "FROM dezoomcamp.INFORMATION_SCHEMA.COLUMNS WHERE table_name = 'yellow_rides'"
             if place.address.startswith("bigquery")
@@ -432,7 +439,7 @@ class TestFlows:
         assert found["ratecodeid"] in ("float64", "double", "double precision")
         assert found["payment_type"] in ("string", "varchar", "text")
         assert "store_and_fwd_flag" not in found
-        vendors = place.ask(
+        vendors = place.query(
             "SELECT trip_month, VendorID, count(*), min(payment_type) FROM dezoomcamp.rides "
             "WHERE color = 'yellow' GROUP BY trip_month, VendorID ORDER BY trip_month, VendorID"
         )
@@ -444,14 +451,14 @@ class TestFlows:
                 counts = db.execute(f"SELECT VendorID, count(*) FROM '{raw}' GROUP BY 1").fetchall()
             there = {v: count for first, v, count, _ in vendors if first == month.first_day}
             assert there == {hashed(id): count for id, count in counts}
-        assert place.ask("SELECT count(*), count(passenger_count) FROM dezoomcamp.rides") == [
+        assert place.query("SELECT count(*), count(passenger_count) FROM dezoomcamp.rides") == [
             (6000, 6000)
         ]
         with pytest.raises(Exception, match="store_and_fwd_flag"):
-            place.ask("SELECT store_and_fwd_flag FROM dezoomcamp.rides")
+            place.query("SELECT store_and_fwd_flag FROM dezoomcamp.rides")
 
     def test_table_older_than_the_rule_is_rejected(
-        self, follow: Callable[..., None], key: None, published: Site, place: Place
+        self, follow: Callable[..., None], key: None, published: Site, place: EmptyWarehouse
     ) -> None:
         follow()
         etl_web_to_bq([1], 2021, "yellow")
@@ -469,7 +476,9 @@ class TestFlows:
         ):
             etl_web_to_bq([2], 2021, "yellow")
         assert place.open().count(FEBRUARY) == 0
-        assert place.ask("SELECT count(*), count(VendorID) FROM dezoomcamp.rides") == [(2000, 2000)]
+        assert place.query("SELECT count(*), count(VendorID) FROM dezoomcamp.rides") == [
+            (2000, 2000)
+        ]
 
     def test_command_in_the_message_fixes_the_table(
         self,
@@ -480,8 +489,8 @@ class TestFlows:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         for place in (
-            Place(f"duckdb:{tmp_path / 'mended.duckdb'}", lambda query: []),
-            Place("postgres:no-such-block", lambda query: []),
+            EmptyWarehouse(f"duckdb:{tmp_path / 'mended.duckdb'}", lambda query: []),
+            EmptyWarehouse("postgres:no-such-block", lambda query: []),
         ):
             monkeypatch.setenv("NYC_TAXI_WAREHOUSE", place.address)
             follow("yellow_rides: {passenger_count: SMALLINT}")

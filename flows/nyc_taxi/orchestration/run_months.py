@@ -19,7 +19,7 @@ from nyc_taxi.warehouses.registry import open_warehouse
 T = TypeVar("T")
 
 
-SECONDS_TO_STOP = 3
+STOP_TIMEOUT = 3
 """For the months of a run to end once it is stopped."""
 
 
@@ -45,7 +45,7 @@ def run_months(
             stop.set()
             for run in runs.values():
                 run.cancel()
-            wait(runs.values(), SECONDS_TO_STOP)
+            wait(runs.values(), STOP_TIMEOUT)
             raise
     failed = {trips: run.exception() for trips, run in runs.items() if run.exception()}
     done = [run.result() for trips, run in runs.items() if trips not in failed]

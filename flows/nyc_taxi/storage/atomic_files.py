@@ -67,16 +67,18 @@ def translate_os_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        raise LocalWriteError(_sentence(target, problem.strerror or str(problem))) from problem
+        raise LocalWriteError(
+            _write_error_message(target, problem.strerror or str(problem))
+        ) from problem
     except duckdb.Error as problem:
         known = (os.strerror(code) for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT))
         reason = next((text for text in known if text in str(problem)), None)
         if reason is None:
             raise
-        raise LocalWriteError(_sentence(target, reason)) from problem
+        raise LocalWriteError(_write_error_message(target, reason)) from problem
 
 
-def _sentence(target: Path, reason: str) -> str:
+def _write_error_message(target: Path, reason: str) -> str:
     return (
         f"cannot write {target}: {reason}; make room or allow it there, or choose "
         "another folder (NYC_TAXI_DATA_DIR, NYC_TAXI_LAKE, NYC_TAXI_WAREHOUSE)"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from nyc_taxi.trips.descriptions import CODES, DESCRIPTIONS, UNITS
 from nyc_taxi.trips.ui_field import ui_field
 
 Color = Annotated[
@@ -41,6 +42,21 @@ class Column:
     """Every published file has it, so a file without it is rejected."""
     optional: bool = False
     """Omitted if the file does not have it, instead of filled with nulls."""
+
+    @property
+    def description(self) -> str:
+        """Meaning by the TLC's data dictionary; empty for an undeclared column."""
+        return DESCRIPTIONS.get(self.name, "")
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values; empty for codes, ids and texts."""
+        return UNITS.get(self.name, "")
+
+    @property
+    def code_names(self) -> Mapping[int | str, str]:
+        """What each code stands for; empty for a column without codes."""
+        return CODES.get(self.name, {})
 
 
 @dataclass(frozen=True)
@@ -120,7 +136,6 @@ _FARE = (
     _amount("tolls_amount", "tolls_amt", required=True),
 )
 _TOTAL = _amount("total_amount", "total_amt", required=True)
-# Start and end of a trip in files older than the zones: degrees, WGS 84.
 _COORDINATES = tuple(
     Column(name, "DOUBLE", (alias,), optional=True)
     for name, alias in (
@@ -217,7 +232,7 @@ SERVICES: dict[Color, Service] = {
             _id("PULocationID", required=True),
             _id("DOLocationID", required=True),
             _amount("trip_miles"),
-            _id("trip_time"),  # seconds
+            _id("trip_time"),
             _amount("base_passenger_fare"),
             _amount("tolls"),
             _amount("bcf"),
@@ -232,7 +247,7 @@ SERVICES: dict[Color, Service] = {
             _flag("wav_request_flag"),
             _flag("wav_match_flag"),
             _amount("cbd_congestion_fee"),
-            # 1 for a shared trip; only in the CSV files of 2019 to 2021.
+            # Only in the CSV files of 2019 to 2021.
             Column("SR_Flag", "BIGINT", codes=_SHARED_CODES, optional=True),
         ),
     ),
