@@ -1,4 +1,4 @@
-"""Names of columns through every warehouse: as they are, or refused before anything changes."""
+"""Column names in every warehouse: loaded unchanged, or rejected before anything changes."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -31,7 +31,7 @@ NOWHERE = ["trip_month", "Trip_Month", "", "  ", "a\nb", "a\tb"]
 NOT_IN_POSTGRES = ["é" * 32, "a" * 64, "ctid", "XMIN", "tableoid"]
 anyhow = settings(
     deadline=None, max_examples=15, suppress_health_check=list(HealthCheck)
-)  # each example is two loads
+)  # each example loads twice
 
 
 @pytest.fixture(params=WAREHOUSES)
@@ -165,7 +165,7 @@ def test_any_name_is_loaded_into_postgresql(
 
 
 def test_dataframe_keeps_values(bigquery_block: str, trips: pa.Table, tmp_path: Path) -> None:
-    """A whole number beside a null, and a name that a DataFrame's load job would not find."""
+    """An integer next to a null, and a name that the load job of a DataFrame would not find."""
     from google.cloud import bigquery
 
     warehouse = open_warehouse(f"bigquery:{bigquery_block}", "dataframe")

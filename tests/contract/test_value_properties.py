@@ -1,4 +1,4 @@
-"""Generated values: each becomes the declared type and stays equal, or the month is refused."""
+"""Generated values: each is cast to the declared type unchanged, or the month is rejected."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REFUSED = object()
 
 @pytest.fixture(scope="module")
 def db() -> Iterator[duckdb.DuckDBPyConnection]:
-    """One prepared statement for each type: planning takes longer than converting."""
+    """Prepare one statement per type: planning takes longer than the cast."""
     with duckdb.connect() as connection:
         for kind in (*RANGES, "DOUBLE", "TIMESTAMP"):
             sql = cast_column(Column("x", kind), "x", "VARCHAR", "file")  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ def convert(db: duckdb.DuckDBPyConnection, kind: str, text: str) -> Any:
 
 
 def number(text: str) -> Decimal | None:
-    """An independent reading of a text, None where it is not a plain number."""
+    """Parse a text independently; None if it is not a plain number."""
     if not set(text) <= set("0123456789+-.eE"):
         return None
     try:
@@ -187,7 +187,7 @@ def test_text_is_cast_to_an_equal_timestamp_or_rejected(
 
 
 def format_time(moment: datetime.datetime, format: str) -> str:
-    """strftime writes years before 1000 with fewer than four digits."""
+    """Format a time with a year of four digits, which strftime does not do before 1000."""
     return moment.strftime(format.replace("%Y", f"{moment.year:04}"))
 
 

@@ -1,4 +1,4 @@
-"""Every value lands typed and true, or the month is refused in one line."""
+"""Values: each is cast to its type unchanged, or the month is rejected in one line."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ KEY = "a secret of the tests"
 def conformed(
     tmp_path: Path, columns: dict[str, Any], rules: Rules = EMPTY_RULES
 ) -> dict[str, list[Any]]:
-    """The columns of a file of two rows, conformed."""
+    """Conform a file with two rows; return its columns."""
     plan = conform(GREEN, write_raw(tmp_path, columns), rules)
     plan.write(tmp_path / "clean.parquet")
     with pq.ParquetFile(tmp_path / "clean.parquet") as file:
@@ -63,7 +63,7 @@ def conformed(
     return values
 
 
-def refused(tmp_path: Path, columns: dict[str, Any], rules: Rules = EMPTY_RULES) -> str:
+def rejection(tmp_path: Path, columns: dict[str, Any], rules: Rules = EMPTY_RULES) -> str:
     with pytest.raises(NycTaxiError) as problem:
         conformed(tmp_path, columns, rules)
     assert "\n" not in str(problem.value)
@@ -71,7 +71,7 @@ def refused(tmp_path: Path, columns: dict[str, Any], rules: Rules = EMPTY_RULES)
 
 
 class TestPaths:
-    """A folder's name is not data, and a path is not a pattern."""
+    """Folder names are not partition values, and paths are not glob patterns."""
 
     @pytest.fixture(
         params=["VendorID=7", "PULocationID=999", "trip_type=9", "env=prod", "a[1]", "b*", "c?d"]
@@ -82,10 +82,12 @@ class TestPaths:
         (tmp_path / "a1" / "more").mkdir(parents=True)
         (tmp_path / "bother" / "more").mkdir(parents=True)
         (tmp_path / "cad" / "more").mkdir(parents=True)
-        for other in ("a1", "bother", "cad"):  # what the patterns would match
-            stranger = pa.table({"VendorID": [5, 5, 5], "passenger_count": [0, 0, 0]})
-            pq.write_table(stranger, tmp_path / other / "more" / "clean.parquet")
-            pq.write_table(stranger, tmp_path / other / "more" / "green_tripdata_2021-01.parquet")
+        for other in ("a1", "bother", "cad"):  # matched by the patterns
+            other_trips = pa.table({"VendorID": [5, 5, 5], "passenger_count": [0, 0, 0]})
+            pq.write_table(other_trips, tmp_path / other / "more" / "clean.parquet")
+            pq.write_table(
+                other_trips, tmp_path / other / "more" / "green_tripdata_2021-01.parquet"
+            )
         return folder
 
     def test_readers_ignore_glob_and_partition_patterns_in_paths(self, folder: Path) -> None:
@@ -144,10 +146,10 @@ class TestTwoSources:
         assert zones == [zone]
 
     def test_sources_with_different_values_are_rejected(self, tmp_path: Path) -> None:
-        """The second one was dropped without a word."""
+        """The second value was dropped silently."""
         raw = self.write(tmp_path, "74", "265")
-        says = "PULocationID holds 74 and locationid holds 265"
-        with pytest.raises(InvalidValueError, match=says):
+        message = "PULocationID holds 74 and locationid holds 265"
+        with pytest.raises(InvalidValueError, match=message):
             conform(FHV, raw).write(tmp_path / "clean.parquet")
 
     def test_different_texts_and_times_are_rejected(self, tmp_path: Path) -> None:
@@ -201,7 +203,7 @@ class TestTexts:
         ],
     )  # fmt: skip
     def test_text_that_is_not_an_integer_is_rejected(self, tmp_path: Path, text: str) -> None:
-        assert "trip_type holds " in refused(tmp_path, {"trip_type": [text, "1"]})
+        assert "trip_type holds " in rejection(tmp_path, {"trip_type": [text, "1"]})
 
     @pytest.mark.parametrize(
         ("text", "value"),
@@ -234,7 +236,7 @@ class TestTexts:
         ],
     )
     def test_text_that_is_not_an_amount_is_rejected(self, tmp_path: Path, text: str) -> None:
-        assert "tip_amount holds " in refused(tmp_path, {"tip_amount": [text, "1"]})
+        assert "tip_amount holds " in rejection(tmp_path, {"tip_amount": [text, "1"]})
 
     @pytest.mark.parametrize(
         ("text", "value"),
@@ -269,30 +271,32 @@ class TestTexts:
         ],
     )
     def test_text_that_is_not_a_timestamp_is_rejected(self, tmp_path: Path, text: str) -> None:
-        says = refused(tmp_path, {"lpep_pickup_datetime": [text, "2021-01-01"]})
-        assert f"lpep_pickup_datetime holds {text}" in says
+        message = rejection(tmp_path, {"lpep_pickup_datetime": [text, "2021-01-01"]})
+        assert f"lpep_pickup_datetime holds {text}" in message
 
     def test_error_shows_the_value_on_one_short_line(self, tmp_path: Path) -> None:
-        says = refused(tmp_path, {"trip_type": ["a\nb\0" + "c" * 1000, "1"]})
-        assert "trip_type holds a?b?c" in says
-        assert len(says) < 300
+        message = rejection(tmp_path, {"trip_type": ["a\nb\0" + "c" * 1000, "1"]})
+        assert "trip_type holds a?b?c" in message
+        assert len(message) < 300
 
     def test_nul_character_is_rejected(self, tmp_path: Path) -> None:
-        """PostgreSQL cannot hold it, and said so after the lake was written."""
+        """PostgreSQL cannot store it, which failed only after the lake was written."""
         for column in ("store_and_fwd_flag", "note"):
-            says = refused(tmp_path, {column: ["a\0b", "N"]})
-            assert f"{column} holds a?b, which has a NUL character" in says
+            message = rejection(tmp_path, {column: ["a\0b", "N"]})
+            assert f"{column} holds a?b, which contains a NUL character" in message
 
 
 class TestNumbers:
     def test_large_integers_stay_exact(self, tmp_path: Path) -> None:
         large = pa.array([2**53 + 1, 1], pa.int64())
-        assert "tip_amount holds 9007199254740993" in refused(tmp_path, {"tip_amount": large})
+        assert "tip_amount holds 9007199254740993" in rejection(tmp_path, {"tip_amount": large})
         assert conformed(tmp_path, {"trip_type": large})["trip_type"] == [2**53 + 1, 1]
         fits = pa.array([2**60, 1], pa.uint64())
         assert conformed(tmp_path, {"tip_amount": fits})["tip_amount"] == [2.0**60, 1.0]
         too_large = pa.array([2**63, 1], pa.uint64())
-        assert "trip_type holds 9223372036854775808" in refused(tmp_path, {"trip_type": too_large})
+        assert "trip_type holds 9223372036854775808" in rejection(
+            tmp_path, {"trip_type": too_large}
+        )
 
     def test_decimals_stay_exact(self, tmp_path: Path) -> None:
         values = [Decimal("12.30"), Decimal("0.05")]
@@ -301,7 +305,7 @@ class TestNumbers:
             assert conformed(tmp_path, {"tip_amount": money})["tip_amount"] == [12.3, 0.05]
         count = pa.array([Decimal(7), Decimal(1)], pa.decimal128(38, 36))
         assert conformed(tmp_path, {"trip_type": count})["trip_type"] == [7, 1]
-        assert "trip_type holds 12.30" in refused(
+        assert "trip_type holds 12.30" in rejection(
             tmp_path, {"trip_type": pa.array(values, pa.decimal128(12, 2))}
         )
 
@@ -311,7 +315,7 @@ class TestNumbers:
     def test_nan_becomes_null_and_is_counted(
         self, tmp_path: Path, values: list[float], kind: pa.DataType, statistics: bool
     ) -> None:
-        """DuckDB takes `isnan` for false where a footer's minimum and maximum are numbers."""
+        """DuckDB replaces `isnan` with false if minimum and maximum in the footer are numbers."""
         raw = write_raw(tmp_path, {})
         names = ("trip_type", "passenger_count", "tip_amount", "surge")
         table = pq.read_table(raw, partitioning=None)
@@ -345,7 +349,7 @@ class TestNumbers:
         raw = write_raw(tmp_path, {"tip_amount": [float("inf"), 1.0]})
         report = conform(GREEN, raw).write(tmp_path / "clean.parquet")
         assert report.anomalies["infinite values in tip_amount"] == 1
-        assert "trip_type holds inf" in refused(tmp_path, {"trip_type": [float("inf"), 1.0]})
+        assert "trip_type holds inf" in rejection(tmp_path, {"trip_type": [float("inf"), 1.0]})
 
     def test_second_pass_restarts_the_counters(self, tmp_path: Path) -> None:
         plan = conform(GREEN, write_raw(tmp_path, {"tip_amount": [NAN, 1.0]}))
@@ -363,7 +367,7 @@ class TestNumbers:
         ):
             times = pa.array(values, pa.timestamp(kind))
             for column in ("lpep_dropoff_datetime", "loaded_at"):
-                assert f"{column} holds " in refused(tmp_path, {column: times})
+                assert f"{column} holds " in rejection(tmp_path, {column: times})
 
 
 class TestFlags:
@@ -412,7 +416,7 @@ class TestFlags:
 
 class TestMissing:
     def test_empty_rows_are_kept_and_counted(self, tmp_path: Path) -> None:
-        """A spreadsheet leaves rows of commas at the end."""
+        """Spreadsheets add rows of commas at the end."""
         raw = tmp_path / f"{GREEN.stem}.csv"
         names = [c.name for c in GREEN.service.columns if c.required]
         trip = dict.fromkeys(names, "1") | dict.fromkeys(names[1:3], "2021-01-01 00:00:00")
@@ -464,7 +468,7 @@ class TestMissing:
     def test_flows_label_the_passengers_they_count(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """One label stood for nulls in one flow and for zeros in the other."""
+        """The same label meant nulls in one flow and zeros in the other."""
         clean = tmp_path / "lake" / GREEN.key
         conform(GREEN, write_raw(tmp_path, {"passenger_count": [0, None]})).write(clean)
 
@@ -493,7 +497,7 @@ class TestUndeclared:
             times = pa.array([noon, None], pa.timestamp(unit, "Europe/Paris"))
             plan = conform(GREEN, write_raw(tmp_path, {"loaded_at": times}))
             assert dict(plan.columns)["loaded_at"] == "TIMESTAMP"
-            assert "times with a time zone, so in UTC: loaded_at" in plan.notes
+            assert "columns with a time zone, converted to UTC: loaded_at" in plan.notes
             values = conformed(tmp_path, {"loaded_at": times})["loaded_at"]
             assert values == [noon.replace(tzinfo=None), None]
             nested = conformed(tmp_path, {"times": pa.array([[noon], None], pa.list_(times.type))})
@@ -545,7 +549,7 @@ class TestUndeclared:
             if expected:
                 assert conformed(tmp_path, {"note": values}, rules)["note"] == [expected, None]
             else:
-                assert "note holds 1234567" in refused(tmp_path, {"note": values}, rules)
+                assert "note holds 1234567" in rejection(tmp_path, {"note": values}, rules)
         times = pa.array([1_000_000_001, None], pa.timestamp("ns"))
         rules = Rules(types={"green_rides": {"note": "VARCHAR"}})
         exact = conformed(tmp_path, {"note": times}, rules)["note"]
@@ -554,8 +558,8 @@ class TestUndeclared:
 
 class TestNames:
     BAD: ClassVar = {
-        "trip_month": "the warehouses' own column",
-        "Trip_Month": "the warehouses' own column",
+        "trip_month": "added by the warehouses",
+        "Trip_Month": "added by the warehouses",
         "ctid": "reserved by PostgreSQL",
         "xmin": "reserved by PostgreSQL",
         "OID": "reserved by PostgreSQL",
@@ -591,7 +595,7 @@ class TestNames:
         self, tmp_path: Path, names: tuple[str, str]
     ) -> None:
         raw = write_raw(tmp_path, {name: [1, 2] for name in names})
-        with pytest.raises(SchemaMismatchError, match=r"for the same as|twice"):
+        with pytest.raises(SchemaMismatchError, match=r"as the same name as|twice"):
             conform(GREEN, raw)
 
     @pytest.mark.parametrize("name", ["x" * 63, 'a"b', "a;b", "100%", "color", "rowid", "_x", "é"])
@@ -604,7 +608,7 @@ class TestNames:
 
 
 class TestLake:
-    """Only what these flows wrote goes from the lake into a warehouse."""
+    """A warehouse loads only files that these flows wrote to the lake."""
 
     @pytest.fixture
     def clean(self, tmp_path: Path) -> Path:
@@ -625,7 +629,7 @@ class TestLake:
         return target
 
     @pytest.mark.parametrize(
-        ("change", "says"),
+        ("change", "message"),
         [
             ("* REPLACE (VendorID::DOUBLE AS VendorID)", "its VendorID is DOUBLE, not BIGINT"),
             (
@@ -647,8 +651,8 @@ class TestLake:
             ("*, 1::BIGINT AS ctid", "reserved by PostgreSQL"),
         ],
     )
-    def test_other_columns_are_rejected(self, clean: Path, change: str, says: str) -> None:
-        with pytest.raises(SchemaMismatchError, match=says):
+    def test_other_columns_are_rejected(self, clean: Path, change: str, message: str) -> None:
+        with pytest.raises(SchemaMismatchError, match=message):
             self.check(self.rewrite(clean, change))
 
     def test_other_color_or_writer_is_rejected(self, clean: Path) -> None:
@@ -684,7 +688,7 @@ class TestLake:
 
     @pytest.mark.usefixtures("prefect_server")
     def test_flow_rejects_the_file_before_it_opens_the_warehouse(self, tmp_path: Path) -> None:
-        """Its ids as doubles became the types of the table."""
+        """The ids of the file, which were doubles, set the types of the table."""
         stored = tmp_path / "lake" / GREEN.key
         stored.parent.mkdir(parents=True)
         table = pq.read_table(write_raw(tmp_path, {"VendorID": [1.0, 2.0]}))

@@ -1,4 +1,4 @@
-"""A disk that is full ends in one line, and leaves what was there."""
+"""Full disks: an error of one line, and the previous state is kept."""
 
 import shutil
 from collections.abc import Callable
@@ -18,7 +18,7 @@ YELLOW = TripMonth("yellow", 2021, 1)
 
 @pytest.fixture
 def clean(month_file: Callable[..., Path], tmp_path: Path) -> Path:
-    """A clean month, larger than the disk."""
+    """Write a conformed month that is larger than the disk."""
     path = tmp_path / "clean.parquet"
     conform(YELLOW, month_file(YELLOW, 700_000)).write(path)
     return path
@@ -64,7 +64,7 @@ def test_warehouse_reports_a_full_disk(
 def test_load_survives_a_disk_that_fills_up_at_any_point(
     disk: Path, month_file: Callable[..., Path], tmp_path: Path, room: int
 ) -> None:
-    """`room` KiB are left: for the write-ahead log, its commit, or the checkpoint, or not."""
+    """`room` KiB are free, so that the log, the commit or the checkpoint may fail."""
     path, small, larger = disk / "w.duckdb", tmp_path / "small", tmp_path / "larger"
     conform(YELLOW, month_file(YELLOW, 1000)).write(small)
     conform(YELLOW, month_file(YELLOW, 20_000)).write(larger)

@@ -1,4 +1,4 @@
-"""Every era's files become one schema, and no value is lost on the way."""
+"""Conversion of the files of every era to the declared schema, without losing a value."""
 
 import gzip
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def test_conform_gives_every_era_the_declared_schema(
     some = [trips.service.pickup, *(c.name for c in trips.service.columns if c.required)]
     missing = " OR ".join(f"{name} IS NULL" for name in some if name not in ("VendorID",))
     nulls = sql(f"SELECT count(*) FILTER ({missing}) FROM '{target}'")
-    assert nulls < 2000 * 0.1  # the null block, no more
+    assert nulls < 2000 * 0.1  # only the block of nulls
 
 
 @pytest.mark.parametrize("year", [2021, 2022, 2023, 2024, 2025])
@@ -109,7 +109,7 @@ def test_conform_accepts_real_samples_of_other_eras(real: Path, tmp_path: Path) 
 
 
 def test_conform_accepts_the_first_lines_of_all_old_csvs(real: Path, tmp_path: Path) -> None:
-    """Their first lines are all that is here of them: a last, cut line is left out."""
+    """Only their first lines are available; the last line, which is cut, is omitted."""
     for head in sorted((real / "heads").iterdir()):
         color, _, date = head.stem.partition("_tripdata_")
         trips = TripMonth(color, int(date[:4]), int(date[5:]))  # type: ignore[arg-type]
@@ -178,7 +178,7 @@ def test_values_in_other_types_are_cast_without_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "values", "says"),
+    ("column", "values", "message"),
     [
         ("passenger_count", [1.0, 1.5], "passenger_count holds 1.5"),
         ("VendorID", ["1", "Uber"], "VendorID holds Uber"),
@@ -190,13 +190,13 @@ def test_values_in_other_types_are_cast_without_change(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_value_is_rejected_with_column_and_value(
-    tmp_path: Path, column: str, values: list[Any], says: str
+    tmp_path: Path, column: str, values: list[Any], message: str
 ) -> None:
     raw = write_raw(tmp_path, {column: values})
     target = tmp_path / "out" / "clean.parquet"
     with pytest.raises(InvalidValueError) as problem:
         conform(GREEN, raw).write(target)
-    assert says in str(problem.value)
+    assert message in str(problem.value)
     assert raw.name in str(problem.value)
     assert not [p for p in target.parent.iterdir() if not p.name.endswith(".lock")]
 
@@ -217,7 +217,7 @@ def test_file_of_another_color_is_rejected(month_file: Callable[..., Path]) -> N
 
 
 def test_two_old_names_of_one_column_are_merged(tmp_path: Path) -> None:
-    """The CSVs of fhv 2018 name the base twice and fill one of the two."""
+    """The CSV files of fhv 2018 have two columns for the base, of which one is filled."""
     raw = tmp_path / "fhv_tripdata_2018-01.csv"
     raw.write_text(
         "Pickup_DateTime,DropOff_datetime,PUlocationID,DOlocationID,SR_Flag,"
@@ -334,7 +334,7 @@ def test_conform_succeeds_after_a_kill(month_file: Callable[..., Path], tmp_path
 def test_conform_streams_a_file_larger_than_memory(
     month_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file is one row group: read whole, it would not fit."""
+    """The file is one row group, which would not fit into memory."""
     trips = TripMonth("fhvhv", 2021, 1)
     raw = month_file(trips, 3_000_000)
     monkeypatch.setenv("NYC_TAXI_MEMORY", "64MB")

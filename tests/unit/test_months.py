@@ -1,4 +1,4 @@
-"""TripMonth and the lists of months that people type."""
+"""TripMonth, and parsing of lists of months."""
 
 from datetime import date
 
@@ -27,7 +27,7 @@ def test_first_month_of_a_color_is_the_earliest_accepted(color: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("month", "says"),
+    ("month", "message"),
     [
         (("purple", 2021, 1), "yellow, green, fhv, fhvhv"),
         (("yellow", 2021, 13), "from 1 to 12"),
@@ -35,8 +35,8 @@ def test_first_month_of_a_color_is_the_earliest_accepted(color: str) -> None:
         (("yellow", date.today().year + 1, 1), "in the future"),
     ],
 )
-def test_invalid_month_is_rejected(month: tuple[str, int, int], says: str) -> None:
-    with pytest.raises(InvalidInputError, match=says):
+def test_invalid_month_is_rejected(month: tuple[str, int, int], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         TripMonth(*month)  # type: ignore[arg-type]
 
 
@@ -54,7 +54,7 @@ def test_parse_months_rejects_invalid_text(text: str) -> None:
         parse_months(text)
 
 
-@pytest.mark.parametrize(("months", "says"), [([], "empty"), ([1, 2, 1], "repeats 1")])
-def test_trip_months_rejects_empty_and_repeated_months(months: list[int], says: str) -> None:
-    with pytest.raises(InvalidInputError, match=says):
+@pytest.mark.parametrize(("months", "message"), [([], "empty"), ([1, 2, 1], "repeats 1")])
+def test_trip_months_rejects_empty_and_repeated_months(months: list[int], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         trip_months("yellow", 2021, months)

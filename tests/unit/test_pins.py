@@ -8,7 +8,7 @@ from importlib.metadata import requires
 import pytest
 from packaging.requirements import Requirement
 
-from local_services.local_system import NO_SERVICE
+from tests.support.prefect_systems import NO_SERVICE
 from tests.support.processes import ROOT
 
 INTEL_MAC = ("--python-platform", "x86_64-apple-darwin", "--only-binary", ":all:")

@@ -1,4 +1,4 @@
-"""What the README tells people to type is there to be typed."""
+"""Commands, files and settings that the README mentions exist."""
 
 import re
 

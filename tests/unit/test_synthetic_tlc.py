@@ -1,4 +1,4 @@
-"""The stand-in is held against the TLC's own files, where these lie beside the project."""
+"""Synthetic months and site, compared with real files of the TLC where they are available."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_csv_has_the_format_of_the_published_file(
         write_month(tmp_path, color, year, month, 100, format="csv.gz").read_bytes()
     )
     head = published.index(b"\n") + 1
-    while published[head : head + 1] in (b"\r", b"\n"):  # the blank lines of some
+    while published[head : head + 1] in (b"\r", b"\n"):  # some files have blank lines
         head = published.index(b"\n", head) + 1
     assert made[:head] == published[:head]
     theirs, ours = (csv[head:].split(b"\n")[0] for csv in (published, made))
@@ -189,7 +189,7 @@ def test_zones_have_lookup_and_shapes(tmp_path: Path) -> None:
     assert lines[0] == '"LocationID","Borough","Zone","service_zone"'
     assert [int(line.split(",")[0]) for line in lines[1:-1]] == list(range(1, 266))
     assert lines[264:] == ['264,"Unknown","N/A","N/A"', '265,"N/A","Outside of NYC","N/A"', ""]
-    assert len({line.split(",", 1)[1] for line in lines[1:-1]}) == 262  # two names repeat
+    assert len({line.split(",", 1)[1] for line in lines[1:-1]}) == 262  # two names are duplicates
     published = real("misc/taxi_zone_lookup.csv").read_text().splitlines()
     for id in (1, 56, 132, 138, 161, 236, 237, 264, 265):
         assert lines[id] == published[id]

@@ -1,4 +1,4 @@
-"""CI's workflow names what is there, deploys where it should, and may do no more than it must."""
+"""The CI workflow: its commands exist, it deploys to the right place, with minimal permissions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 
 
 def scripts() -> list[tuple[str, set[str]]]:
-    """Each script that a step runs, and the options that it gives."""
+    """Return each script that a step runs, with its options."""
     found = []
     for run in RUNS:
         for command in run.replace("\\\n", " ").splitlines():
@@ -81,7 +81,7 @@ def test_workflow_runs_for_both_branches_and_their_pull_requests() -> None:
     ("job", "branch", "prefix"), [("plan", "base_ref", "plan-"), ("deploy", "ref_name", "")]
 )
 def test_main_deploys_to_prod_and_dev_to_dev(job: str, branch: str, prefix: str) -> None:
-    """A pull request's code runs in an environment of its own, without prod's secrets."""
+    """Code of a pull request runs in a separate environment, without the secrets of prod."""
     choice = "${{{{ github.{} == 'main' && '{}prod' || '{}dev' }}}}"
     assert JOBS[job]["environment"] == choice.format(branch, prefix, prefix)
     assert JOBS[job]["env"]["NYC_TAXI_ENV"] == choice.format(branch, "", "")
@@ -139,7 +139,7 @@ def test_make_check_lints_the_workflow(tmp_path: Path, good: str, bad: str) -> N
 
 
 def test_ci_fails_on_skipped_tests() -> None:
-    """CI installs what the tests need; one that is skipped all the same fails."""
+    """CI installs what the tests need, so a skipped test fails the build."""
     assert JOBS["test"]["env"] == {"NYC_TAXI_TEST_SERVICES": "all"}
     assert "docker-registry" in step_of("test", "apt-get")["run"]
     local = (ROOT / ".ci" / "run").read_text()
@@ -222,7 +222,7 @@ def test_jobs_have_minimal_permissions() -> None:
 
 
 def test_untrusted_text_never_enters_a_command() -> None:
-    """A branch's or a pull request's words reach a shell as variables only."""
+    """Text from a branch or a pull request reaches a shell only as a variable."""
     assert not [run for run in RUNS if "${{" in run]
 
 
@@ -237,7 +237,7 @@ def test_workflow_uses_the_documented_buckets() -> None:
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Callable[..., Path]:
-    """Run a step in a shell as GitHub does, where our python only tells what it was given."""
+    """Run a step in a shell as GitHub does, with a `python` that prints its arguments."""
 
     def run(job: str, word: str, **env: str) -> Path:
         (tmp_path / ".venv" / "bin").mkdir(parents=True)

@@ -177,7 +177,7 @@ def test_areas_do_not_depend_on_the_projection(misc: Path, crs: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("crs", "named", "always_xy", "says"),
+    ("crs", "named", "always_xy", "message"),
     [
         ("EPSG:4326", "EPSG:4326", False, "not near New York"),  # latitude first
         ("EPSG:4326", "EPSG:2263", True, "has no area"),
@@ -188,12 +188,12 @@ def test_areas_do_not_depend_on_the_projection(misc: Path, crs: str) -> None:
     ],
 )
 def test_shapes_in_another_projection_than_the_prj_are_rejected(
-    misc: Path, crs: str, named: str, always_xy: bool, says: str
+    misc: Path, crs: str, named: str, always_xy: bool, message: str
 ) -> None:
     """They became areas of 0.0 km2, or zones in Antarctica."""
     path = misc / "taxi_zones.zip"
     reproject(path, crs, named=named, always_xy=always_xy)
-    with pytest.raises(CorruptFileError, match=rf"no zip of zone shapes \(.*{says}"):
+    with pytest.raises(CorruptFileError, match=rf"no zip of zone shapes \(.*{message}"):
         read_shapes(path)
 
 
@@ -302,10 +302,10 @@ BAD_ZIPS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] 
 
 @pytest.mark.parametrize("kind", BAD_ZIPS)
 def test_invalid_zip_is_rejected_in_one_line(misc: Path, kind: str) -> None:
-    change, says = BAD_ZIPS[kind]
+    change, message = BAD_ZIPS[kind]
     path = misc / "taxi_zones.zip"
     rewrite(path, change)
-    with pytest.raises(CorruptFileError, match=rf"taxi_zones\.zip is no zip .*{says}") as raised:
+    with pytest.raises(CorruptFileError, match=rf"taxi_zones\.zip is no zip .*{message}") as raised:
         read_shapes(path)
     line = str(raised.value)
     assert "\n" not in line
@@ -321,7 +321,7 @@ def test_invalid_template_is_rejected(
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda text: PAGE, "no zone lookup: it begins with"),
         (lambda text: b"", "no zone lookup: it begins with"),
@@ -331,11 +331,11 @@ def test_invalid_template_is_rejected(
     ],
 )
 def test_invalid_lookup_is_rejected(
-    misc: Path, change: Callable[[bytes], bytes], says: str
+    misc: Path, change: Callable[[bytes], bytes], message: str
 ) -> None:
     path = misc / "taxi_zone_lookup.csv"
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(CorruptFileError, match=rf"taxi_zone_lookup\.csv .*{says}"):
+    with pytest.raises(CorruptFileError, match=rf"taxi_zone_lookup\.csv .*{message}"):
         read_lookup(path)
 
 
@@ -367,7 +367,7 @@ def test_shape_missing_from_the_lookup_is_rejected(misc: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("types", "problem", "says"),
+    ("types", "problem", "message"),
     [
         ("zones: {Zone: SMALLINT}", InvalidValueError, "zones: Zone holds Newark Airport"),
         (
@@ -379,11 +379,11 @@ def test_shape_missing_from_the_lookup_is_rejected(misc: Path, tmp_path: Path) -
     ],
 )
 def test_invalid_rules_are_rejected(
-    misc: Path, tmp_path: Path, types: str, problem: type[Exception], says: str
+    misc: Path, tmp_path: Path, types: str, problem: type[Exception], message: str
 ) -> None:
     (tmp_path / "column_types.yaml").write_text(types)
     lookup, target = read_lookup(misc / "taxi_zone_lookup.csv"), tmp_path / "zones.parquet"
-    with pytest.raises(problem, match=says):
+    with pytest.raises(problem, match=message):
         write_table(lookup, {}, read_rules(tmp_path), target)
     assert not target.exists()
 
