@@ -139,7 +139,7 @@ def test_an_unknown_option_does_nothing_else(path: str, tmp_path: Path) -> None:
         ("flows/etl_web_to_bq.py", ["--method", "dataframe"], {}, "only BigQuery takes DataFrames"),
         ("flows/load_new_months.py", [], {"NYC_TAXI_WAIT": "long"}, "NYC_TAXI_WAIT='long'"),
         ("flows/reference/zones/flow.py", [], {"NYC_TAXI_LAKE": "x"}, "NYC_TAXI_LAKE='x'"),
-        ("flows/reference/zones/flow.py", [], {"NYC_TAXI_SOURCE_URL": "{0}"}, "is no template"),
+        ("flows/reference/zones/flow.py", [], {"NYC_TAXI_SOURCE_URL": "{0}"}, "valid template"),
         ("flows/etl_web_to_local.py", [], {"NYC_TAXI_SOURCE_URL": "htp://x"}, "cannot be fetched"),
     ],
 )

@@ -1,6 +1,6 @@
 """The course's transform: missing passenger counts become 0.
 
-In the TLC's files 0 is a published value of its own, different from a missing count.
+In the TLC's files 0 and a missing count are different values.
 """
 
 from collections.abc import Mapping

@@ -150,9 +150,7 @@ def decode(path: Path, name: str, encoding: str | None) -> None:
                 decoded.write(chunk)
         _decoded(path).replace(path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
-        raise CorruptFileError(
-            f"{name} was sent as gzip that cannot be decoded ({problem}); {advice}"
-        ) from None
+        raise CorruptFileError(f"{name} was sent as invalid gzip ({problem}); {advice}") from None
     finally:
         _decoded(path).unlink(missing_ok=True)
 

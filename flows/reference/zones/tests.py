@@ -1,4 +1,4 @@
-"""The flow's own logic, and the whole of it against a mirror of the TLC's site."""
+"""Conversion of zones, and the complete flow against a synthetic site."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ NO_SHAPE = {57, 104, 105, 264, 265}
 
 @pytest.fixture
 def misc(tmp_path: Path) -> Path:
-    """The mirror's files of the zones."""
+    """Write synthetic zone files."""
     return write_zones(tmp_path / "misc").parent
 
 
 def polygons(wkt: str) -> list[Polygon]:
-    """The rings of a MULTIPOLYGON, read with nothing of what wrote it."""
+    """Parse the rings of a MULTIPOLYGON, independently of the code that wrote it."""
     assert wkt.startswith("MULTIPOLYGON (((")
     return [
         [
@@ -60,7 +60,7 @@ def polygons(wkt: str) -> list[Polygon]:
 
 
 def is_inside(point: tuple[float, float], rings: Polygon) -> bool:
-    """By how often a ray upwards meets an edge."""
+    """Return whether an upward ray from the point crosses an odd number of edges."""
     x, y = point
     edges = [edge for ring in rings for edge in pairwise(ring)]
     met = [
@@ -78,7 +78,7 @@ def test_signed_area_depends_on_the_direction() -> None:
 
 @pytest.mark.parametrize("rings", [[SQUARE], [SQUARE, HOLE], [CRESCENT], [CRESCENT[::-1]]])
 def test_point_inside_is_inside(rings: Polygon) -> None:
-    far: Polygon = [[(x + 50, y) for x, y in HOLE]]  # smaller, and another place
+    far: Polygon = [[(x + 50, y) for x, y in HOLE]]  # smaller, at another location
     assert is_inside(point_inside([far, rings]), rings)
 
 
@@ -95,7 +95,7 @@ def test_shapes_are_multipolygons_with_counter_clockwise_outer_rings(misc: Path)
     parts = Counter({id: len(polygons(shape.geometry)) for id, shape in shapes.items()})
     assert parts.most_common(3) == [(103, 3), (56, 2), (1, 1)]
     assert [len(rings) for rings in polygons(shapes[132].geometry)] == [2]
-    feet = 1200 / 3937  # US survey feet, in metres
+    feet = 1200 / 3937  # US survey foot in meters
     assert shapes[1].area == pytest.approx((7000 * feet) ** 2 / 1e6, rel=1e-3)
     assert shapes[132].area == pytest.approx((7000**2 - 5000**2) * feet**2 / 1e6, rel=1e-3)
     assert shapes[103].area == pytest.approx(3 * shapes[1].area, rel=1e-3)
@@ -105,28 +105,28 @@ def test_real_shapes_match_their_declared_areas(real: Path) -> None:
     path = real / "misc" / "taxi_zones.zip"
     shapes = read_shapes(path)
     assert set(range(1, 266)) - set(shapes) == NO_SHAPE
-    told: dict[int, float] = defaultdict(float)  # square degrees, before the shores were cut off
+    declared: dict[int, float] = defaultdict(float)  # square degrees, with water beyond the shore
     square_feet: dict[int, float] = defaultdict(float)
     with shapefile.Reader(str(path)) as records:
         for record in records.iterShapeRecords():
             id, points = record.record["LocationID"], record.shape.points
-            told[id] += record.record["Shape_Area"]
+            declared[id] += record.record["Shape_Area"]
             for first, end in pairwise([*record.shape.parts, len(points)]):
-                square_feet[id] -= signed_area(points[first:end])  # shapefiles run the other way
-    as_told = 0
+                square_feet[id] -= signed_area(points[first:end])  # opposite direction
+    as_declared = 0
     for id, shape in shapes.items():
         rings = polygons(shape.geometry)
         found = sum(signed_area(ring) for polygon in rings for ring in polygon)
-        assert found < told[id] * 1.001
-        as_told += found > told[id] * 0.999
+        assert found < declared[id] * 1.001
+        as_declared += found > declared[id] * 0.999
         assert shape.area == pytest.approx(square_feet[id] * (1200 / 3937) ** 2 / 1e6, rel=1e-3)
         assert any(is_inside(shape.inside, polygon) for polygon in rings), id
-    assert as_told > 100  # the zones without a shore
+    assert as_declared > 100  # the zones without a shore
     lookup = {
         int(row["LocationID"]): row for row in read_lookup(path.parent / "taxi_zone_lookup.csv")
     }
     manhattan = [s.area for id, s in shapes.items() if lookup[id]["Borough"] == "Manhattan"]
-    assert sum(manhattan) == pytest.approx(59, abs=0.5)  # with Governor's and Liberty Island
+    assert sum(manhattan) == pytest.approx(59, abs=0.5)  # with Governor's Island and Liberty Island
     assert lookup[264]["Zone"] == lookup[265]["Borough"] == "N/A"
 
 
@@ -138,9 +138,9 @@ def reproject(
     named: str | None = None,
     always_xy: bool = True,
 ) -> None:
-    """Write the shapes again in another coordinate system, as geopandas' `to_crs` does.
+    """Convert the shapes to another coordinate system, as geopandas' `to_crs` does.
 
-    `named`: what the .prj says instead.
+    `named`: the system that the .prj names instead.
     """
     to = Transformer.from_crs("EPSG:2263", crs, always_xy=always_xy)
     files = {end: io.BytesIO() for end in ("shp", "shx", "dbf")}
@@ -165,7 +165,7 @@ def reproject(
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4269", "EPSG:3857", "ESRI:102718", "EPSG:6347"])
 def test_areas_do_not_depend_on_the_projection(misc: Path, crs: str) -> None:
-    """Degrees were taken for lengths, and Web Mercator's meters for those on the ground."""
+    """Areas were computed from degrees, or from the meters of Web Mercator."""
     path = misc / "taxi_zones.zip"
     before = read_shapes(path)
     reproject(path, crs)
@@ -190,10 +190,10 @@ def test_areas_do_not_depend_on_the_projection(misc: Path, crs: str) -> None:
 def test_shapes_in_another_projection_than_the_prj_are_rejected(
     misc: Path, crs: str, named: str, always_xy: bool, message: str
 ) -> None:
-    """They became areas of 0.0 km2, or zones in Antarctica."""
+    """They resulted in areas of 0.0 km2, or in zones in Antarctica."""
     path = misc / "taxi_zones.zip"
     reproject(path, crs, named=named, always_xy=always_xy)
-    with pytest.raises(CorruptFileError, match=rf"no zip of zone shapes \(.*{message}"):
+    with pytest.raises(CorruptFileError, match=rf"not a zip of zone shapes \(.*{message}"):
         read_shapes(path)
 
 
@@ -219,7 +219,7 @@ def rewrite(path: Path, change: Callable[[dict[str, bytes]], dict[str, bytes]]) 
 
 
 def without_ids(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The same shapes under another name, with another field in the place of the id."""
+    """Return the same shapes under another name, with another field instead of the id."""
     return {
         name.replace("taxi_zones", "areas"): content.replace(b"LocationID", b"SomethingX")
         for name, content in files.items()
@@ -273,7 +273,7 @@ BAD_ZIPS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] 
     "empty": (lambda files: {}, "LocationID: none"),
     "no projection": (
         lambda files: {name: file for name, file in files.items() if not name.endswith("prj")},
-        r"no \.prj says",
+        r"it has no \.prj",
     ),
     "nonsense": (
         lambda files: {n: b"\n\nno\nWKT" if n.endswith("prj") else f for n, f in files.items()},
@@ -305,9 +305,11 @@ def test_invalid_zip_is_rejected_in_one_line(misc: Path, kind: str) -> None:
     change, message = BAD_ZIPS[kind]
     path = misc / "taxi_zones.zip"
     rewrite(path, change)
-    with pytest.raises(CorruptFileError, match=rf"taxi_zones\.zip is no zip .*{message}") as raised:
+    with pytest.raises(
+        CorruptFileError, match=rf"taxi_zones\.zip is not a zip .*{message}"
+    ) as error:
         read_shapes(path)
-    line = str(raised.value)
+    line = str(error.value)
     assert "\n" not in line
     assert not re.search(r"object at 0x|Error\(|Exception\(|PosixPath", line)
 
@@ -315,19 +317,19 @@ def test_invalid_zip_is_rejected_in_one_line(misc: Path, kind: str) -> None:
 def test_invalid_template_is_rejected(
     prefect_server: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("NYC_TAXI_SOURCE_URL", "https://host.invalid/{colour}/{year}.parquet")
-    with pytest.raises(InvalidInputError, match=r"is no template: it may hold \{color\}"):
+    monkeypatch.setenv("NYC_TAXI_SOURCE_URL", "https://host.invalid/{day}/{year}.parquet")
+    with pytest.raises(InvalidInputError, match=r"is not a valid template; use \{color\}"):
         zones()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: PAGE, "no zone lookup: it begins with"),
-        (lambda text: b"", "no zone lookup: it begins with"),
-        (lambda text: text + text[text.index(b"1,") :], "does not hold each zone once"),
-        (lambda text: text.replace(b"\r\n7,", b"\r\nseven,"), "does not hold each zone once"),
-        (lambda text: text.replace(b"Astoria", b"\xff"), "no zone lookup"),
+        (lambda text: PAGE, "not a zone lookup: it starts with"),
+        (lambda text: b"", "not a zone lookup: it starts with"),
+        (lambda text: text + text[text.index(b"1,") :], "must have each LocationID once"),
+        (lambda text: text.replace(b"\r\n7,", b"\r\nseven,"), "must have each LocationID once"),
+        (lambda text: text.replace(b"Astoria", b"\xff"), "not a zone lookup"),
     ],
 )
 def test_invalid_lookup_is_rejected(
@@ -354,13 +356,13 @@ def test_corrupt_zip_is_rejected(misc: Path, damage: str) -> None:
                 if not name.endswith(gone or ("nothing",)):
                     cut = damage == "wrong shapes" and name.endswith(".shp")
                     archive.writestr(name, file[:5000] if cut else file)
-    with pytest.raises(CorruptFileError, match=r"taxi_zones\.zip is no zip of zone shapes"):
+    with pytest.raises(CorruptFileError, match=r"taxi_zones\.zip is not a zip of zone shapes"):
         read_shapes(path)
 
 
 def test_shape_missing_from_the_lookup_is_rejected(misc: Path, tmp_path: Path) -> None:
     lookup = read_lookup(misc / "taxi_zone_lookup.csv")[1:]
-    with pytest.raises(CorruptFileError, match=r"zones that the lookup has not: \[1\]"):
+    with pytest.raises(CorruptFileError, match=r"the lookup lacks zones that have a shape: \[1\]"):
         write_table(
             lookup, read_shapes(misc / "taxi_zones.zip"), EMPTY_RULES, tmp_path / "z.parquet"
         )
@@ -375,7 +377,7 @@ def test_shape_missing_from_the_lookup_is_rejected(misc: Path, tmp_path: Path) -
             InvalidInputError,
             r"the table of zones has no column 'zome'; it has Lo",
         ),
-        ("zone: {Zone: VARCHAR}", InvalidInputError, "there is no table 'zone'; name one of zones"),
+        ("zone: {Zone: VARCHAR}", InvalidInputError, "there is no table 'zone'; use one of zones"),
     ],
 )
 def test_invalid_rules_are_rejected(
@@ -437,10 +439,10 @@ def test_missing_file_keeps_the_old_table(
 ) -> None:
     assert zones() == 265
     (source.folder / "misc" / "taxi_zones.zip").unlink()
-    with pytest.raises(NotPublishedError, match=r"misc/taxi_zones\.zip answers 403"):
+    with pytest.raises(NotPublishedError, match=r"misc/taxi_zones\.zip does not exist"):
         zones()
     (source.folder / "misc" / "taxi_zones.zip").write_bytes(PAGE)
-    with pytest.raises(CorruptFileError, match="no zip of zone shapes"):
+    with pytest.raises(CorruptFileError, match="not a zip of zone shapes"):
         zones()
     assert ask(tmp_path, "SELECT count(geometry) FROM dezoomcamp.zones") == [(260,)]
 
@@ -458,7 +460,7 @@ def test_flow_reads_a_local_folder(
     monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"{scheme}{misc.parent}/trip-data")
     assert zones() == 265
     (misc / "taxi_zones.zip").unlink()
-    with pytest.raises(NotPublishedError, match=r"there is no /.*misc/taxi_zones\.zip; see NYC"):
+    with pytest.raises(NotPublishedError, match=r"/.*misc/taxi_zones\.zip does not exist; check"):
         zones()
 
 
