@@ -1,5 +1,6 @@
 # One image for the Prefect server, the workers and the flow runs.
 FROM python:3.11-slim
+LABEL org.opencontainers.image.licenses=Apache-2.0
 
 ENV PYTHONUNBUFFERED=1 PYTHONPATH=/opt/prefect/flows \
     PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1

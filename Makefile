@@ -14,6 +14,7 @@ SCAN := $(BIN)/detect-secrets-hook -n
 INVENTED := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
 export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE := copy
+export UV_PYTHON_DOWNLOADS := never
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90

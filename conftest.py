@@ -26,17 +26,17 @@ from prefect_gcp.cloud_storage import GcsBucket
 
 from local_services import (
     Python313NotFoundError,
-    Server,
+    Service,
     bigquery,
     client_environment,
     gcs,
     running,
 )
-from local_services.postgres import Server as PostgresServer
+from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site, write_month
-from tests.support.prefect_systems import LIGHT, NO_SERVICE, bare_system, page, system  # noqa: F401
+from tests.support.prefect_systems import LIGHTWEIGHT_SERVER, NO_SERVICE, bare_system, page, system  # noqa: F401
 from tests.support.processes import ROOT
 from tests.support.tiers import MARKS, mark_slow_cases
 
@@ -61,7 +61,7 @@ hypothesis_settings.load_profile("default")
 
 
 @pytest.fixture(autouse=True)
-def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has a lake, a warehouse and a data folder of its own."""
     monkeypatch.setenv("NYC_TAXI_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("NYC_TAXI_LAKE", f"local:{tmp_path / 'lake'}")
@@ -109,7 +109,7 @@ _own_servers: list[str] = []
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A Prefect server with a database of its own; scripts that a test starts use it too."""
-    os.environ.update(LIGHT)
+    os.environ.update(LIGHTWEIGHT_SERVER)
     with prefect_test_harness(server_startup_timeout=150):
         os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
         _own_servers.append(os.environ["PREFECT_API_URL"])
@@ -119,7 +119,7 @@ def prefect_server() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_blocks_of_other_files() -> Iterator[None]:
+def delete_blocks_after_module() -> Iterator[None]:
     """The tests' server is one for many files, and a block changes what a flow does."""
     yield
     for url in _own_servers:  # never the server of the user's environment
@@ -208,13 +208,13 @@ def month_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with running(gcs(tmp_path_factory.mktemp("google"))) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def bigquery_server(gcs_server: Server) -> Iterator[Server]:
+def bigquery_server(gcs_server: Service) -> Iterator[Service]:
     try:
         server = bigquery(gcs_server.folder)
     except Python313NotFoundError as problem:
@@ -225,7 +225,7 @@ def bigquery_server(gcs_server: Server) -> Iterator[Server]:
 
 @pytest.fixture
 def gcs_block(
-    gcs_server: Server, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+    gcs_server: Service, prefect_server: None, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], str]:
     """GcsBucket blocks, and their bucket in the emulator: gcs_block() is the name of both."""
     for name, value in client_environment(gcs_server, None).items():
@@ -242,7 +242,7 @@ def gcs_block(
 
 @pytest.fixture
 def bigquery_block(
-    gcs_block: Callable[[], str], bigquery_server: Server, monkeypatch: pytest.MonkeyPatch
+    gcs_block: Callable[[], str], bigquery_server: Service, monkeypatch: pytest.MonkeyPatch
 ) -> str:
     """The name of a GcpCredentials block, and of its project in the emulator, which is empty."""
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_server.url)

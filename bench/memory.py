@@ -16,7 +16,7 @@ def memory(rows: int = ROWS) -> str:
         folder = Path(name)
         raw = make_month(folder, "fhvhv", rows)
         size = raw.stat().st_size / 1e6
-        taken = measure("whole_journey", raw, folder, env=environment(folder))
+        taken = measure("raw_to_warehouse", raw, folder, env=environment(folder))
     header = ("rows", "raw file, MB", "seconds", "rows/s", "peak MB")
     line = (
         f"{rows:,}",

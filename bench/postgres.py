@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from bench.markdown import table
 from bench.measured import Measure, measure
 from bench.processes import environment, free_port, make_month, python, seconds
-from local_services.postgres import BIN, PASSWORD, USER, Server
+from local_services.postgres import BIN, PASSWORD, USER, PostgresServer
 
 ROWS = 1_370_000
 TO_SQL_ROWS = 200_000
@@ -45,7 +45,7 @@ def postgres(rows: int = ROWS) -> str:
     with TemporaryDirectory(prefix="pg-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # root runs PostgreSQL as nobody
-        server = Server(folder / "data", free_port())
+        server = PostgresServer(folder / "data", free_port())
         server.up()
         try:
             env = environment(folder, POSTGRES_URL=server.url)
@@ -57,7 +57,7 @@ def postgres(rows: int = ROWS) -> str:
             server.down()
 
 
-def _loads(rows: int, folder: Path, server: Server, env: dict[str, str]) -> str:
+def _loads(rows: int, folder: Path, server: PostgresServer, env: dict[str, str]) -> str:
     measure("pg_this_project", folder / "clean.parquet", env=env)
     server.psql(f"CREATE TABLE bench_copy (LIKE {MONTH} INCLUDING DEFAULTS)", "ny_taxi")
     best: dict[str, Measure] = {}
@@ -90,7 +90,7 @@ def _loads(rows: int, folder: Path, server: Server, env: dict[str, str]) -> str:
     return f"A clean yellow month of {rows:,} rows into PostgreSQL\n\n{table(header, lines)}"
 
 
-def _psql(format: str, folder: Path, server: Server) -> Measure:
+def _psql(format: str, folder: Path, server: PostgresServer) -> Measure:
     """psql itself, timed from start to end; it is up in a few hundredths of a second."""
     columns = server.psql(
         "SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute "
@@ -113,7 +113,7 @@ def _psql(format: str, folder: Path, server: Server) -> Measure:
     return Measure(taken, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
-def _indexes(server: Server) -> str:
+def _indexes(server: PostgresServer) -> str:
     lines = []
     server.psql(f"ALTER TABLE dezoomcamp.yellow_rides DETACH PARTITION {MONTH}", "ny_taxi")
     server.psql("DROP INDEX dezoomcamp.yellow_rides_2021_01_pickup", "ny_taxi")

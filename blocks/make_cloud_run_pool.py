@@ -22,13 +22,13 @@ from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.orchestration.work_pools import (
     JOB_COMMAND,
     api_for_jobs,
+    api_key_secret,
     block_reference,
     flow_settings,
-    key_by_reference,
-    needed,
-    number,
+    integer_setting,
+    required_setting,
     save_pool,
-    secrets_by_reference,
+    secret_references,
 )
 
 POOL = "cloud-run-pool"
@@ -57,12 +57,12 @@ def credentials() -> tuple[str, dict[str, Any]]:
 
 
 def main() -> None:
-    image = needed("NYC_TAXI_IMAGE")
-    region = needed("NYC_TAXI_CLOUD_RUN_REGION")
-    secret = key_by_reference("NYC_TAXI_CLOUD_RUN_API_KEY_SECRET", "prefect-api-key")
+    image = required_setting("NYC_TAXI_IMAGE")
+    region = required_setting("NYC_TAXI_CLOUD_RUN_REGION")
+    secret = api_key_secret("NYC_TAXI_CLOUD_RUN_API_KEY_SECRET", "prefect-api-key")
     held = {
         name: {"secret": secret, "version": "latest"}
-        for name, secret in secrets_by_reference(
+        for name, secret in secret_references(
             "NYC_TAXI_CLOUD_RUN_SECRETS", "NYC_TAXI_HASH_KEY=nyc-taxi-hash-key"
         ).items()
     }
@@ -70,10 +70,10 @@ def main() -> None:
         "image": image,
         "command": JOB_COMMAND,
         "region": region,
-        "service_account_name": needed("NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT"),
+        "service_account_name": required_setting("NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT"),
         "cpu": os.environ.get("NYC_TAXI_CLOUD_RUN_CPU") or "1000m",
         "memory": os.environ.get("NYC_TAXI_CLOUD_RUN_MEMORY") or "4Gi",
-        "timeout": number("NYC_TAXI_CLOUD_RUN_TIMEOUT", 3600),
+        "timeout": integer_setting("NYC_TAXI_CLOUD_RUN_TIMEOUT", 3600),
         "prefect_api_key_secret": {"secret": secret, "version": "latest"} if secret else None,
         "prefect_api_auth_string_secret": held.pop("PREFECT_API_AUTH_STRING", None),
         "env_from_secrets": held or None,

@@ -23,12 +23,12 @@ from pydantic import SecretStr
 from nyc_taxi.orchestration.work_pools import (
     JOB_COMMAND,
     block_reference,
-    docker_flow_runs_in,
     flow_settings,
-    needed,
+    reject_credentials,
+    required_setting,
     save_pool,
-    secrets_in_blocks,
-    without_password,
+    save_secret_blocks,
+    set_docker_flow_pool,
 )
 
 POOL = "docker-pool"
@@ -47,9 +47,9 @@ def registry() -> dict[str, Any]:
     if not os.environ.get("REGISTRY_PASSWORD"):
         return {}
     block = DockerRegistryCredentials(
-        username=needed("REGISTRY_USERNAME"),
-        password=SecretStr(needed("REGISTRY_PASSWORD")),
-        registry_url=needed("REGISTRY_URL"),
+        username=required_setting("REGISTRY_USERNAME"),
+        password=SecretStr(required_setting("REGISTRY_PASSWORD")),
+        registry_url=required_setting("REGISTRY_URL"),
     )
     saved = block.save("registry", overwrite=True)
     return {"registry_credentials": block_reference(saved)}
@@ -60,7 +60,7 @@ def main() -> None:
     network = os.environ.get("NYC_TAXI_NETWORK", "nyc-taxi")
     volume = os.environ.get("NYC_TAXI_VOLUME", "nyc-taxi-data")
     api = os.environ.get("DOCKER_PREFECT_API_URL", "http://server:4200/api")
-    without_password("DOCKER_PREFECT_API_URL", api)
+    reject_credentials("DOCKER_PREFECT_API_URL", api)
     private = registry()
     save_pool(
         POOL,
@@ -71,10 +71,10 @@ def main() -> None:
         auto_remove=True,
         networks=[network],
         volumes=[f"{volume}:{DATA}"],
-        env={"PREFECT_API_URL": api, **flow_settings(), **emulators(), **secrets_in_blocks()},
+        env={"PREFECT_API_URL": api, **flow_settings(), **emulators(), **save_secret_blocks()},
         **private,
     )
-    docker_flow_runs_in(POOL, overwrite=True)
+    set_docker_flow_pool(POOL, overwrite=True)
     print(f"work pool {POOL}: containers of {image} on the network {network}")
 
 

@@ -22,13 +22,13 @@ from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.orchestration.work_pools import (
     JOB_COMMAND,
     api_for_jobs,
+    api_key_secret,
     block_reference,
     flow_settings,
-    key_by_reference,
-    needed,
-    number,
+    integer_setting,
+    required_setting,
     save_pool,
-    secrets_by_reference,
+    secret_references,
 )
 
 POOL = "ecs-pool"
@@ -45,7 +45,7 @@ def network() -> dict[str, Any] | None:
         raise InvalidInputError("NYC_TAXI_ECS_SECURITY_GROUPS needs NYC_TAXI_ECS_SUBNETS too")
     if not subnets:
         return None
-    needed("NYC_TAXI_ECS_VPC")
+    required_setting("NYC_TAXI_ECS_VPC")
     return {"subnets": subnets, "securityGroups": groups, "assignPublicIp": "ENABLED"}
 
 
@@ -60,16 +60,16 @@ def credentials(region: str) -> dict[str, Any]:
 
 
 def secrets() -> dict[str, str]:
-    return secrets_by_reference(
+    return secret_references(
         "NYC_TAXI_ECS_SECRETS",
         "NYC_TAXI_HASH_KEY=arn:aws:ssm:REGION:ACCOUNT:parameter/DataFlows/prod/HASH_KEY",
     )
 
 
 def main() -> None:
-    image = needed("NYC_TAXI_IMAGE")
-    region = needed("AWS_DEFAULT_REGION")
-    cluster = needed("NYC_TAXI_ECS_CLUSTER")
+    image = required_setting("NYC_TAXI_IMAGE")
+    region = required_setting("AWS_DEFAULT_REGION")
+    cluster = required_setting("NYC_TAXI_ECS_CLUSTER")
     held = secrets()
     auth_string = held.pop("PREFECT_API_AUTH_STRING", None)
     pairs = [{"name": name, "valueFrom": secret} for name, secret in sorted(held.items())]
@@ -81,13 +81,13 @@ def main() -> None:
         "image": image,
         "command": JOB_COMMAND,
         "cluster": cluster,
-        "execution_role_arn": needed("NYC_TAXI_ECS_EXECUTION_ROLE"),
+        "execution_role_arn": required_setting("NYC_TAXI_ECS_EXECUTION_ROLE"),
         "task_role_arn": os.environ.get("NYC_TAXI_ECS_TASK_ROLE") or None,
         "vpc_id": os.environ.get("NYC_TAXI_ECS_VPC") or None,
         "network_configuration": network(),
-        "cpu": number("NYC_TAXI_ECS_CPU", 1024),
-        "memory": number("NYC_TAXI_ECS_MEMORY", 4096),
-        "prefect_api_key_secret_arn": key_by_reference(
+        "cpu": integer_setting("NYC_TAXI_ECS_CPU", 1024),
+        "memory": integer_setting("NYC_TAXI_ECS_MEMORY", 4096),
+        "prefect_api_key_secret_arn": api_key_secret(
             "NYC_TAXI_ECS_API_KEY_SECRET",
             "arn:aws:ssm:REGION:ACCOUNT:parameter/DataFlows/prod/PREFECT_API_KEY",
         ),

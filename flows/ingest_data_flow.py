@@ -9,7 +9,11 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from etl_web_to_local import clean, fetch, write_local
-from nyc_taxi.conform.passenger_counts import EVERY_TRIP, nonzero_passengers_sql, zero_passengers
+from nyc_taxi.conform.passenger_counts import (
+    ALL_TRIPS,
+    count_zero_passengers,
+    nonzero_passengers_sql,
+)
 from nyc_taxi.orchestration.params import Months, Year
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.orchestration.run_months import run_months
@@ -34,9 +38,9 @@ def extract_data(trips: TripMonth) -> Path:
 @task(cache_policy=NO_CACHE)
 def transform_data(trips: TripMonth, parquet: Path, keep_zero: bool) -> str:
     """Say which trips are loaded, as SQL: none with 0 passengers, unless they are to be kept."""
-    only = EVERY_TRIP if keep_zero else nonzero_passengers_sql(trips)
+    only = ALL_TRIPS if keep_zero else nonzero_passengers_sql(trips)
     log = get_run_logger()
-    pre, post = (zero_passengers(trips, parquet, rows) for rows in (EVERY_TRIP, only))
+    pre, post = (count_zero_passengers(trips, parquet, rows) for rows in (ALL_TRIPS, only))
     log.info("pre: missing passenger count: %s (passenger_count is 0)", pre)
     log.info("post: missing passenger count: %s (passenger_count is 0)", post)
     return only

@@ -5,12 +5,12 @@ with running(gcs(folder)) as storage, running(bigquery(folder)) as warehouse:
 """
 
 from local_services.google import bigquery, client_environment, gcs
-from local_services.process import Server, ServiceStartError, running
+from local_services.process import Service, ServiceStartError, running
 from local_services.python313 import Python313NotFoundError
 
 __all__ = [
     "Python313NotFoundError",
-    "Server",
+    "Service",
     "ServiceStartError",
     "bigquery",
     "client_environment",

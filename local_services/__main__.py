@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from local_services import Server, ServiceStartError, bigquery, client_environment, gcs
+from local_services import Service, ServiceStartError, bigquery, client_environment, gcs
 from local_services.demo import demo, places
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,7 +15,7 @@ FOLDER = ROOT / "data" / "emulators"
 PORTS = {"gcs": 9023, "bigquery": 9050}
 
 
-def servers() -> list[Server]:
+def servers() -> list[Service]:
     return [gcs(FOLDER, PORTS["gcs"]), bigquery(FOLDER, PORTS["bigquery"])]
 
 

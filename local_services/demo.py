@@ -33,7 +33,7 @@ import sys
 from nyc_taxi.warehouses.bigquery_dataframe import open_dataframes
 warehouse = open_dataframes(sys.argv[1])
 for query in sys.argv[2:]:
-    print(query, warehouse.ask(query).to_string(index=False), sep="\\n\\n")
+    print(query, warehouse.query(query).to_string(index=False), sep="\\n\\n")
 """
 
 

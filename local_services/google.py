@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from local_services.process import Server, free_port
+from local_services.process import Service, free_port
 from local_services.python313 import environment, home
 
 PROJECT = "nyc-taxi"
@@ -14,19 +14,19 @@ CREDENTIALS = Path(__file__).with_name("credentials.json")
 """A token that never has to be renewed: no request leaves this machine."""
 
 
-def gcs(folder: Path, port: int | None = None, bucket: str = BUCKET) -> Server:
+def gcs(folder: Path, port: int | None = None, bucket: str = BUCKET) -> Service:
     port = port or free_port()
     program = Path(sys.executable).with_name("gcp-storage-emulator")
     start = ("start", "-H", "127.0.0.1", "--port", str(port), "--default-bucket", bucket, "-q")
-    return Server("gcs", folder, (str(program), "-d", str(folder / "gcs"), *start), port)
+    return Service("gcs", folder, (str(program), "-d", str(folder / "gcs"), *start), port)
 
 
-def bigquery(folder: Path, port: int | None = None) -> Server:
+def bigquery(folder: Path, port: int | None = None) -> Service:
     """Reads `gs://` from what `gcs` keeps in the same folder. Raises Python313NotFoundError."""
     port = port or free_port()
     program = environment() / "local-bigquery"
     start = ("--host", "127.0.0.1", "--port", str(port), "--grpc-port", str(free_port()))
-    return Server(
+    return Service(
         "bigquery",
         folder,
         (str(program), *start, "--data-dir", str(folder / "bigquery"), "--project", PROJECT),
@@ -36,7 +36,7 @@ def bigquery(folder: Path, port: int | None = None) -> Server:
     )
 
 
-def client_environment(storage: Server, warehouse: Server | None) -> dict[str, str]:
+def client_environment(storage: Service, warehouse: Service | None) -> dict[str, str]:
     """What sends Google's clients to the emulators, without a line of code."""
     found = {
         "STORAGE_EMULATOR_HOST": storage.url,

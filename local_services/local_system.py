@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local_services.process import Server, ServiceStartError, writable
+from local_services.process import Service, ServiceStartError, writable
 
 ROOT = Path(__file__).resolve().parents[1]
 POOL = "process-pool"
@@ -45,8 +45,8 @@ def prefect(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "prefect", *arguments)
 
 
-def server() -> Server:
-    return Server(
+def server() -> Service:
+    return Service(
         "server",
         folder(),
         (sys.executable, str(ROOT / "docker" / "prefect_server.py"), "--port", str(port())),
@@ -59,8 +59,8 @@ def server() -> Server:
     )
 
 
-def worker() -> Server:
-    return Server(
+def worker() -> Service:
+    return Service(
         "worker",
         folder(),
         prefect("worker", "start", "--pool", POOL, "--name", "local"),

@@ -42,7 +42,7 @@ PostgreSQL runs: 127.0.0.1:{server.port}, database {database}, user and password
 
 
 @dataclass(frozen=True)
-class Server:
+class PostgresServer:
     """A server with its data in `folder`, on 127.0.0.1 and on a Unix socket in `folder`."""
 
     folder: Path
@@ -215,7 +215,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "postgres")
     parser.add_argument("--port", type=int, default=5434)
     args = parser.parse_args()
-    server = Server(args.folder.resolve(), args.port)
+    server = PostgresServer(args.folder.resolve(), args.port)
     if args.do == "url":
         print(server.url)
         return

@@ -31,7 +31,7 @@ class ServiceStartError(Exception):
 
 
 @dataclass(frozen=True)
-class Server:
+class Service:
     name: str
     folder: Path
     """Its data, its log and the id of its process."""
@@ -152,7 +152,7 @@ def writable(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def running(server: Server) -> Iterator[Server]:
+def running(server: Service) -> Iterator[Service]:
     server.start()
     try:
         yield server

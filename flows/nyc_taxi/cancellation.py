@@ -103,7 +103,7 @@ def interruptible(call: Callable[[], T], interrupt: Callable[[], None]) -> T:
     return future.result()
 
 
-def wait_for(seconds: float) -> None:
+def interruptible_sleep(seconds: float) -> None:
     """Sleep, unless the run is stopped meanwhile."""
     until = monotonic() + seconds
     while (left := until - monotonic()) > 0:
@@ -111,7 +111,7 @@ def wait_for(seconds: float) -> None:
         sleep(min(left, POLL))
 
 
-def in_threads(step: Callable[[S], T], items: Iterable[S], at_once: int) -> list[Future[T]]:
+def run_in_threads(step: Callable[[S], T], items: Iterable[S], at_once: int) -> list[Future[T]]:
     """Call `step` for every item, `at_once` at a time, each in a copy of this context.
 
     The threads are daemons: one that ignores its interrupt does not keep the process from ending.
@@ -137,12 +137,12 @@ def in_threads(step: Callable[[S], T], items: Iterable[S], at_once: int) -> list
     return futures
 
 
-unfinished: set[Path] = set()
+partial_files: set[Path] = set()
 """Files to remove if this process is ended in the middle of writing them."""
 
 
 @contextmanager
-def ends_on_signals() -> Iterator[Callable[[], int]]:
+def exit_on_signals() -> Iterator[Callable[[], int]]:
     """In the block SIGINT raises KeyboardInterrupt, SIGTERM TerminationSignal.
 
     Yields what returns the first signal, 0 until there is one: libraries turn the exceptions into
@@ -212,16 +212,16 @@ class _Signals(logging.Filter):
             number = self._next()
         if number:
             sleep(LIMIT)
-            end_at_once(number)
+            exit_immediately(number)
 
 
 _ending = threading.Lock()
 
 
-def end_at_once(number: int) -> NoReturn:
+def exit_immediately(number: int) -> NoReturn:
     """End this process as interrupted by the signal, with one line and without cleaning up."""
     _ending.acquire()  # never released: the line is printed once
-    for path in list(unfinished):
+    for path in list(partial_files):
         with suppress(OSError):
             path.unlink(missing_ok=True)
     show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # which a progress bar hides

@@ -25,13 +25,13 @@ from nyc_taxi.registry import Store
 if TYPE_CHECKING:
     from prefect import Flow
 
-TO_TELL = 1.0
+FLUSH_TIMEOUT = 1.0
 """Seconds to send the server what is left of the logs, and as many for the events."""
 _exit_codes: list[int] = []
 """That of this script, once it has failed."""
 
 
-def _end_without_cleanup() -> None:
+def _exit_without_cleanup() -> None:
     """What an exception holds of DuckDB would be reported as leaked when Python cleans up."""
     if _exit_codes:
         sys.stdout.flush()
@@ -39,7 +39,9 @@ def _end_without_cleanup() -> None:
         os._exit(_exit_codes[0])
 
 
-def _show(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
+def _excepthook(
+    kind: type[BaseException], problem: BaseException, trace: TracebackType | None
+) -> None:
     """Show what nothing caught: Ctrl-C during imports is one line."""
     if issubclass(kind, KeyboardInterrupt):
         print(INTERRUPTED, file=sys.stderr)
@@ -48,8 +50,8 @@ def _show(kind: type[BaseException], problem: BaseException, trace: TracebackTyp
 
 
 if "prefect" not in sys.modules:
-    sys.excepthook = _show
-    atexit.register(_end_without_cleanup)  # before Prefect registers its own, so it comes last
+    sys.excepthook = _excepthook
+    atexit.register(_exit_without_cleanup)  # before Prefect registers its own, so it comes last
     try:
         from nyc_taxi.environment import prepare_for_prefect  # part of a second
 
@@ -74,7 +76,7 @@ def command(flow: Flow[..., Any], *stores: Store) -> None:
     from nyc_taxi.orchestration.prefect_server import use_server
 
     for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_OneLine())
+        logging.getLogger(name).addFilter(_HideTracebacks())
 
     def run() -> None:
         bound = _parse(flow.fn, flow.description or "")
@@ -151,9 +153,9 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
 
 def _exit_in_one_line(run: Callable[[], None]) -> None:
     """Exit with one line after an error that a user can fix, or after a signal."""
-    from nyc_taxi.cancellation import end_at_once, ends_on_signals
+    from nyc_taxi.cancellation import exit_immediately, exit_on_signals
 
-    with ends_on_signals() as first_signal:
+    with exit_on_signals() as first_signal:
         try:
             run()
             return
@@ -161,28 +163,28 @@ def _exit_in_one_line(run: Callable[[], None]) -> None:
             if number := first_signal():
                 for another in (signal.SIGINT, signal.SIGTERM):
                     signal.signal(another, signal.SIG_IGN)  # it ends within seconds anyway
-                _tell_server()
+                _flush_logs()
                 atexit._run_exitfuncs()  # stops the temporary server
                 # Not by sys.exit: what threads left behind hold would be reported as leaked.
-                end_at_once(number)
-            line = _explained(problem)
+                exit_immediately(number)
+            line = _user_message(problem)
             if not line:
                 raise
     _exit_codes.append(1)
     sys.exit(f"error: {' '.join(line.split())}")
 
 
-def _tell_server() -> None:
+def _flush_logs() -> None:
     """Send the server the logs and events that wait to be sent, if it answers within seconds."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
     logging.raiseExceptions = False  # Prefect would print that the logs cannot be sent
     for worker in (APILogWorker, EventsWorker):
-        worker.drain_all(timeout=TO_TELL)
+        worker.drain_all(timeout=FLUSH_TIMEOUT)
 
 
-def _explained(problem: BaseException) -> str:
+def _user_message(problem: BaseException) -> str:
     """What to tell a user of an error that they can fix; nothing for any other."""
     import cyclopts
     import httpx
@@ -202,7 +204,7 @@ def _explained(problem: BaseException) -> str:
     return explain(problem) if isinstance(problem, httpx.HTTPError) else ""
 
 
-class _OneLine(logging.Filter):
+class _HideTracebacks(logging.Filter):
     """An error of ours says all there is to say: leave out its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -24,15 +24,15 @@ from nyc_taxi.errors import InvalidInputError, NycTaxiError
 from nyc_taxi.settings import ROOT
 
 NAME = "NYC_TAXI_ENV"
-STORED = "ssm:"
-_OURS = ("NYC_TAXI_", "PREFECT_", "POSTGRES_", "AWS_", "REGISTRY_")
+SSM_PREFIX = "ssm:"
+_PREFIXES = ("NYC_TAXI_", "PREFECT_", "POSTGRES_", "AWS_", "REGISTRY_")
 _DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",  # 20 are too few now and then
 }
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_NO_TEXT = "is not text in UTF-8; save it as UTF-8"
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+_NOT_UTF8 = "is not text in UTF-8; save it as UTF-8"
 
 
 def load_environment(name: str | None = None) -> None:
@@ -40,8 +40,8 @@ def load_environment(name: str | None = None) -> None:
     name = name or os.environ.get(NAME) or None
     given = read_env_file(ROOT / ".env")
     if name:
-        given |= _of_environment(name)
-    for variable in [v for v in os.environ if v.startswith(_OURS) and not os.environ[v]]:
+        given |= _read_environment_file(name)
+    for variable in [v for v in os.environ if v.startswith(_PREFIXES) and not os.environ[v]]:
         del os.environ[variable]  # an empty PREFECT_API_URL or AWS_PROFILE is an error to others
     for variable, value in given.items():
         if not os.environ.get(variable):
@@ -49,13 +49,13 @@ def load_environment(name: str | None = None) -> None:
     if name:
         os.environ[NAME] = name
     stored = {
-        variable: os.environ[variable].removeprefix(STORED)
+        variable: os.environ[variable].removeprefix(SSM_PREFIX)
         for variable in os.environ
-        if (variable in given or variable.startswith(_OURS))
-        and os.environ[variable].startswith(f"{STORED}/")
+        if (variable in given or variable.startswith(_PREFIXES))
+        and os.environ[variable].startswith(f"{SSM_PREFIX}/")
     }
     if stored:
-        os.environ.update(_fetched(stored, name))
+        os.environ.update(_resolve_parameters(stored, name))
     if prefect := sys.modules.get("prefect.context"):  # it has read its settings already
         prefect.refresh_global_settings_context()
 
@@ -90,7 +90,7 @@ def use_proxies() -> None:
         os.environ[f"{scheme}_proxy"] = os.environ[f"{scheme.upper()}_PROXY"] = url
     if given:
         bypassed = [place for place in proxies.get("no", "").split(",") if place.strip()]
-        bypassed += [place for place in _LOOPBACK if place not in bypassed]
+        bypassed += [place for place in _LOOPBACK_HOSTS if place not in bypassed]
         os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(bypassed)
 
 
@@ -101,11 +101,11 @@ def read_env_file(path: Path) -> dict[str, str]:
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise InvalidInputError(f"{path} {_NO_TEXT}") from problem
+        raise InvalidInputError(f"{path} {_NOT_UTF8}") from problem
     except OSError as problem:
         raise InvalidInputError(f"{path} cannot be read: {problem.strerror}") from problem
     if "\0" in text:  # UTF-16 without a byte order mark
-        raise InvalidInputError(f"{path} {_NO_TEXT}")
+        raise InvalidInputError(f"{path} {_NOT_UTF8}")
     for line in parse_stream(StringIO(text)):
         if line.error:  # others leave it out, Prefect with hundreds of warnings
             raise InvalidInputError(
@@ -116,7 +116,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     return {variable: value for variable, value in found.items() if value}
 
 
-def _of_environment(name: str) -> dict[str, str]:
+def _read_environment_file(name: str) -> dict[str, str]:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise InvalidInputError(
             f"{name!r} is no environment; names have a-z, 0-9, - and _, such as prod"
@@ -129,16 +129,16 @@ def _of_environment(name: str) -> dict[str, str]:
     return read_env_file(ROOT / f".env.{name}")
 
 
-def _fetched(stored: dict[str, str], environment: str | None) -> dict[str, str]:
+def _resolve_parameters(stored: dict[str, str], environment: str | None) -> dict[str, str]:
     """The values of the parameters that these variables name."""
     for variable, path in stored.items():
         if "{environment}" in path and not environment:
             raise InvalidInputError(
-                f"{variable}={STORED}{path} is of an environment, and none was named; "
+                f"{variable}={SSM_PREFIX}{path} is of an environment, and none was named; "
                 f"set {NAME}=dev, or prod"
             )
     paths = {v: path.replace("{environment}", environment or "") for v, path in stored.items()}
-    values = _parameters(paths.values())
+    values = _fetch_parameters(paths.values())
     if missing := sorted(set(paths.values()) - set(values)):
         raise InvalidInputError(
             f"AWS's parameter store has no {', '.join(missing)} in this account and region; make "
@@ -147,7 +147,7 @@ def _fetched(stored: dict[str, str], environment: str | None) -> dict[str, str]:
     return {variable: values[path] for variable, path in paths.items()}
 
 
-def _parameters(paths: Iterable[str]) -> dict[str, str]:
+def _fetch_parameters(paths: Iterable[str]) -> dict[str, str]:
     """What the parameter store holds of these, in calls of ten, which is all that it takes."""
     import boto3  # not for those who store nothing there
     from botocore.config import Config
@@ -168,8 +168,8 @@ def _parameters(paths: Iterable[str]) -> dict[str, str]:
     }
     values: dict[str, str] = {}
     try:
-        patience = Config(connect_timeout=10, read_timeout=20, retries={"max_attempts": 3})
-        store = boto3.Session().client("ssm", config=patience)
+        config = Config(connect_timeout=10, read_timeout=20, retries={"max_attempts": 3})
+        store = boto3.Session().client("ssm", config=config)
         for first in range(0, len(names), 10):
             answer = store.get_parameters(Names=names[first : first + 10], WithDecryption=True)
             values |= {found["Name"]: found["Value"] for found in answer["Parameters"]}

@@ -115,7 +115,7 @@ def _covers(rule: str, url: httpx.URL) -> bool:
     return rule == "*" or (bool(host) and f".{url.host}".endswith(f".{host}"))
 
 
-def trusted_authorities() -> ssl.SSLContext:
+def create_tls_context() -> ssl.SSLContext:
     """What server certificates are checked against; http_client.py lists the variables."""
     given = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
     fallbacks = (name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name))

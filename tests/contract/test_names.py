@@ -17,9 +17,9 @@ from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import StorageError
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES
-from nyc_taxi.warehouses.postgres.warehouse import LONGEST_NAME
+from nyc_taxi.warehouses.postgres.warehouse import MAX_NAME_LENGTH
 from nyc_taxi.warehouses.registry import open_warehouse
-from tests.support.warehouses import PLACES, Place
+from tests.support.warehouses import WAREHOUSES, EmptyWarehouse
 
 YELLOW = TripMonth("yellow", 2021, 1)
 EVERYWHERE = ["select", "1a", "two words", "per%cent", "%s", "a:b", "it's", "a-b", "a&b", "a<b>|c",
@@ -34,9 +34,9 @@ anyhow = settings(
 )  # each example is two loads
 
 
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest) -> Place:
-    return PLACES[request.param](request)
+@pytest.fixture(params=WAREHOUSES)
+def place(request: pytest.FixtureRequest) -> EmptyWarehouse:
+    return WAREHOUSES[request.param](request)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def with_names(trips: pa.Table, names: list[str], path: Path) -> Path:
     return path
 
 
-def quoted(place: Place, name: str) -> str:
+def quoted(place: EmptyWarehouse, name: str) -> str:
     if place.address.startswith("bigquery:"):
         return f"`{name}`"
     if place.address.startswith("postgres:"):
@@ -61,7 +61,7 @@ def quoted(place: Place, name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def test_odd_names_arrive(place: Place, trips: pa.Table, tmp_path: Path) -> None:
+def test_odd_names_arrive(place: EmptyWarehouse, trips: pa.Table, tmp_path: Path) -> None:
     names = list(EVERYWHERE)
     if not place.address.startswith("bigquery:"):
         names += NOT_IN_BIGQUERY
@@ -71,25 +71,25 @@ def test_odd_names_arrive(place: Place, trips: pa.Table, tmp_path: Path) -> None
         assert place.open().replace_table("odd", file) == 2
         columns = ", ".join(quoted(place, name) for name in names)
         for table in ("yellow_rides", "odd"):
-            stored = place.ask(f"SELECT {columns} FROM dezoomcamp.{table}")
+            stored = place.query(f"SELECT {columns} FROM dezoomcamp.{table}")
             assert sorted(stored, key=repr) == sorted(
                 [tuple(range(len(names))), (None,) * len(names)], key=repr
             )
 
 
 def test_names_that_differ_by_case_from_the_table_are_the_same(
-    place: Place, trips: pa.Table, tmp_path: Path
+    place: EmptyWarehouse, trips: pa.Table, tmp_path: Path
 ) -> None:
     for name in ("Extra É", "extra é", "EXTRA É"):
         file = with_names(trips, [name], tmp_path / "case.parquet")
         assert place.open().replace_month(YELLOW, file, {}) == 2
-    stored = place.ask(f"SELECT {quoted(place, 'Extra É')} FROM dezoomcamp.yellow_rides")
+    stored = place.query(f"SELECT {quoted(place, 'Extra É')} FROM dezoomcamp.yellow_rides")
     assert sorted(stored, key=repr) == [(0,), (None,)]
 
 
 @pytest.mark.parametrize("names", [*([name] for name in NOWHERE), ["Foo", "foo"], ["é", "É"]])
 def test_names_that_no_warehouse_holds_are_refused(
-    place: Place, trips: pa.Table, tmp_path: Path, names: list[str]
+    place: EmptyWarehouse, trips: pa.Table, tmp_path: Path, names: list[str]
 ) -> None:
     place.open().replace_month(YELLOW, with_names(trips, [], tmp_path / "good.parquet"), {})
     file = with_names(trips, names, tmp_path / "bad.parquet")
@@ -104,7 +104,7 @@ def test_names_that_no_warehouse_holds_are_refused(
 def test_names_that_one_warehouse_does_not_hold_are_refused(
     kind: str, names: list[str], trips: pa.Table, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    place = PLACES[kind](request)
+    place = WAREHOUSES[kind](request)
     for name in names:
         file = with_names(trips, [name], tmp_path / "bad.parquet")
         for load in (
@@ -123,7 +123,7 @@ names = st.lists(st.text(signs, min_size=1, max_size=12), min_size=1, max_size=4
         all(name.isprintable() and name.strip() for name in names)
         and len({name.lower() for name in names}) == len(names)
         and not {name.lower() for name in names} & TAKEN
-        and all(len(name.lower().encode()) <= LONGEST_NAME for name in names)
+        and all(len(name.lower().encode()) <= MAX_NAME_LENGTH for name in names)
     )
 )
 

@@ -22,8 +22,8 @@ from etl_web_to_bq import etl_web_to_bq
 from etl_web_to_gcs import etl_web_to_gcs
 from nyc_taxi.conform.column_rules import Rules, read_rules
 from nyc_taxi.conform.plan import conform
-from nyc_taxi.conform.readers import reading
-from nyc_taxi.conform.trip_column_rules import trip_rules
+from nyc_taxi.conform.readers import open_raw
+from nyc_taxi.conform.trip_column_rules import read_trip_rules
 from nyc_taxi.errors import (
     CorruptFileError,
     InvalidInputError,
@@ -36,7 +36,7 @@ from nyc_taxi.trips.schemas import SERVICES
 from synthetic_tlc import Site
 from tests.support.processes import ROOT, start
 from tests.support.raw_files import write_raw
-from tests.support.warehouses import PLACES, Place
+from tests.support.warehouses import WAREHOUSES, EmptyWarehouse
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FEBRUARY = TripMonth("yellow", 2021, 2)
@@ -98,7 +98,7 @@ class TestReading:
     def test_the_repository_s_own(self) -> None:
         assert not read_rules(ROOT / "flows" / "config").types
         for color in SERVICES:
-            assert not trip_rules(ROOT / "flows" / "config", color).sensitive
+            assert not read_trip_rules(ROOT / "flows" / "config", color).sensitive
         own = read_rules(ROOT / "flows" / "reference" / "zones" / "config")
         assert own.types == {"zones": {"locationid": "SMALLINT"}}
 
@@ -201,11 +201,13 @@ class TestTrips:
         self, config: Write, types: str, fields: str, says: str
     ) -> None:
         with pytest.raises(InvalidInputError, match=says):
-            trip_rules(config(types, fields), "yellow")
+            read_trip_rules(config(types, fields), "yellow")
 
     def test_types_of_both_colours_may_change_together(self, config: Write) -> None:
         both = "yellow_rides: {VendorID: VARCHAR}\ngreen_rides: {vendorid: VARCHAR}"
-        assert trip_rules(config(both), "yellow").types["green_rides"] == {"vendorid": "VARCHAR"}
+        assert read_trip_rules(config(both), "yellow").types["green_rides"] == {
+            "vendorid": "VARCHAR"
+        }
 
     @pytest.mark.parametrize(
         ("types", "fields", "says"),
@@ -219,7 +221,7 @@ class TestTrips:
         self, config: Write, tmp_path: Path, key: None, types: str, fields: str, says: str
     ) -> None:
         with pytest.raises(InvalidInputError, match=says):
-            conform(GREEN, write_raw(tmp_path, {}), trip_rules(config(types, fields), "green"))
+            conform(GREEN, write_raw(tmp_path, {}), read_trip_rules(config(types, fields), "green"))
 
     def test_a_column_that_other_files_have(self, config: Write, tmp_path: Path, key: None) -> None:
         """The coordinates of older months, the licences of another colour."""
@@ -313,7 +315,7 @@ class TestSensitive:
         raw, clean = month_file(FHVHV, 3000), tmp_path / "clean.parquet"
         conform(FHVHV, raw).write(tmp_path / "plain.parquet")
         fields = "HVFHS_license_num: hash\noriginating_base_num: hash\ntrip_time: hash\ntips: drop"
-        plan = conform(FHVHV, raw, trip_rules(config(fields=fields), "fhvhv"))
+        plan = conform(FHVHV, raw, read_trip_rules(config(fields=fields), "fhvhv"))
         assert plan.write(clean).rows == 3000
         for column in ("hvfhs_license_num", "originating_base_num", "trip_time"):
             known = values(tmp_path / "plain.parquet", column)
@@ -352,7 +354,7 @@ class TestSensitive:
         raw = tmp_path / "green_tripdata_2021-01.csv"
         raw.write_text("VendorID,note\n1,a\n1,My Name,b\n")
         says = "Expected 2 columns, got 3; nothing"
-        with pytest.raises(CorruptFileError, match=says) as problem, reading(raw) as db:
+        with pytest.raises(CorruptFileError, match=says) as problem, open_raw(raw) as db:
             db.execute("FROM raw").fetchall()
         assert "My Name" not in str(problem.value)
 
@@ -363,15 +365,15 @@ class TestSensitive:
         with pytest.raises(
             InvalidInputError, match="hashes columns, and NYC_TAXI_HASH_KEY is not set; put"
         ):
-            trip_rules(folder, "fhvhv")
+            read_trip_rules(folder, "fhvhv")
         with monkeypatch.context() as environment:
             environment.setenv("NYC_TAXI_HASH_KEY", "too short")
             with pytest.raises(
                 InvalidInputError, match="NYC_TAXI_HASH_KEY is shorter than"
             ) as problem:
-                trip_rules(folder, "fhvhv")
+                read_trip_rules(folder, "fhvhv")
             assert "too short" not in str(problem.value)
-        rules = trip_rules(folder, "green")  # which has no licences
+        rules = read_trip_rules(folder, "green")  # which has no licences
         with pytest.raises(InvalidInputError, match="NYC_TAXI_HASH_KEY is not set"):
             conform(GREEN, write_raw(tmp_path, {"note": ["a", "b"]}), rules)
 
@@ -395,14 +397,21 @@ class TestFlows:
 
         return write
 
-    @pytest.fixture(params=PLACES)
-    def place(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
-        place = PLACES[request.param](request)
+    @pytest.fixture(params=WAREHOUSES)
+    def place(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> EmptyWarehouse:
+        place = WAREHOUSES[request.param](request)
         monkeypatch.setenv("NYC_TAXI_WAREHOUSE", place.address)
         return place
 
     def test_lake_and_warehouse(
-        self, follow: Callable[..., None], key: None, published: Site, place: Place, tmp_path: Path
+        self,
+        follow: Callable[..., None],
+        key: None,
+        published: Site,
+        place: EmptyWarehouse,
+        tmp_path: Path,
     ) -> None:
         follow(
             "yellow_rides: {PULocationID: SMALLINT, passenger_count: INTEGER, RatecodeID: DOUBLE,"
@@ -414,7 +423,7 @@ class TestFlows:
         lake = tmp_path / "lake" / YELLOW.key
         assert kinds(lake)["PULocationID"] == pa.int16()
         assert "store_and_fwd_flag" not in kinds(lake)
-        types = place.ask(
+        types = place.query(
             "SELECT lower(column_name), lower(data_type) "
             "FROM dezoomcamp.INFORMATION_SCHEMA.COLUMNS WHERE table_name = 'yellow_rides'"
             if place.address.startswith("bigquery")
@@ -428,7 +437,7 @@ class TestFlows:
         assert found["ratecodeid"] in ("float64", "double", "double precision")
         assert found["payment_type"] in ("string", "varchar", "text")
         assert "store_and_fwd_flag" not in found
-        vendors = place.ask(
+        vendors = place.query(
             "SELECT trip_month, VendorID, count(*), min(payment_type) FROM dezoomcamp.rides "
             "WHERE color = 'yellow' GROUP BY trip_month, VendorID ORDER BY trip_month, VendorID"
         )
@@ -440,14 +449,14 @@ class TestFlows:
                 counts = db.execute(f"SELECT VendorID, count(*) FROM '{raw}' GROUP BY 1").fetchall()
             there = {v: count for first, v, count, _ in vendors if first == month.first_day}
             assert there == {hashed(id): count for id, count in counts}
-        assert place.ask("SELECT count(*), count(passenger_count) FROM dezoomcamp.rides") == [
+        assert place.query("SELECT count(*), count(passenger_count) FROM dezoomcamp.rides") == [
             (6000, 6000)
         ]
         with pytest.raises(Exception, match="store_and_fwd_flag"):
-            place.ask("SELECT store_and_fwd_flag FROM dezoomcamp.rides")
+            place.query("SELECT store_and_fwd_flag FROM dezoomcamp.rides")
 
     def test_a_table_from_before_the_rule(
-        self, follow: Callable[..., None], key: None, published: Site, place: Place
+        self, follow: Callable[..., None], key: None, published: Site, place: EmptyWarehouse
     ) -> None:
         follow()
         etl_web_to_bq([1], 2021, "yellow")
@@ -465,7 +474,9 @@ class TestFlows:
         ):
             etl_web_to_bq([2], 2021, "yellow")
         assert place.open().count(FEBRUARY) == 0
-        assert place.ask("SELECT count(*), count(VendorID) FROM dezoomcamp.rides") == [(2000, 2000)]
+        assert place.query("SELECT count(*), count(VendorID) FROM dezoomcamp.rides") == [
+            (2000, 2000)
+        ]
 
     def test_the_command_of_the_message_mends_it(
         self,
@@ -476,8 +487,8 @@ class TestFlows:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         for place in (
-            Place(f"duckdb:{tmp_path / 'mended.duckdb'}", lambda query: []),
-            Place("postgres:no-such-block", lambda query: []),
+            EmptyWarehouse(f"duckdb:{tmp_path / 'mended.duckdb'}", lambda query: []),
+            EmptyWarehouse("postgres:no-such-block", lambda query: []),
         ):
             monkeypatch.setenv("NYC_TAXI_WAREHOUSE", place.address)
             follow("yellow_rides: {passenger_count: SMALLINT}")

@@ -22,9 +22,14 @@ from prefect import flow
 from etl_gcs_to_bq import etl_gcs_to_bq
 from ingest_data_flow import transform_data
 from nyc_taxi.conform.anomalies import count_anomalies
-from nyc_taxi.conform.column_rules import NO_RULES, Rules
+from nyc_taxi.conform.column_rules import EMPTY_RULES, Rules
 from nyc_taxi.conform.conformed_files import check_conformed
-from nyc_taxi.conform.passenger_counts import EVERY_TRIP, count_nulls, missing, zero_passengers
+from nyc_taxi.conform.passenger_counts import (
+    ALL_TRIPS,
+    count_missing_passengers,
+    count_nulls,
+    count_zero_passengers,
+)
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import (
     InvalidInputError,
@@ -48,7 +53,7 @@ KEY = "a secret of the tests"
 
 
 def conformed(
-    tmp_path: Path, columns: dict[str, Any], rules: Rules = NO_RULES
+    tmp_path: Path, columns: dict[str, Any], rules: Rules = EMPTY_RULES
 ) -> dict[str, list[Any]]:
     """The columns of a file of two rows, conformed."""
     plan = conform(GREEN, write_raw(tmp_path, columns), rules)
@@ -58,7 +63,7 @@ def conformed(
     return values
 
 
-def refused(tmp_path: Path, columns: dict[str, Any], rules: Rules = NO_RULES) -> str:
+def refused(tmp_path: Path, columns: dict[str, Any], rules: Rules = EMPTY_RULES) -> str:
     with pytest.raises(NycTaxiError) as problem:
         conformed(tmp_path, columns, rules)
     assert "\n" not in str(problem.value)
@@ -90,14 +95,14 @@ class TestPaths:
         names = pq.read_schema(clean).names
         assert "env" not in names
         assert report.rows == 2
-        assert report.found["missing passengers"] == 1
+        assert report.anomalies["missing passengers"] == 1
         with pq.ParquetFile(clean) as file:
             assert file.read()["VendorID"].to_pylist() == [1, 2]
             assert file.read()["PULocationID"].to_pylist() == [74, 75]
         assert count_anomalies(GREEN, clean)["missing passengers"] == 1
-        assert zero_passengers(GREEN, clean, EVERY_TRIP) == 1
+        assert count_zero_passengers(GREEN, clean, ALL_TRIPS) == 1
         with clean.open("rb") as stored:
-            assert missing(stored) == 1
+            assert count_missing_passengers(stored) == 1
 
         warehouse = DuckDBWarehouse(folder.parents[1] / "warehouse.duckdb")
         assert warehouse.replace_month(GREEN, clean, {}) == 2
@@ -318,7 +323,7 @@ class TestNumbers:
         missing_values = sum(value != value for value in values)
         for name in names:
             assert clean[name] == [None if value != value else value for value in values]
-            assert report.found[f"missing values (NaN) in {name}"] == missing_values
+            assert report.anomalies[f"missing values (NaN) in {name}"] == missing_values
         assert f"missing values (NaN) in tip_amount {missing_values}" in str(report)
 
     def test_nan_as_text_is_counted_in_every_type(self, tmp_path: Path) -> None:
@@ -329,7 +334,7 @@ class TestNumbers:
             "payment_type\n"
             "nan,NaT,2021-01-01 00:00:00,nan,NaN,NAN,1,1,1,1,<NA>\n"
         )
-        found = conform(GREEN, raw).write(tmp_path / "clean.parquet").found
+        found = conform(GREEN, raw).write(tmp_path / "clean.parquet").anomalies
         counted = [name for name in found if name.startswith("missing values (NaN) in ")]
         assert len(counted) == 6
         assert sql(f"SELECT store_and_fwd_flag FROM '{tmp_path}/clean.parquet'") is None
@@ -337,14 +342,14 @@ class TestNumbers:
     def test_infinite_amounts_are_kept_and_counted(self, tmp_path: Path) -> None:
         raw = write_raw(tmp_path, {"tip_amount": [float("inf"), 1.0]})
         report = conform(GREEN, raw).write(tmp_path / "clean.parquet")
-        assert report.found["infinite values in tip_amount"] == 1
+        assert report.anomalies["infinite values in tip_amount"] == 1
         assert "trip_type holds inf" in refused(tmp_path, {"trip_type": [float("inf"), 1.0]})
 
     def test_a_second_pass_counts_anew(self, tmp_path: Path) -> None:
         plan = conform(GREEN, write_raw(tmp_path, {"tip_amount": [NAN, 1.0]}))
         plan.preview()
         for _ in range(2):
-            found = plan.write(tmp_path / "clean.parquet").found
+            found = plan.write(tmp_path / "clean.parquet").anomalies
             assert found["missing values (NaN) in tip_amount"] == 1
 
     def test_times_that_no_store_holds_are_refused(self, tmp_path: Path) -> None:
@@ -390,12 +395,12 @@ class TestFlags:
             for name in [name for c, name in self.FLAGS if c == color]:
                 codes = [1, 0] if name == "SR_Flag" else ["Y", "N"]
                 assert clean[name].to_pylist() == codes * 5, name
-            assert not [what for what in report.found if "other than" in what]
+            assert not [what for what in report.anomalies if "other than" in what]
 
     def test_other_values_are_kept_and_counted(self, tmp_path: Path) -> None:
         raw = write_raw(tmp_path, {"store_and_fwd_flag": ["*", " "]})
         report = conform(GREEN, raw).write(tmp_path / "clean.parquet")
-        assert report.found["store_and_fwd_flag other than Y or N"] == 1
+        assert report.anomalies["store_and_fwd_flag other than Y or N"] == 1
         assert sql(f"SELECT list(store_and_fwd_flag) FROM '{tmp_path}/clean.parquet'") == ["*", " "]
 
     def test_a_boolean_is_not_a_count(self, tmp_path: Path) -> None:
@@ -413,16 +418,16 @@ class TestMissing:
         raw.write_text("\n".join(lines) + "\n")
         report = conform(GREEN, raw).write(tmp_path / "clean.parquet")
         assert report.rows == 3
-        assert report.found["empty rows"] == 2
+        assert report.anomalies["empty rows"] == 2
         for name in names:
             label = "missing passengers" if name == "passenger_count" else f"missing {name}"
-            assert report.found[label] == 2
+            assert report.anomalies[label] == 2
         assert "empty rows 2" in str(report)
 
     def test_nulls_in_required_columns_are_counted_by_name(self, tmp_path: Path) -> None:
         times = pa.array([None, 0], pa.timestamp("us"))
         raw = write_raw(tmp_path, {"lpep_pickup_datetime": times, "VendorID": [None, 1]})
-        found = conform(GREEN, raw).write(tmp_path / "clean.parquet").found
+        found = conform(GREEN, raw).write(tmp_path / "clean.parquet").anomalies
         assert found["missing lpep_pickup_datetime"] == 1
         assert found["missing VendorID"] == 1
         assert "empty rows" not in found
@@ -449,7 +454,7 @@ class TestMissing:
         table = pa.table({"passenger_count": [1, None, None], "other": [None, 1, 2]})
         pq.write_table(table, path, write_statistics=statistics, row_group_size=2)
         with path.open("rb") as file:
-            assert missing(file) == 2
+            assert count_missing_passengers(file) == 2
         with path.open("rb") as file:
             assert count_nulls(file) == {"passenger_count": 2, "other": 1}
 
@@ -605,7 +610,7 @@ class TestLake:
         conform(GREEN, write_raw(tmp_path, {"note": ["a", None]})).write(path)
         return path
 
-    def check(self, path: Path, trips: TripMonth = GREEN, rules: Rules = NO_RULES) -> None:
+    def check(self, path: Path, trips: TripMonth = GREEN, rules: Rules = EMPTY_RULES) -> None:
         with path.open("rb") as file:
             check_conformed(file, trips, rules)
 

@@ -26,7 +26,7 @@ from nyc_taxi.warehouses.bigquery import BigQueryWarehouse
 from nyc_taxi.warehouses.duckdb import DuckDBWarehouse
 from nyc_taxi.warehouses.registry import open_warehouse
 from tests.support.processes import start
-from tests.support.warehouses import LOAD, PLACES, Place, duckdb_place
+from tests.support.warehouses import LOAD_SCRIPT, WAREHOUSES, EmptyWarehouse, empty_duckdb
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FEBRUARY = TripMonth("yellow", 2021, 2)
@@ -35,9 +35,9 @@ FILL = {"passenger_count": 0}
 Clean = Callable[..., Path]
 
 
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest) -> Place:
-    return PLACES[request.param](request)
+@pytest.fixture(params=WAREHOUSES)
+def place(request: pytest.FixtureRequest) -> EmptyWarehouse:
+    return WAREHOUSES[request.param](request)
 
 
 @pytest.fixture(scope="session")
@@ -56,10 +56,10 @@ def clean(
     return make
 
 
-def sums(place: Place, color: str = "yellow") -> list[tuple[Any, ...]]:
+def sums(place: EmptyWarehouse, color: str = "yellow") -> list[tuple[Any, ...]]:
     """What a month's rows come to: equal sums, equal rows, as far as a test can tell."""
     return in_cents(
-        place.ask(
+        place.query(
             "SELECT trip_month, count(*), sum(total_amount), sum(PULocationID), "
             f"count(passenger_count) FROM dezoomcamp.{color}_rides GROUP BY trip_month ORDER BY 1"
         )
@@ -71,7 +71,7 @@ def in_cents(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [(month, count, round(dollars, 2), *rest) for month, count, dollars, *rest in rows]
 
 
-def test_what_is_in_the_file_is_in_the_table(place: Place, clean: Clean) -> None:
+def test_what_is_in_the_file_is_in_the_table(place: EmptyWarehouse, clean: Clean) -> None:
     file = clean(YELLOW, 5000)
     assert place.open().count(YELLOW) == 0
     assert place.open().replace_month(YELLOW, file, {}) == 5000
@@ -84,7 +84,7 @@ def test_what_is_in_the_file_is_in_the_table(place: Place, clean: Clean) -> None
     assert sums(place) == in_cents(expected)
 
 
-def test_a_second_load_changes_nothing(place: Place, clean: Clean) -> None:
+def test_a_second_load_changes_nothing(place: EmptyWarehouse, clean: Clean) -> None:
     for _ in range(2):
         place.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
     first = sums(place)
@@ -93,7 +93,7 @@ def test_a_second_load_changes_nothing(place: Place, clean: Clean) -> None:
     assert first[0][1] == 5000
 
 
-def test_a_month_is_replaced_and_its_neighbours_stay(place: Place, clean: Clean) -> None:
+def test_a_month_is_replaced_and_its_neighbours_stay(place: EmptyWarehouse, clean: Clean) -> None:
     place.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
     place.open().replace_month(FEBRUARY, clean(FEBRUARY, 3000), FILL)
     february = sums(place)[1]
@@ -102,7 +102,7 @@ def test_a_month_is_replaced_and_its_neighbours_stay(place: Place, clean: Clean)
     assert sums(place)[1] == february
 
 
-def test_nulls_are_filled_only_where_asked(place: Place, clean: Clean) -> None:
+def test_nulls_are_filled_only_where_asked(place: EmptyWarehouse, clean: Clean) -> None:
     file = clean(YELLOW, 5000)
     known = pq.read_table(file, columns=["passenger_count"])["passenger_count"]
     assert known.null_count > 0
@@ -114,14 +114,14 @@ def test_nulls_are_filled_only_where_asked(place: Place, clean: Clean) -> None:
 
 @pytest.mark.parametrize("order", [(2021, 2025), (2025, 2021)])
 def test_a_new_column_is_added_and_an_old_one_kept(
-    place: Place, clean: Clean, order: tuple[int, int], month_file: Callable[..., Path]
+    place: EmptyWarehouse, clean: Clean, order: tuple[int, int], month_file: Callable[..., Path]
 ) -> None:
     for year in order:
         trips = TripMonth("green", year, 1)
         place.open().replace_month(trips, clean(trips, 2000), FILL)
     later = TripMonth("green", 2026, 6)
     place.open().replace_month(later, clean(later, 2000), FILL)
-    counts = place.ask(
+    counts = place.query(
         "SELECT trip_month, count(*), count(cbd_congestion_fee), count(request_source) "
         "FROM dezoomcamp.green_rides GROUP BY trip_month ORDER BY 1"
     )
@@ -130,18 +130,18 @@ def test_a_new_column_is_added_and_an_old_one_kept(
     assert [row[3] > 0 for row in counts] == [False, False, True]
 
 
-def test_the_view_shows_yellow_and_green_together(place: Place, clean: Clean) -> None:
+def test_the_view_shows_yellow_and_green_together(place: EmptyWarehouse, clean: Clean) -> None:
     place.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
-    assert place.ask("SELECT DISTINCT color FROM dezoomcamp.rides") == [("yellow",)]
+    assert place.query("SELECT DISTINCT color FROM dezoomcamp.rides") == [("yellow",)]
     place.open().replace_month(GREEN, clean(GREEN, 2000), FILL)
-    rides = place.ask(
+    rides = place.query(
         "SELECT color, count(*), count(pickup_datetime), count(dropoff_datetime), "
         "count(passenger_count) FROM dezoomcamp.rides GROUP BY color ORDER BY color"
     )
     assert rides == [("green", 2000, 2000, 2000, 2000), ("yellow", 5000, 5000, 5000, 5000)]
 
 
-def test_an_empty_month_is_a_month(place: Place, clean: Clean, tmp_path: Path) -> None:
+def test_an_empty_month_is_a_month(place: EmptyWarehouse, clean: Clean, tmp_path: Path) -> None:
     full, empty = clean(YELLOW, 2000), tmp_path / "empty.parquet"
     pq.write_table(pq.read_table(full).slice(0, 0), empty)
     assert place.open().replace_month(YELLOW, empty, FILL) == 0
@@ -152,7 +152,9 @@ def test_an_empty_month_is_a_month(place: Place, clean: Clean, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("months", [(YELLOW, FEBRUARY), (YELLOW, YELLOW)])
-def test_two_loads_at_once(place: Place, clean: Clean, months: tuple[TripMonth, ...]) -> None:
+def test_two_loads_at_once(
+    place: EmptyWarehouse, clean: Clean, months: tuple[TripMonth, ...]
+) -> None:
     """In one process, as a flow with several months does."""
     with ThreadPoolExecutor(2) as pool:
         loads = [
@@ -163,14 +165,14 @@ def test_two_loads_at_once(place: Place, clean: Clean, months: tuple[TripMonth, 
     assert [row[1] for row in sums(place)] == [5000] * len(set(months))
 
 
-def load_code(place: Place, trips: TripMonth, file: Path) -> str:
-    return LOAD.format(
+def load_code(place: EmptyWarehouse, trips: TripMonth, file: Path) -> str:
+    return LOAD_SCRIPT.format(
         address=place.address, color=trips.color, year=trips.year, month=trips.month,
         file=file, fill=FILL,
     )  # fmt: skip
 
 
-def test_two_processes_at_once(place: Place, clean: Clean) -> None:
+def test_two_processes_at_once(place: EmptyWarehouse, clean: Clean) -> None:
     runs = [
         start("-c", load_code(place, trips, clean(trips, 50_000)))
         for trips in (YELLOW, FEBRUARY, YELLOW)
@@ -181,7 +183,7 @@ def test_two_processes_at_once(place: Place, clean: Clean) -> None:
     assert [row[1] for row in sums(place)] == [50_000, 50_000]
 
 
-def test_killed_half_way_and_run_again(place: Place, clean: Clean) -> None:
+def test_killed_half_way_and_run_again(place: EmptyWarehouse, clean: Clean) -> None:
     """Killed at three moments of the load: the old month or the new one, then one clean copy."""
     old, new = clean(YELLOW, 5000), clean(YELLOW, 300_000)
     place.open().replace_month(YELLOW, old, FILL)
@@ -202,7 +204,7 @@ def test_killed_half_way_and_run_again(place: Place, clean: Clean) -> None:
         assert sums(place) == expected
 
 
-def test_a_stopped_load_changes_nothing(place: Place, clean: Clean) -> None:
+def test_a_stopped_load_changes_nothing(place: EmptyWarehouse, clean: Clean) -> None:
     """Stopped at three moments, within seconds: the old month or the new one, nothing held."""
     old, new = clean(YELLOW, 5000), clean(YELLOW, 300_000)
     began = time.monotonic()
@@ -233,7 +235,7 @@ def with_column(file: Path, name: str, values: pa.Array, target: Path) -> Path:
     return target
 
 
-def test_values_of_every_type_arrive(place: Place, clean: Clean, tmp_path: Path) -> None:
+def test_values_of_every_type_arrive(place: EmptyWarehouse, clean: Clean, tmp_path: Path) -> None:
     table = pq.read_table(clean(YELLOW, 2000)).slice(0, 3)
     columns: dict[str, tuple[pa.DataType, list[Any]]] = {
         "a_truth": (pa.bool_(), [True, False, None]),
@@ -253,11 +255,11 @@ def test_values_of_every_type_arrive(place: Place, clean: Clean, tmp_path: Path)
     pq.write_table(table, file)
     for _ in range(2):
         assert place.open().replace_month(YELLOW, file, FILL) == 3
-        stored = place.ask(f"SELECT {', '.join(columns)} FROM dezoomcamp.yellow_rides")
+        stored = place.query(f"SELECT {', '.join(columns)} FROM dezoomcamp.yellow_rides")
         expected = zip(*(values for _, values in columns.values()), strict=True)
         assert sorted(map(repr, stored)) == sorted(map(repr, expected))
     assert place.open().replace_table("typed", file) == 3
-    assert place.ask("SELECT sum(a_price) FROM dezoomcamp.typed") == [
+    assert place.query("SELECT sum(a_price) FROM dezoomcamp.typed") == [
         (Decimal("123456789012345.677"),)
     ]
 
@@ -268,7 +270,7 @@ def test_values_of_every_type_arrive(place: Place, clean: Clean, tmp_path: Path)
     ids=str,
 )
 def test_a_type_that_not_every_warehouse_has_is_refused(
-    place: Place, clean: Clean, tmp_path: Path, kind: pa.DataType
+    place: EmptyWarehouse, clean: Clean, tmp_path: Path, kind: pa.DataType
 ) -> None:
     file = with_column(clean(YELLOW, 2000), "odd", pa.array([None], kind), tmp_path / "odd.parquet")
     for load in (
@@ -281,7 +283,7 @@ def test_a_type_that_not_every_warehouse_has_is_refused(
 
 
 def test_whole_numbers_that_a_double_cannot_hold_are_refused(
-    place: Place, clean: Clean, tmp_path: Path
+    place: EmptyWarehouse, clean: Clean, tmp_path: Path
 ) -> None:
     """A file may hold whole numbers where its table has doubles; no digit may get lost."""
     file, odd = clean(YELLOW, 2000), tmp_path / "odd.parquet"
@@ -297,7 +299,7 @@ def test_whole_numbers_that_a_double_cannot_hold_are_refused(
 
 
 def test_a_declared_column_of_another_type_is_refused(
-    place: Place, clean: Clean, tmp_path: Path
+    place: EmptyWarehouse, clean: Clean, tmp_path: Path
 ) -> None:
     """As after a change of config/column_types.yaml, in whichever direction."""
     file, other = clean(YELLOW, 2000), tmp_path / "other.parquet"
@@ -313,7 +315,7 @@ def test_a_declared_column_of_another_type_is_refused(
 
 
 def test_a_file_that_is_no_parquet_changes_nothing(
-    place: Place, clean: Clean, tmp_path: Path
+    place: EmptyWarehouse, clean: Clean, tmp_path: Path
 ) -> None:
     place.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
     page = tmp_path / "page.parquet"
@@ -341,11 +343,13 @@ def small(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def table(place: Place, columns: str = "LocationID, Zone, area") -> list[tuple[Any, ...]]:
-    return place.ask(f"SELECT {columns} FROM dezoomcamp.places ORDER BY LocationID")
+def table(place: EmptyWarehouse, columns: str = "LocationID, Zone, area") -> list[tuple[Any, ...]]:
+    return place.query(f"SELECT {columns} FROM dezoomcamp.places ORDER BY LocationID")
 
 
-def test_a_small_table_is_what_the_file_holds(place: Place, small: Callable[..., Path]) -> None:
+def test_a_small_table_is_what_the_file_holds(
+    place: EmptyWarehouse, small: Callable[..., Path]
+) -> None:
     for _ in range(2):
         assert place.open().replace_table("places", small(3)) == 3
         assert table(place) == [(1, "N/A", 0.5), (2, "N/A", 0.5), (3, "N/A", None)]
@@ -353,7 +357,7 @@ def test_a_small_table_is_what_the_file_holds(place: Place, small: Callable[...,
     assert table(place) == [(1, "Zürich", None)]
 
 
-def test_a_small_table_of_other_columns(place: Place, small: Callable[..., Path]) -> None:
+def test_a_small_table_of_other_columns(place: EmptyWarehouse, small: Callable[..., Path]) -> None:
     place.open().replace_table("places", small(2, remark=pa.array(["a", None])))
     assert table(place, "remark") == [("a",), (None,)]
     place.open().replace_table("places", small(2))
@@ -364,24 +368,24 @@ def test_a_small_table_of_other_columns(place: Place, small: Callable[..., Path]
 
 
 def test_a_small_table_joins_the_trips(
-    place: Place, clean: Clean, small: Callable[..., Path]
+    place: EmptyWarehouse, clean: Clean, small: Callable[..., Path]
 ) -> None:
     place.open().replace_month(YELLOW, clean(YELLOW, 2000), FILL)
     place.open().replace_table("places", small(265))
-    assert place.ask(
+    assert place.query(
         "SELECT count(*) FROM dezoomcamp.rides JOIN dezoomcamp.places ON PULocationID = LocationID"
     ) == [(2000,)]
 
 
 @pytest.mark.parametrize("name", ["rides", "yellow_rides", "loads", "Places", "a.b", "", "a b"])
 def test_a_small_table_that_cannot_be_called_so(
-    place: Place, clean: Clean, small: Callable[..., Path], name: str
+    place: EmptyWarehouse, clean: Clean, small: Callable[..., Path], name: str
 ) -> None:
     with pytest.raises(InvalidInputError, match="a small table cannot be called"):
         place.open().replace_table(name, small(1))
 
 
-def test_a_small_table_killed_half_way(place: Place, small: Callable[..., Path]) -> None:
+def test_a_small_table_killed_half_way(place: EmptyWarehouse, small: Callable[..., Path]) -> None:
     """The old table or the new one, whenever it is; then a clean run makes the new one."""
     old, new = small(1000, "old"), small(20_000, "new" * 1000)
     place.open().replace_table("places", old)
@@ -401,37 +405,37 @@ def test_a_small_table_killed_half_way(place: Place, small: Callable[..., Path])
             assert run.stdout.readline() == "ready\n"
             time.sleep(whole * share)
             run.kill()
-        found = place.ask(f"{count} FROM dezoomcamp.places")
+        found = place.query(f"{count} FROM dezoomcamp.places")
         assert found in ([(1000, "old", "old")], [(20_000, "new", "new")])
         assert place.open().replace_table("places", new) == 20_000
-        assert place.ask(f"{count} FROM dezoomcamp.places") == [(20_000, "new", "new")]
+        assert place.query(f"{count} FROM dezoomcamp.places") == [(20_000, "new", "new")]
 
 
-def test_two_small_tables_at_once(place: Place, small: Callable[..., Path]) -> None:
+def test_two_small_tables_at_once(place: EmptyWarehouse, small: Callable[..., Path]) -> None:
     file = small(100)
     with ThreadPoolExecutor(3) as pool:
         runs = [pool.submit(place.open().replace_table, "places", file) for _ in range(3)]
     assert [run.result() for run in runs] == [100, 100, 100]
-    assert place.ask("SELECT count(*) FROM dezoomcamp.places") == [(100,)]
+    assert place.query("SELECT count(*) FROM dezoomcamp.places") == [(100,)]
 
 
 class TestDuckDB:
     """What only the DuckDB file can go through."""
 
     @pytest.fixture
-    def place(self, request: pytest.FixtureRequest) -> Place:
-        return duckdb_place(request)
+    def place(self, request: pytest.FixtureRequest) -> EmptyWarehouse:
+        return empty_duckdb(request)
 
-    def test_types_of_the_table(self, place: Place, clean: Clean) -> None:
+    def test_types_of_the_table(self, place: EmptyWarehouse, clean: Clean) -> None:
         place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
-        kinds = {row[0]: row[1] for row in place.ask("DESCRIBE dezoomcamp.yellow_rides")}
+        kinds = {row[0]: row[1] for row in place.query("DESCRIBE dezoomcamp.yellow_rides")}
         assert kinds["trip_month"] == "DATE"
         assert kinds["passenger_count"] == kinds["PULocationID"] == "BIGINT"
         assert kinds["tpep_pickup_datetime"] == "TIMESTAMP"
         assert kinds["airport_fee"] == "DOUBLE"
 
     def test_a_file_that_another_program_holds(
-        self, place: Place, clean: Clean, monkeypatch: pytest.MonkeyPatch
+        self, place: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = place.address.removeprefix("duckdb:")
         hold = f"import duckdb; db = duckdb.connect({path!r}); "
@@ -446,21 +450,23 @@ class TestDuckDB:
         assert place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL) == 1000
 
     def test_a_table_that_is_not_ours_is_refused(
-        self, place: Place, clean: Clean, tmp_path: Path
+        self, place: EmptyWarehouse, clean: Clean, tmp_path: Path
     ) -> None:
         with duckdb.connect(str(tmp_path / "contract.duckdb")) as db:
             db.execute("CREATE SCHEMA dezoomcamp; CREATE TABLE dezoomcamp.yellow_rides (a INT)")
         with pytest.raises(StorageError, match="no column trip_month"):
             place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
 
-    def test_a_file_that_is_no_warehouse(self, place: Place, clean: Clean, tmp_path: Path) -> None:
+    def test_a_file_that_is_no_warehouse(
+        self, place: EmptyWarehouse, clean: Clean, tmp_path: Path
+    ) -> None:
         (tmp_path / "contract.duckdb").write_text("some notes of mine, longer than a header" * 500)
         with pytest.raises(StorageError, match="NYC_TAXI_WAREHOUSE"):
             place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
 
     @pytest.mark.parametrize("state", ["a folder", "cut", "newer"])
     def test_a_check_says_what_is_wrong_with_the_file(
-        self, state: str, place: Place, clean: Clean, tmp_path: Path
+        self, state: str, place: EmptyWarehouse, clean: Clean, tmp_path: Path
     ) -> None:
         path = tmp_path / "contract.duckdb"
         if state == "a folder":
@@ -492,7 +498,7 @@ class TestDuckDB:
         inside: list[int] = []
 
         def work(n: int) -> int:
-            with DuckDBWarehouse(link if n % 2 else path)._turn(time.monotonic() + 30):
+            with DuckDBWarehouse(link if n % 2 else path)._thread_lock(time.monotonic() + 30):
                 inside.append(n)
                 seen = len(inside)
                 inside.remove(n)
@@ -507,12 +513,12 @@ class TestDuckDB:
             sys.setswitchinterval(interval)
 
     def test_a_turn_that_does_not_come(
-        self, place: Place, clean: Clean, monkeypatch: pytest.MonkeyPatch
+        self, place: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         warehouse = place.open()
         assert isinstance(warehouse, DuckDBWarehouse)
         load = partial(place.open().replace_month, YELLOW, clean(YELLOW, 1000), FILL)
-        with warehouse._turn(time.monotonic() + 30), ThreadPoolExecutor(1) as pool:
+        with warehouse._thread_lock(time.monotonic() + 30), ThreadPoolExecutor(1) as pool:
             with stoppable() as stop:
                 waits = pool.submit(copy_context().run, load)
                 time.sleep(0.3)
@@ -523,7 +529,7 @@ class TestDuckDB:
                 pool.submit(load).result()
 
     def test_a_large_month_in_little_memory(
-        self, place: Place, clean: Clean, monkeypatch: pytest.MonkeyPatch
+        self, place: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         large = clean(YELLOW, 1_500_000)
         monkeypatch.setenv("NYC_TAXI_MEMORY", "150MB")
@@ -532,7 +538,7 @@ class TestDuckDB:
         assert time.monotonic() - began < 120
 
     def test_too_little_memory_is_explained(
-        self, place: Place, clean: Clean, monkeypatch: pytest.MonkeyPatch
+        self, place: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
         monkeypatch.setenv("NYC_TAXI_MEMORY", "4MB")

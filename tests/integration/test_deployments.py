@@ -146,17 +146,17 @@ def test_new_months_are_loaded_once(system: System, month_file: MakeMonth) -> No
     first = system.run("load-new-months/load-new-months", color="green", back=2)
     assert first.state_name == "Completed"
     two = [(oldest.first_day, 2000), (older.first_day, 2000)]
-    assert system.ask(counts) == two
+    assert system.query(counts) == two
 
     fetched = len(system.site.requests)
     again = system.run("load-new-months/load-new-months", color="green", back=2)
     assert again.state_name == "Completed"
-    assert system.ask(counts) == two
+    assert system.query(counts) == two
     assert not [r for r in system.site.requests[fetched:] if r.bytes_sent > 1000]
 
     publish(system, month_file, newest)
     system.run("load-new-months/load-new-months", color="green", back=2)
-    assert system.ask(counts) == [*two, (newest.first_day, 2000)]
+    assert system.query(counts) == [*two, (newest.first_day, 2000)]
 
 
 def test_a_month_that_the_tlc_has_replaced_is_loaded_again(
@@ -170,13 +170,13 @@ def test_a_month_that_the_tlc_has_replaced_is_loaded_again(
     assert (
         system.run("load-new-months/load-new-months", color="fhv", back=1).state_name == "Completed"
     )
-    before = system.ask(dollars)
+    before = system.query(dollars)
     replacement = month_file(newest, 2000, seed=1)
     shutil.copy(replacement, system.folder / "site" / f"{newest.stem}.parquet")
     assert (
         system.run("load-new-months/load-new-months", color="fhv", back=1).state_name == "Completed"
     )
-    ((rows, _),) = after = system.ask(dollars)
+    ((rows, _),) = after = system.query(dollars)
     assert rows == 2000
     assert after != before
 

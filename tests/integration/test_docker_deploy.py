@@ -15,7 +15,7 @@ import pytest
 
 from nyc_taxi.errors import InvalidInputError
 from scripts.docker_deploy import login, mend
-from tests.support.aws import amazon
+from tests.support.aws import moto_server
 from tests.support.processes import ROOT
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
@@ -102,7 +102,7 @@ def test_no_docker(folder: Path, tmp_path: Path) -> None:
 class TestAws:
     @pytest.fixture(autouse=True)
     def aws(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        with amazon() as env:
+        with moto_server() as env:
             for name, value in env.items():
                 monkeypatch.setenv(name, value)
             monkeypatch.delenv("AWS_DEFAULT_REGION")

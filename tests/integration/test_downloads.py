@@ -27,9 +27,9 @@ from nyc_taxi.errors import (
     SourceError,
     TransientSourceError,
 )
-from nyc_taxi.sources.downloads import discarding_damaged, downloaded_version
+from nyc_taxi.sources.downloads import discard_if_corrupt, downloaded_version
 from nyc_taxi.sources.published import months_back
-from nyc_taxi.sources.reference_files import fetch_misc
+from nyc_taxi.sources.reference_files import fetch_reference_file
 from nyc_taxi.sources.tlc import fetch_month, published_version
 from nyc_taxi.trips.schemas import Color
 from synthetic_tlc import Site
@@ -136,7 +136,7 @@ def test_encoding_that_cannot_be_undone(
 
 def test_small_file_that_is_encoded(site: Site, folder: Path) -> None:
     site.answer(200, body=gzip.compress(b"zones"), headers={"Content-Encoding": "gzip"})
-    path = fetch_misc("zones.csv", f"{site.url}/trip-data", folder)
+    path = fetch_reference_file("zones.csv", f"{site.url}/trip-data", folder)
     assert path.read_bytes() == b"zones"
     assert names(folder) == ["misc/zones.csv"]
 
@@ -229,16 +229,16 @@ def test_damaged_file_of_a_folder_stays(
 def test_only_a_refused_file_is_discarded(tmp_path: Path) -> None:
     raw = tmp_path / NAME
     raw.write_bytes(month())
-    with pytest.raises(LocalWriteError), discarding_damaged(raw, "https://h.org"):
+    with pytest.raises(LocalWriteError), discard_if_corrupt(raw, "https://h.org"):
         raise LocalWriteError("the disk is full")
     assert raw.exists()
-    with pytest.raises(CorruptFileError), discarding_damaged(raw, "https://h.org"):
+    with pytest.raises(CorruptFileError), discard_if_corrupt(raw, "https://h.org"):
         new = tmp_path / "new"
         new.write_bytes(month(seed=1))
         new.replace(raw)  # by another run
         raise CorruptFileError("the old file")
     assert raw.read_bytes() == month(seed=1)
-    with pytest.raises(CorruptFileError), discarding_damaged(raw, "https://h.org"):
+    with pytest.raises(CorruptFileError), discard_if_corrupt(raw, "https://h.org"):
         raise CorruptFileError("this file")
     assert not raw.exists()
 

@@ -18,7 +18,7 @@ from docker.utils import exclude_paths
 from local_services.process import free_port
 from nyc_taxi.environment import load_environment
 from nyc_taxi.errors import InvalidInputError
-from tests.support.aws import amazon
+from tests.support.aws import moto_server
 from tests.support.processes import ROOT
 
 SECRET = "SecureString"
@@ -51,7 +51,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[dict[str, str]]:
-    with amazon() as env:
+    with moto_server() as env:
         yield env
 
 

@@ -46,9 +46,9 @@ def publish(site: Site, tmp_path: Path, month_file: Callable[..., Path]) -> Publ
     return put
 
 
-def ask(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
+def query(tmp_path: Path, sql: str) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as db:
-        return db.execute(query).fetchall()
+        return db.execute(sql).fetchall()
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
@@ -80,18 +80,18 @@ def test_lake_to_warehouse_fills_passengers_and_says_so(
     publish: Publish, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(YELLOW)
-    missing = etl_web_to_gcs().found["missing passengers"]
+    missing = etl_web_to_gcs().anomalies["missing passengers"]
     assert int(missing) > 0
 
     assert etl_gcs_to_bq(months=[1]) == 2000
     assert f"pre: missing passenger count: {missing}" in caplog.text
     assert "post: missing passenger count: 0" in caplog.text
     nulls = "SELECT count(*) - count(passenger_count) FROM dezoomcamp.yellow_rides"
-    assert ask(tmp_path, nulls) == [(0,)]
+    assert query(tmp_path, nulls) == [(0,)]
 
     etl_gcs_to_bq(months=[1], keep_missing=True)
     assert f"post: missing passenger count: {missing}" in caplog.text
-    assert ask(tmp_path, nulls) == [(missing,)]
+    assert query(tmp_path, nulls) == [(missing,)]
 
 
 def test_a_second_run_changes_nothing(publish: Publish, site: Site, tmp_path: Path) -> None:
@@ -99,9 +99,9 @@ def test_a_second_run_changes_nothing(publish: Publish, site: Site, tmp_path: Pa
     publish(FEBRUARY)
     rides = "SELECT * FROM dezoomcamp.yellow_rides ORDER BY ALL"
     assert etl_web_to_bq(months=[1, 2]) == 4000
-    before, raw = ask(tmp_path, rides), files(tmp_path / "data" / "raw")
+    before, raw = query(tmp_path, rides), files(tmp_path / "data" / "raw")
     assert etl_web_to_bq(months=[1, 2]) == 4000
-    assert ask(tmp_path, rides) == before
+    assert query(tmp_path, rides) == before
     assert files(tmp_path / "data" / "raw") == raw
     assert sorted(request.status for request in site.requests) == [200, 200, 304, 304]
 
@@ -136,7 +136,7 @@ def test_two_eras_in_one_table_keep_the_new_fee(
         fees = db.execute(f"SELECT round(sum(cbd_congestion_fee), 2) FROM '{newest}'").fetchall()
     assert len(expected) == 7
     assert (
-        ask(
+        query(
             tmp_path,
             f"SELECT strftime(trip_month, '%Y-%m') AS month, {facts} "
             "FROM dezoomcamp.green_rides GROUP BY ALL ORDER BY 1",
@@ -144,7 +144,7 @@ def test_two_eras_in_one_table_keep_the_new_fee(
         == expected
     )
     assert (
-        ask(tmp_path, "SELECT round(sum(cbd_congestion_fee), 2) FROM dezoomcamp.green_rides")
+        query(tmp_path, "SELECT round(sum(cbd_congestion_fee), 2) FROM dezoomcamp.green_rides")
         == fees
     )
 
@@ -161,12 +161,12 @@ def test_real_broken_files_leave_lake_and_warehouse_as_they_were(
 ) -> None:
     publish(YELLOW)
     etl_web_to_bq(months=[1])
-    lake, rows = files(tmp_path / "lake"), ask(tmp_path, "FROM dezoomcamp.yellow_rides")
+    lake, rows = files(tmp_path / "lake"), query(tmp_path, "FROM dezoomcamp.yellow_rides")
     site.change("yellow_tripdata_2021-01.parquet", real / "broken" / broken, after_requests=0)
     with pytest.raises(PartialFailureError, match=says):
         etl_web_to_bq(months=[1])
     assert files(tmp_path / "lake") == lake
-    assert ask(tmp_path, "FROM dezoomcamp.yellow_rides") == rows
+    assert query(tmp_path, "FROM dezoomcamp.yellow_rides") == rows
 
 
 def test_what_can_pass_is_tried_again(publish: Publish, site: Site, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_killed_in_each_step_and_run_again(
         output = again.communicate()[0]
     assert again.returncode == 0, output
     assert "total rows: 700000" in output
-    assert ask(tmp_path, "SELECT count(*) FROM dezoomcamp.yellow_rides") == [(700_000,)]
+    assert query(tmp_path, "SELECT count(*) FROM dezoomcamp.yellow_rides") == [(700_000,)]
     assert not [name for name in files(tmp_path) if name.endswith(".part")]
     if step == "download":
         assert site.requests[-1].status == 206

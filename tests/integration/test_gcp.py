@@ -20,7 +20,7 @@ from prefect_gcp.cloud_storage import GcsBucket
 
 from blocks.make_gcp_blocks import make_gcp_blocks
 from etl_web_to_bq import etl_web_to_bq
-from local_services import Server, client_environment, gcs, running
+from local_services import Service, client_environment, gcs, running
 from local_services import bigquery as bigquery_emulator
 from nyc_taxi import doctor
 from nyc_taxi.conform.plan import conform
@@ -32,7 +32,7 @@ from nyc_taxi.warehouses.bigquery_dataframe import open_dataframes
 from nyc_taxi.warehouses.registry import open_warehouse
 from reference.zones.flow import zones
 from synthetic_tlc import Site
-from tests.support.google_refusals import refusing
+from tests.support.google_refusals import google_error_server
 from tests.support.processes import start
 
 YELLOW = TripMonth("yellow", 2021, 1)
@@ -297,7 +297,7 @@ class TestFlows:
                 )
             ]
         assert [row.values() for row in rides] == expected
-        last = open_dataframes(f"bigquery:{google}").ask(
+        last = open_dataframes(f"bigquery:{google}").query(
             "SELECT LocationID, Borough, Zone FROM dezoomcamp.zones WHERE LocationID > 263 "
             "ORDER BY LocationID"
         )
@@ -372,7 +372,7 @@ class TestRefused:
         gcs_block: Callable[[], str],
         month_file: Callable[..., Path],
     ) -> None:
-        with refusing(400, "invalid_grant", "Invalid JWT Signature.") as url:
+        with google_error_server(400, "invalid_grant", "Invalid JWT Signature.") as url:
             credentials = GcpCredentials(service_account_info={**key, "token_uri": f"{url}/token"})
             credentials.save("wrong")
             GcsBucket(bucket=gcs_block(), gcp_credentials=credentials).save("wrong")
@@ -386,7 +386,7 @@ class TestRefused:
         self, google: str, month_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file = month_file(YELLOW, 5000)
-        with refusing(403, "accessDenied", "flows@x lacks bigquery.datasets.get") as url:
+        with google_error_server(403, "accessDenied", "flows@x lacks bigquery.datasets.get") as url:
             monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", url)
             monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
             says = r"lacks rights \(flows@x lacks .*\); grant it roles/"
@@ -434,7 +434,7 @@ class TestStopped:
             assert time.monotonic() - began < 60
 
     @staticmethod
-    def stop_after(seconds: float, server: Server) -> float:
+    def stop_after(seconds: float, server: Service) -> float:
         process = server.process()
         assert process
         threading.Timer(seconds, process.kill).start()
@@ -460,4 +460,4 @@ class TestEmulators:
     def test_a_server_that_ends_at_once(self, tmp_path: Path) -> None:
         command = (sys.executable, "-c", "raise SystemExit('no')", str(tmp_path))
         with pytest.raises(Exception, match=r"broken does not start; see .*broken\.log"):
-            Server("broken", tmp_path, command, port=1).start()
+            Service("broken", tmp_path, command, port=1).start()

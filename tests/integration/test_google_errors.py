@@ -21,7 +21,7 @@ from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.storage import google as gcp
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.registry import open_warehouse
-from tests.support.google_refusals import refusing
+from tests.support.google_refusals import google_error_server
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FEBRUARY = TripMonth("yellow", 2021, 2)
@@ -33,7 +33,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("lakes.gcs.STORAGE_RETRY", "warehouses.bigquery.BIGQUERY_RETRY"):
         retry = gcp.STORAGE_RETRY.with_timeout(1).with_delay(0.1, 0.1)
         monkeypatch.setattr(f"nyc_taxi.{place}", retry)
-    for name, retry in (("PATIENT", gcp.CHANGE_RETRY), ("JOB", gcp.BIGQUERY_RETRY)):
+    for name, retry in (("CALL_OPTIONS", gcp.CHANGE_RETRY), ("JOB_OPTIONS", gcp.BIGQUERY_RETRY)):
         quick = retry.with_timeout(1).with_delay(0.1, 0.1)
         monkeypatch.setattr(f"nyc_taxi.warehouses.bigquery.{name}", {"retry": quick, "timeout": 5})
 
@@ -69,7 +69,9 @@ def test_an_answer_of_google(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bucket = gcs_block()
-    with refusing(status, reason, "sorry, see https://x.y/upload?token=s3cr3t&id=1") as url:
+    with google_error_server(
+        status, reason, "sorry, see https://x.y/upload?token=s3cr3t&id=1"
+    ) as url:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", url)
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         with pytest.raises(StorageError) as problem:
@@ -98,7 +100,7 @@ def test_an_answer_of_google(
     ],
 )
 def test_what_passes(problem: Exception, retryable: bool) -> None:
-    assert gcp.transient(problem) == retryable
+    assert gcp.is_transient(problem) == retryable
     with pytest.raises(StorageError) as told, gcp.translate_google_errors("there", "roles"):
         raise problem
     assert told.value.retryable == retryable

@@ -28,9 +28,9 @@ from nyc_taxi.errors import (
     SourceRefusedError,
     TransientSourceError,
 )
-from nyc_taxi.network import proxy_for, trusted_authorities
+from nyc_taxi.network import create_tls_context, proxy_for
 from nyc_taxi.sources.http_client import Reply, get
-from nyc_taxi.sources.reference_files import fetch_misc
+from nyc_taxi.sources.reference_files import fetch_reference_file
 from nyc_taxi.sources.tlc import fetch_month, published_version
 from nyc_taxi.urls import safe_url
 from synthetic_tlc import Site
@@ -68,7 +68,7 @@ def body(reply: Reply) -> bytes:
 CLIENTS: dict[str, Callable[[str, Path], object]] = {
     "months": lambda source, folder: fetch_month(JANUARY, source, folder, 5),
     "versions": lambda source, folder: published_version(JANUARY, source, 5),
-    "small files": lambda source, folder: fetch_misc("zones.csv", source, folder, 5),
+    "small files": lambda source, folder: fetch_reference_file("zones.csv", source, folder, 5),
     "doctor": lambda source, folder: check_source(source, 5),
 }
 
@@ -720,7 +720,7 @@ def test_a_stopped_download_goes_on_where_it_was(site: Site, folder: Path) -> No
 
 def test_certificates_of_the_project_are_checked_by_default() -> None:
     """certifi's, for TLS without any variable."""
-    context = trusted_authorities()
+    context = create_tls_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert len(context.get_ca_certs()) > 50

@@ -13,7 +13,7 @@ import pytest
 
 import local_services.__main__
 import local_services.postgres
-from local_services import Server
+from local_services import Service
 from tests.support.processes import ROOT
 
 
@@ -77,7 +77,7 @@ def test_the_path_of_psql_can_be_pasted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(local_services.postgres, "BIN", Path("/my files/bin"))
-    monkeypatch.setattr(local_services.postgres.Server, "up", lambda self: None)
+    monkeypatch.setattr(local_services.postgres.PostgresServer, "up", lambda self: None)
     monkeypatch.setattr(sys, "argv", ["postgres", "up", "--folder", "/nowhere"])
     local_services.postgres.main()
     assert "\n             '/my files/bin/psql' postgresql://" in capsys.readouterr().out
@@ -92,7 +92,7 @@ def test_the_two_postgres_have_ports_of_their_own() -> None:
 
 
 def test_the_file_of_the_emulators_is_its_owners_alone(
-    gcs_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gcs_server: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_services.__main__, "ROOT", tmp_path)
     monkeypatch.setattr(local_services.__main__, "FOLDER", tmp_path)

@@ -25,8 +25,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from local_services import Server
-from local_services.postgres import Server as PostgresServer
+from local_services import Service
+from local_services.postgres import PostgresServer
 from local_services.process import ServiceStartError, free_port, running
 from tests.support.docker_scripts import make_env
 from tests.support.prefect_systems import System
@@ -102,7 +102,7 @@ def test_a_websocket_of_another_origin_is_refused(system: System) -> None:
 
 
 def test_nothing_of_the_local_system_listens_beyond_loopback(
-    system: System, gcs_server: Server, postgres_server: str
+    system: System, gcs_server: Service, postgres_server: str
 ) -> None:
     pids = [json.loads(path.read_text())["pid"] for path in (system.folder / "local").glob("*.pid")]
     assert len(pids) == 2
@@ -141,7 +141,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = re.sub(r"\$\{PREFECT_PORT:-4200\}", str(port), command)
     program, *arguments = shlex.split(command)
     assert program == "python"
-    server = Server(
+    server = Service(
         "server",
         folder,
         (sys.executable, *arguments, "--port", str(port)),
@@ -278,7 +278,7 @@ def test_the_same_command_started_later_is_another_process(
     tmp_path: Path, stranger: subprocess.Popen[bytes]
 ) -> None:
     command = psutil.Process(stranger.pid).cmdline()
-    server = Server("x", tmp_path, tuple(command), None)
+    server = Service("x", tmp_path, tuple(command), None)
     pid_file = tmp_path / "x.pid"
     pid_file.write_text(json.dumps({"pid": stranger.pid, "command": command, "port": None}))
     assert server.process()
@@ -292,7 +292,7 @@ def test_the_same_command_started_later_is_another_process(
 def test_a_server_on_another_port_than_asked_for_is_named(tmp_path: Path) -> None:
     bind = ("--bind", "127.0.0.1", "--directory", str(tmp_path))
     first, second = (
-        Server("web", tmp_path, (sys.executable, "-m", "http.server", str(port), *bind), port)
+        Service("web", tmp_path, (sys.executable, "-m", "http.server", str(port), *bind), port)
         for port in (free_port(), free_port())
     )
     with running(first):

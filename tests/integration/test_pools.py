@@ -31,7 +31,7 @@ from blocks.make_ecs_pool import main as ecs
 from blocks.make_process_pool import main as process_pool
 from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.orchestration.work_pools import DOCKER_FLOW_POOL, JOB_COMMAND, holds_credentials
-from tests.support.aws import amazon
+from tests.support.aws import moto_server
 from tests.support.processes import ROOT, start
 
 API = "https://prefect.example.com/api"
@@ -408,7 +408,7 @@ def test_docker_flow_goes_to_a_pool_that_is_there(make: Make) -> None:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """AWS, with a cluster and a default VPC; no containers run there."""
-    with amazon() as env:
+    with moto_server() as env:
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         boto3.Session().client("ecs").create_cluster(clusterName="taxis")

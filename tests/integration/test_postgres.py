@@ -20,7 +20,7 @@ import pytest
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from local_services import ServiceStartError
-from local_services.postgres import Server
+from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import ConnectionLostError, InvalidInputError, LockTimeoutError, StorageError
@@ -28,7 +28,7 @@ from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.postgres.connection import BLOCK, components, find_database
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse, Table
 from tests.support.processes import start
-from tests.support.warehouses import LOAD
+from tests.support.warehouses import LOAD_SCRIPT
 
 YELLOW = TripMonth("yellow", 2021, 1)
 GREEN = TripMonth("green", 2021, 1)
@@ -36,11 +36,11 @@ Clean = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server() -> Iterator[PostgresServer]:
     """One of this module's own, to be killed and filled up."""
     with TemporaryDirectory(prefix="pg-") as folder:
         Path(folder).chmod(0o711)  # root runs PostgreSQL as nobody
-        server = Server(Path(folder) / "data", free_port())
+        server = PostgresServer(Path(folder) / "data", free_port())
         server.up()
         yield server
         server.down()
@@ -48,8 +48,8 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def on_server(
-    server: Server, prefect_server: None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Server]:
+    server: PostgresServer, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PostgresServer]:
     """That server, with POSTGRES_URL set to it, and nothing in its database."""
     server.up()
     monkeypatch.setenv("POSTGRES_URL", server.url)
@@ -72,10 +72,10 @@ def warehouse(table: str | None = None) -> PostgresWarehouse:
     return PostgresWarehouse(find_database(), Table.named(table) if table else None)
 
 
-def ask(url: str, query: str) -> list[tuple[Any, ...]]:
+def query(url: str, sql: str) -> list[tuple[Any, ...]]:
     with closing(psycopg2.connect(url)) as db, db.cursor() as cursor:
         db.autocommit = True
-        cursor.execute(query)
+        cursor.execute(sql)
         return cursor.fetchall() if cursor.description else []
 
 
@@ -124,7 +124,7 @@ class TestReaders:
             cursor.execute("SELECT count(*) FROM dezoomcamp.yellow_rides")
             with pytest.raises(LockTimeoutError, match="in use for 1 s without a pause; close"):
                 warehouse().replace_month(YELLOW, clean(YELLOW, 3000), {})
-            assert ask(postgres, "SELECT count(*) FROM dezoomcamp.rides") == [(2000,)]
+            assert query(postgres, "SELECT count(*) FROM dezoomcamp.rides") == [(2000,)]
         assert warehouse().replace_month(YELLOW, clean(YELLOW, 3000), {}) == 3000
 
 
@@ -132,7 +132,7 @@ class TestTheTable:
     def test_its_columns_and_index(self, postgres: str, clean: Clean) -> None:
         warehouse().replace_month(YELLOW, clean(YELLOW, 2000), {})
         kinds = dict(
-            ask(
+            query(
                 postgres,
                 "SELECT column_name, data_type FROM information_schema.columns "
                 "WHERE table_name = 'yellow_rides'",
@@ -145,9 +145,9 @@ class TestTheTable:
         index = "SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indrelid = {}"
         for table in ("yellow_rides", "yellow_rides_2021_01"):
             oid = f"'dezoomcamp.{table}'::regclass"
-            assert ask(postgres, index.format(oid)) == [(f"dezoomcamp.{table}_pickup", True)]
+            assert query(postgres, index.format(oid)) == [(f"dezoomcamp.{table}_pickup", True)]
         rows = "SELECT reltuples FROM pg_class WHERE relname = 'yellow_rides_2021_01'"
-        assert ask(postgres, rows) == [(2000,)]
+        assert query(postgres, rows) == [(2000,)]
 
     def test_every_kind_of_value_arrives(self, postgres: str, clean: Clean, tmp_path: Path) -> None:
         """Values at the ends of their types, texts of any length, and nulls anywhere."""
@@ -175,7 +175,7 @@ class TestTheTable:
             "a_text, a_number, a_double, a_moment, a_small, a_price, a_truth, a_void, no_text, "
             "store_and_fwd_flag, tpep_pickup_datetime, total_amount, passenger_count"
         )
-        there = ask(postgres, f"SELECT {columns} FROM dezoomcamp.yellow_rides")
+        there = query(postgres, f"SELECT {columns} FROM dezoomcamp.yellow_rides")
         with duckdb.connect() as db:
             assert repr(there) == repr(db.execute(f"SELECT {columns} FROM '{file}'").fetchall())
 
@@ -186,16 +186,16 @@ class TestTheTable:
         pq.write_table(table.append_column("extras", pa.array([0.5] * 2000)), doubles)
         warehouse().replace_month(YELLOW, doubles, {})
         warehouse().replace_month(TripMonth("yellow", 2021, 2), counts, {})
-        assert ask(postgres, "SELECT sum(extras) FROM dezoomcamp.yellow_rides") == [(3000.0,)]
+        assert query(postgres, "SELECT sum(extras) FROM dezoomcamp.yellow_rides") == [(3000.0,)]
         warehouse("other").replace_month(YELLOW, counts, {})
         with pytest.raises(StorageError, match="ALTER COLUMN extras TYPE double precision"):
             warehouse("other").replace_month(YELLOW, doubles, {})
 
     def test_of_another_shape_is_refused(self, postgres: str, clean: Clean) -> None:
-        ask(postgres, 'CREATE TABLE yellow_taxi_trips ("VendorID" int)')
+        query(postgres, 'CREATE TABLE yellow_taxi_trips ("VendorID" int)')
         with pytest.raises(StorageError, match="not partitioned by trip_month"):
             warehouse("yellow_taxi_trips").replace_month(YELLOW, clean(YELLOW, 2000), {})
-        ask(postgres, "CREATE TABLE trips_2021_01 (a int)")
+        query(postgres, "CREATE TABLE trips_2021_01 (a int)")
         with pytest.raises(StorageError, match='"trips_2021_01" already exists'):
             warehouse("trips").replace_month(YELLOW, clean(YELLOW, 2000), {})
         assert warehouse("trips").count(YELLOW) == 0
@@ -223,10 +223,10 @@ class TestTheTable:
                 for trips, file in zip(months, files, strict=True)
             ]
             with db.cursor() as gate:
-                for query, held in ((copying, "pg_advisory_lock"), (waiting, "pg_advisory_unlock")):
-                    while ask(postgres, query) != [(2,)]:
+                for count, call in ((copying, "pg_advisory_lock"), (waiting, "pg_advisory_unlock")):
+                    while query(postgres, count) != [(2,)]:
                         assert not any(load.done() for load in loads)
-                    gate.execute(f"SELECT {held}({turn})")
+                    gate.execute(f"SELECT {call}({turn})")
         assert [load.result() for load in loads] == [400_000, 400_000]
 
     @pytest.mark.parametrize("name", ["Trips", "a b", "a.b.c", "x" * 41, "", "t; DROP TABLE t"])
@@ -236,10 +236,10 @@ class TestTheTable:
 
 
 class TestBreakdowns:
-    def test_the_server_is_killed_half_way(self, on_server: Server, clean: Clean) -> None:
+    def test_the_server_is_killed_half_way(self, on_server: PostgresServer, clean: Clean) -> None:
         old, new = clean(YELLOW, 5000), clean(YELLOW, 600_000)
         warehouse().replace_month(YELLOW, old, {})
-        code = LOAD.format(
+        code = LOAD_SCRIPT.format(
             address="postgres:none", color="yellow", year=2021, month=1, file=new, fill={}
         )
         with start("-c", code) as run:
@@ -255,7 +255,11 @@ class TestBreakdowns:
         assert warehouse().count(YELLOW) == 600_000
 
     def test_a_full_disk(
-        self, on_server: Server, clean: Clean, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        on_server: PostgresServer,
+        clean: Clean,
+        small_disk: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         warehouse().replace_month(YELLOW, clean(YELLOW, 2000), {})
         on_server.psql(f"CREATE TABLESPACE small LOCATION '{small_disk}'")
@@ -283,7 +287,7 @@ class TestBreakdowns:
             subprocess.run(["umount", folder], check=True)
 
 
-def wait_for(server: Server, query: str) -> None:
+def wait_for(server: PostgresServer, query: str) -> None:
     deadline = time.monotonic() + 30
     while not int(server.psql(query)):
         assert time.monotonic() < deadline
@@ -294,9 +298,11 @@ class TestAddresses:
     """One clear line each."""
 
     def connect(self) -> None:
-        find_database().reach()
+        find_database().check()
 
-    def test_a_password_of_signs(self, on_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_password_of_signs(
+        self, on_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         password = "p@ss:w/rd%?#[]"
         on_server.psql(f"CREATE ROLE odd LOGIN SUPERUSER PASSWORD '{password}'")
         for scheme in ("postgresql", "postgres", "postgresql+psycopg2"):
@@ -305,7 +311,9 @@ class TestAddresses:
             self.connect()
         on_server.psql("DROP ROLE odd")
 
-    def test_a_unix_socket(self, on_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_unix_socket(
+        self, on_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         encoded = quote(str(on_server.folder), safe="")
         for url in (
             on_server.socket_url,
@@ -326,7 +334,7 @@ class TestAddresses:
     )
     def test_that_lead_nowhere(
         self,
-        on_server: Server,
+        on_server: PostgresServer,
         monkeypatch: pytest.MonkeyPatch,
         part: dict[str, str],
         line: str,
@@ -364,14 +372,14 @@ class TestAddresses:
         ):
             find_database()
 
-    def test_a_port_that_is_taken(self, on_server: Server, tmp_path: Path) -> None:
+    def test_a_port_that_is_taken(self, on_server: PostgresServer, tmp_path: Path) -> None:
         with pytest.raises(
             ServiceStartError, match=f"port {on_server.port} is taken .* POSTGRES_PORT="
         ):
-            Server(tmp_path / "second", on_server.port).up()
+            PostgresServer(tmp_path / "second", on_server.port).up()
 
 
-def test_the_block(on_server: Server) -> None:
+def test_the_block(on_server: PostgresServer) -> None:
     """Made, made again, and preferred to POSTGRES_URL; its password is not printed."""
     secret = quote("p@ss:w/rd", safe="")
     on_server.psql("CREATE ROLE blocked LOGIN PASSWORD 'p@ss:w/rd'")
@@ -407,7 +415,7 @@ def test_real_months(postgres: str, real: Path, tmp_path: Path, month: TripMonth
         "SELECT count(*), sum(total_amount), sum(trip_distance), sum(PULocationID), "
         "count(passenger_count), min(lpep_pickup_datetime), max(lpep_dropoff_datetime) FROM {}"
     )
-    [there] = ask(postgres, sums.format("dezoomcamp.green_rides"))
+    [there] = query(postgres, sums.format("dezoomcamp.green_rides"))
     with duckdb.connect() as db:
         [expected] = db.execute(sums.format(f"'{raw}'")).fetchall()
     assert [round(v, 2) if isinstance(v, float) else v for v in there] == [

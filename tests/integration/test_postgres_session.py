@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from local_services.postgres import Server
+from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.cancellation import Stopped, stoppable
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import ConnectionLostError, InvalidInputError, NycTaxiError, StorageError
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.postgres.connection import find_database
-from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse, Table, index_on
+from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse, Table, brin_index_sql
 
 YELLOW = TripMonth("yellow", 2021, 1)
 NOTES = ["Café", "Zürich", "plain", None]
@@ -57,10 +57,10 @@ def noted(month: Path, tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def ask(url: str, query: str) -> list[tuple[Any, ...]]:
+def query(url: str, sql: str) -> list[tuple[Any, ...]]:
     with closing(psycopg2.connect(url, client_encoding="UTF8")) as db, db.cursor() as cursor:
         db.autocommit = True
-        cursor.execute(query)
+        cursor.execute(sql)
         return cursor.fetchall() if cursor.description else []
 
 
@@ -74,7 +74,7 @@ def role(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A role with an odd name that may only connect, and is what POSTGRES_URL names."""
     name = f'Learner "{uuid4().hex[:6]}"'
     quoted = '"' + name.replace('"', '""') + '"'
-    ask(
+    query(
         postgres,
         f"CREATE ROLE {quoted} LOGIN PASSWORD 'p4ss-w0rd'; "
         "REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO PUBLIC",
@@ -85,7 +85,7 @@ def role(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     )
     monkeypatch.setenv("POSTGRES_URL", parts._replace(netloc=place).geturl())
     yield quoted
-    ask(postgres, f"REASSIGN OWNED BY {quoted} TO CURRENT_USER; DROP OWNED BY {quoted}; "
+    query(postgres, f"REASSIGN OWNED BY {quoted} TO CURRENT_USER; DROP OWNED BY {quoted}; "
         f"DROP ROLE {quoted}")  # fmt: skip
 
 
@@ -110,10 +110,10 @@ class TestEncoding:
             monkeypatch.setenv("POSTGRES_URL", f"{postgres}?options={options}")
         else:
             of = f"ROLE CURRENT_USER IN DATABASE {name}" if how == "role" else f"DATABASE {name}"
-            ask(postgres, f"ALTER {of} SET client_encoding = 'LATIN1'")
+            query(postgres, f"ALTER {of} SET client_encoding = 'LATIN1'")
         load(noted())
         stored = "SELECT note, octet_length(note) FROM dezoomcamp.yellow_rides ORDER BY 2, 1"
-        assert ask(postgres, stored) == [("Café", 5), ("plain", 5), ("Zürich", 7), (None, None)]
+        assert query(postgres, stored) == [("Café", 5), ("plain", 5), ("Zürich", 7), (None, None)]
 
     @contextmanager
     def database(
@@ -121,13 +121,13 @@ class TestEncoding:
     ) -> Iterator[str]:
         name = f"test_{uuid4().hex}"
         locale = "LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
-        ask(postgres, f"CREATE DATABASE {name} ENCODING '{encoding}' {locale}")
+        query(postgres, f"CREATE DATABASE {name} ENCODING '{encoding}' {locale}")
         url = urlsplit(postgres)._replace(path=f"/{name}").geturl()
         monkeypatch.setenv("POSTGRES_URL", url)
         try:
             yield url
         finally:
-            ask(postgres, f"DROP DATABASE {name}")
+            query(postgres, f"DROP DATABASE {name}")
 
     def test_a_database_of_another_encoding_converts(
         self, postgres: str, noted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
@@ -135,17 +135,17 @@ class TestEncoding:
         stored = "SELECT note, octet_length(note) FROM dezoomcamp.yellow_rides ORDER BY 2, 1"
         with self.database(postgres, "LATIN1", monkeypatch) as url:
             load(noted())
-            assert ask(url, stored)[0] == ("Café", 4)
+            assert query(url, stored)[0] == ("Café", 4)
             with pytest.raises(StorageError, match=r"no equivalent.*nothing was changed.*UTF8$"):
                 load(noted(["漢字"]))
-            assert len(ask(url, stored)) == 4
+            assert len(query(url, stored)) == 4
 
     def test_a_database_without_encoding_stores_utf8(
         self, postgres: str, noted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with self.database(postgres, "SQL_ASCII", monkeypatch) as url:
             load(noted(["漢字"]))
-            assert ask(url, "SELECT note FROM dezoomcamp.yellow_rides") == [("漢字",)]
+            assert query(url, "SELECT note FROM dezoomcamp.yellow_rides") == [("漢字",)]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ class TestEncoding:
 def test_a_database_default_changes_nothing(
     setting: str, postgres: str, month: Path, large: Path
 ) -> None:
-    ask(postgres, f"ALTER DATABASE {urlsplit(postgres).path[1:]} SET {setting}")
+    query(postgres, f"ALTER DATABASE {urlsplit(postgres).path[1:]} SET {setting}")
     assert load(large) == 100_000
     assert load(month) == 2000
     warehouse = PostgresWarehouse(find_database())
@@ -194,7 +194,7 @@ class TestRights:
                 PostgresWarehouse(find_database(), Table.named(table) if table else None).check()
                 break
             except StorageError:
-                ask(postgres, self.refused(table))
+                query(postgres, self.refused(table))
         assert load(month, table) == 2000
         assert load(month, table) == 2000
 
@@ -206,7 +206,7 @@ class TestRights:
 
     def test_to_make_tables_in_a_schema(self, postgres: str, role: str, month: Path) -> None:
         assert self.refused("trips") == f'GRANT CREATE ON SCHEMA "public" TO {role}'
-        ask(postgres, "CREATE SCHEMA mine")
+        query(postgres, "CREATE SCHEMA mine")
         assert self.refused("mine.trips") == f'GRANT USAGE, CREATE ON SCHEMA "mine" TO {role}'
         self.granted(postgres, "mine.trips", month)
 
@@ -217,20 +217,20 @@ class TestRights:
         monkeypatch.setenv("POSTGRES_URL", postgres)
         load(month)
         monkeypatch.setenv("POSTGRES_URL", own)
-        ask(postgres, f"GRANT ALL ON SCHEMA dezoomcamp TO {role}")
-        [(owner,)] = ask(postgres, "SELECT quote_ident(current_user)")
+        query(postgres, f"GRANT ALL ON SCHEMA dezoomcamp TO {role}")
+        [(owner,)] = query(postgres, "SELECT quote_ident(current_user)")
         assert self.refused() == f'GRANT "{owner}" TO {role}'
         self.granted(postgres, None, month)
 
     def test_of_a_role_that_is_read_only(self, postgres: str, role: str, month: Path) -> None:
-        ask(postgres, f"ALTER ROLE {role} SET default_transaction_read_only = on")
-        for look in (find_database().reach, PostgresWarehouse(find_database()).check):
+        query(postgres, f"ALTER ROLE {role} SET default_transaction_read_only = on")
+        for look in (find_database().check, PostgresWarehouse(find_database()).check):
             with pytest.raises(
                 StorageError, match=r"read-only for .*default_transaction"
             ) as problem:
                 look()
         said = str(problem.value)
-        ask(postgres, said[said.index("ALTER ROLE") : said.index(", or connect")])
+        query(postgres, said[said.index("ALTER ROLE") : said.index(", or connect")])
         self.granted(postgres, None, month)
 
 
@@ -250,24 +250,24 @@ def test_the_flow_asks_for_rights_before_it_fetches(
     ("version", "operators"), [(12, "timestamp_minmax_ops"), (18, "timestamp_minmax_multi_ops")]
 )
 def test_the_index_is_one_that_the_version_has(version: int, operators: str) -> None:
-    assert index_on("pickup", version) == f"USING brin (pickup {operators})"
+    assert brin_index_sql("pickup", version) == f"USING brin (pickup {operators})"
 
 
 def test_an_index_of_an_older_server_is_gone_on_with(postgres: str, month: Path) -> None:
     """As after pg_upgrade from version 13: another index for each month would lock the table."""
     load(month)
-    oldest = index_on("tpep_pickup_datetime", 13)
-    ask(postgres, "DROP INDEX dezoomcamp.yellow_rides_pickup; CREATE INDEX yellow_rides_pickup "
+    oldest = brin_index_sql("tpep_pickup_datetime", 13)
+    query(postgres, "DROP INDEX dezoomcamp.yellow_rides_pickup; CREATE INDEX yellow_rides_pickup "
         f"ON dezoomcamp.yellow_rides {oldest}")  # fmt: skip
     load(month)
     indexes = "SELECT count(*) FROM pg_indexes WHERE tablename = 'yellow_rides_2021_01'"
-    assert ask(postgres, indexes) == [(1,)]
+    assert query(postgres, indexes) == [(1,)]
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[Server]:
+def own_server() -> Iterator[PostgresServer]:
     with TemporaryDirectory(prefix="pg-") as folder:
-        server = Server(Path(folder) / "data", free_port())
+        server = PostgresServer(Path(folder) / "data", free_port())
         server.up()
         yield server
         server.down()
@@ -277,7 +277,7 @@ class TestTransient:
     def fails(self, url: str, monkeypatch: pytest.MonkeyPatch) -> NycTaxiError:
         monkeypatch.setenv("POSTGRES_URL", url)
         with pytest.raises(StorageError) as problem:
-            find_database().reach()
+            find_database().check()
         assert "\n" not in str(problem.value)
         return problem.value
 
@@ -298,7 +298,7 @@ class TestTransient:
             'could not translate host name "db" to address: Temporary failure in name resolution'
         )
         monkeypatch.setenv("POSTGRES_URL", "postgresql://a:b@db/c")
-        assert find_database()._unreachable(problem).retryable
+        assert find_database()._connection_error(problem).retryable
 
     @pytest.mark.parametrize(
         "said",
@@ -318,10 +318,10 @@ class TestTransient:
         problem = psycopg2.OperationalError(
             f'{refused}connection to server at "127.0.0.1", port 5432 failed: {said}'
         )
-        assert not find_database()._unreachable(problem).retryable
+        assert not find_database()._connection_error(problem).retryable
 
     def test_a_server_that_is_full(
-        self, own_server: Server, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+        self, own_server: PostgresServer, prefect_server: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         own_server.psql("CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 0")
         url = own_server.url.replace("root:root", "few:few")
@@ -332,7 +332,7 @@ class TestTransient:
 
     def test_a_restart_in_the_middle(
         self,
-        own_server: Server,
+        own_server: PostgresServer,
         prefect_server: None,
         month: Path,
         monkeypatch: pytest.MonkeyPatch,
@@ -352,13 +352,13 @@ class TestTransient:
 
 
 def test_a_server_that_is_too_old_is_refused(
-    own_server: Server, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+    own_server: PostgresServer, prefect_server: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is fetched; there is no older server here, so this one is too old."""
     monkeypatch.setenv("POSTGRES_URL", own_server.url)
-    monkeypatch.setattr("nyc_taxi.warehouses.postgres.connection.OLDEST", 99)
+    monkeypatch.setattr("nyc_taxi.warehouses.postgres.connection.MIN_SERVER_VERSION", 99)
     with pytest.raises(StorageError, match=r"is version 18\.\d.*; use version 99 or newer"):
-        find_database().reach()
+        find_database().check()
 
 
 class TestStopped:
@@ -392,19 +392,19 @@ class TestStopped:
             db.rollback()
         here = "datname = current_database()"
         others = f"pg_stat_activity WHERE application_name = 'nyc_taxi' AND {here}"
-        while ask(postgres, f"SELECT count(*) FROM {others}") != [(0,)]:
+        while query(postgres, f"SELECT count(*) FROM {others}") != [(0,)]:
             assert time.monotonic() - began < 10
         held = "pg_locks JOIN pg_database d ON database = d.oid WHERE locktype = 'advisory'"
-        assert ask(postgres, f"SELECT count(*) FROM {held} AND {here}") == [(0,)]
+        assert query(postgres, f"SELECT count(*) FROM {held} AND {here}") == [(0,)]
         left = "SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_new'"
-        assert ask(postgres, left) == [(0,)]
+        assert query(postgres, left) == [(0,)]
         assert PostgresWarehouse(find_database()).count(YELLOW) == 2000
         assert load(month) == 2000
 
 
 class TestSecrets:
     def test_are_in_no_message(
-        self, own_server: Server, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+        self, own_server: PostgresServer, prefect_server: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Some of libpq's messages repeat what it was given."""
         place = f"127.0.0.1:{own_server.port}"
@@ -417,6 +417,6 @@ class TestSecrets:
         ):
             monkeypatch.setenv("POSTGRES_URL", url)
             with pytest.raises(NycTaxiError) as problem:
-                find_database().reach()
+                find_database().check()
             assert "s3cr3t" not in str(problem.value) and "t0k3n" not in str(problem.value)
             assert isinstance(problem.value, StorageError | InvalidInputError)

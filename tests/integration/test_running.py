@@ -21,7 +21,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 
-from nyc_taxi.cancellation import Stopped, in_threads, stoppable
+from nyc_taxi.cancellation import Stopped, run_in_threads, stoppable
 from nyc_taxi.environment import use_proxies
 from nyc_taxi.errors import PartialFailureError, ServerError, TransientSourceError
 from nyc_taxi.orchestration.prefect_server import check_server
@@ -476,7 +476,7 @@ def test_a_wait_for_a_file_ends_with_the_run(tmp_path: Path) -> None:
             pass
 
     with file_lock(target), stoppable() as stop:
-        (waiting,) = in_threads(write, [1], at_once=1)
+        (waiting,) = run_in_threads(write, [1], at_once=1)
         time.sleep(0.3)
         stop.set()
         with pytest.raises(Stopped):

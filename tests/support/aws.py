@@ -8,7 +8,7 @@ from moto.server import ThreadedMotoServer
 
 
 @contextmanager
-def amazon() -> Iterator[dict[str, str]]:
+def moto_server() -> Iterator[dict[str, str]]:
     """AWS, empty: moto's server, and what sends Amazon's own clients to it."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)

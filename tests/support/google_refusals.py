@@ -9,7 +9,7 @@ from typing import Any
 
 
 @contextmanager
-def refusing(status: int, reason: str, message: str) -> Iterator[str]:
+def google_error_server(status: int, reason: str, message: str) -> Iterator[str]:
     """A server that answers whatever is asked as Google does when it refuses."""
     error = {"code": status, "message": message, "errors": [{"reason": reason}]}
     body = json.dumps({"error": reason if reason == "invalid_grant" else error}).encode()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
-LIGHT = {
+LIGHTWEIGHT_SERVER = {
     # SQLite has one writer: a request that meets that of the UI's event feed waits for 2 s.
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
     # A kind of block is registered when the first of it is saved, not all kinds at the start.
@@ -78,9 +78,9 @@ class System:
     def lake(self) -> list[str]:
         return sorted(path.name for path in (self.folder / "lake").rglob("*.parquet"))
 
-    def ask(self, query: str) -> list[tuple[Any, ...]]:
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as db:
-            return db.execute(query).fetchall()
+            return db.execute(sql).fetchall()
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """What `make up-local` starts: server, process pool, worker and all deployments."""
     port = free_port()
     with place(tmp_path_factory.mktemp("system"), f"http://127.0.0.1:{port}/api") as system:
-        system.env.update(LIGHT, PREFECT_SERVER_API_PORT=str(port))
+        system.env.update(LIGHTWEIGHT_SERVER, PREFECT_SERVER_API_PORT=str(port))
         try:
             up = system.shell("./local.sh", "up")
             assert up.returncode == 0, up.stdout + up.stderr

@@ -147,7 +147,7 @@ def test_an_undeclared_column_is_kept_and_named(tmp_path: Path) -> None:
     plan = conform(GREEN, raw)
     report = plan.write(tmp_path / "clean.parquet")
     assert plan.undeclared == ("request_source", "always_null")
-    assert report.found["undeclared columns"] == "request_source, always_null"
+    assert report.anomalies["undeclared columns"] == "request_source, always_null"
     assert sql(f"SELECT list(request_source) FROM '{tmp_path}/clean.parquet'") == ["App", None]
 
 
@@ -299,7 +299,7 @@ def test_what_is_found_in_a_month_is_counted(tmp_path: Path) -> None:
             "PULocationID": [74, 265],
         },
     )
-    found = conform(GREEN, raw).write(tmp_path / "clean.parquet").found
+    found = conform(GREEN, raw).write(tmp_path / "clean.parquet").anomalies
     assert found == {
         "missing passengers": 1,
         "pickups outside the month": 1,

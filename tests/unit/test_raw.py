@@ -22,7 +22,7 @@ import pytest
 from nyc_taxi.conform.column_names import check_names
 from nyc_taxi.conform.column_rules import Rules
 from nyc_taxi.conform.plan import conform
-from nyc_taxi.conform.readers import header, reading
+from nyc_taxi.conform.readers import open_raw, read_header
 from nyc_taxi.errors import CorruptFileError, NycTaxiError, SchemaMismatchError
 from nyc_taxi.sources.integrity import rows_in_footer, verify
 from nyc_taxi.sources.tlc import fetch_month
@@ -52,7 +52,7 @@ def write(folder: Path, content: bytes | str, name: str = f"{FHV.stem}.csv") -> 
 
 def read(raw: Path) -> Rows:
     """All rows; their number equals the independent count of records."""
-    with reading(raw, threads=1) as db:
+    with open_raw(raw, threads=1) as db:
         rows = db.execute("FROM raw").fetchall()
         assert db.records() == len(rows)
     return rows
@@ -263,7 +263,7 @@ def test_gzip_and_encodings_are_told_by_content(
 ) -> None:
     bom = "\ufeff" if encoding == "utf-16-be" else ""
     raw = write(tmp_path, pack((bom + TEXT).encode(encoding)), name)
-    assert list(header(raw)) == ["base", "note"]
+    assert list(read_header(raw)) == ["base", "note"]
     assert read(raw) == ROWS
 
 
@@ -397,7 +397,7 @@ def test_other_separators_are_named(
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, ending: str) -> None:
     raw = tmp_path / f"{FHV.stem}{ending}"
     raw.mkdir()
-    for look in (header, verify):
+    for look in (read_header, verify):
         with pytest.raises(NycTaxiError, match=rf"{raw.name} cannot be read"):
             look(raw)
 
@@ -441,19 +441,19 @@ def test_windows_1252_is_read_and_reported(
     raw, target = write(tmp_path, pack(text)), tmp_path / "clean.parquet"
     report = conform(FHV, raw).write(target)
     assert report.rows == before + 2
-    assert report.found["text encoding"] == "Windows-1252"
+    assert report.anomalies["text encoding"] == "Windows-1252"
     column = pq.read_table(target)["Affiliated_base_number"].to_pylist()
     assert column[-2:] == ["B00007\xa0", "Caf\xe9 \u2013"]
 
 
 def test_utf_8_is_not_reported(tmp_path: Path) -> None:
     report = conform(FHV, write(tmp_path, fhv("Café"))).write(tmp_path / "clean.parquet")
-    assert "text encoding" not in report.found
+    assert "text encoding" not in report.anomalies
 
 
 def test_a_header_of_windows_1252(tmp_path: Path) -> None:
     raw = write(tmp_path, "Stra\xdfe,n\nx,1\n".encode("cp1252"))
-    assert list(header(raw)) == ["Straße", "n"]
+    assert list(read_header(raw)) == ["Straße", "n"]
     assert read(raw) == [("x", "1")]
 
 
@@ -500,9 +500,9 @@ def test_names_that_differ_by_case_or_blanks_alone_are_refused(
     else:
         pq.write_table(pa.table([pa.array([1])] * len(columns), names=columns), raw)
     with pytest.raises(SchemaMismatchError, match=raw.name) as problem:
-        header(raw)
+        read_header(raw)
     assert says in str(problem.value)
-    with pytest.raises(SchemaMismatchError), reading(raw):
+    with pytest.raises(SchemaMismatchError), open_raw(raw):
         pass
 
 
@@ -529,7 +529,7 @@ def test_a_name_that_cannot_be_seen_is_refused(tmp_path: Path, name: str) -> Non
     raw = tmp_path / "raw.parquet"
     pq.write_table(pa.table([[1], [2]], names=["a", name]), raw)
     with pytest.raises(SchemaMismatchError, match=r"invisible|an empty name"):
-        check_names(header(raw), raw.name)
+        check_names(read_header(raw), raw.name)
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:

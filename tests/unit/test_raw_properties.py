@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, event, given, target
 from hypothesis import strategies as st
 
-from nyc_taxi.conform.readers import header, reading
+from nyc_taxi.conform.readers import open_raw, read_header
 from nyc_taxi.errors import NycTaxiError
 from nyc_taxi.sources.integrity import verify
 
@@ -85,10 +85,10 @@ def raw(tmp_path: Path) -> Path:
 
 def read(raw: Path) -> list[Row]:
     """The header and the rows, blanks for nulls."""
-    with reading(raw, threads=1) as db:
+    with open_raw(raw, threads=1) as db:
         rows: list[tuple[Any, ...]] = db.execute("FROM raw").fetchall()
         assert db.records() == len(rows)
-    return [tuple(header(raw)), *(tuple(value or "" for value in row) for row in rows)]
+    return [tuple(read_header(raw)), *(tuple(value or "" for value in row) for row in rows)]
 
 
 def may_be_merged(rows: list[Row]) -> bool:

@@ -15,8 +15,8 @@ from nyc_taxi.errors import (
     TransientSourceError,
 )
 from nyc_taxi.settings import ROOT
-from nyc_taxi.sources.locations import locate, locate_misc
-from nyc_taxi.sources.reference_files import fetch_misc
+from nyc_taxi.sources.locations import locate, locate_reference_file
+from nyc_taxi.sources.reference_files import fetch_reference_file
 from nyc_taxi.sources.tlc import fetch_month
 from nyc_taxi.urls import safe_url
 from tests.support.downloads import (
@@ -81,7 +81,7 @@ def test_url_of_a_month(source: str, url: str) -> None:
     ],
 )
 def test_url_of_a_small_file(source: str, url: str) -> None:
-    assert locate_misc("z.csv", source) == url
+    assert locate_reference_file("z.csv", source) == url
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_path_of_a_small_file(tmp_path: Path, source: str) -> None:
     template = source.replace("{here}", str(here).replace("%", "%25"))
     if "file:" not in source:
         template = source.replace("{here}", str(here))
-    assert locate_misc("z.csv", template.replace("{uri}", here.as_uri())) == (
+    assert locate_reference_file("z.csv", template.replace("{uri}", here.as_uri())) == (
         tmp_path / "100% a b" / "misc" / "z.csv"
     )
 
@@ -167,7 +167,7 @@ def test_source_that_cannot_be(folder: Path, source: str, words: str) -> None:
         fetch_month(JANUARY, source, folder)
     if ".zip" not in source and source != "https://h.org/{color}":
         with failing(InvalidInputError, f"NYC_TAXI_SOURCE_URL={safe_url(source)!r}", words):
-            fetch_misc("z.csv", source, folder)
+            fetch_reference_file("z.csv", source, folder)
     secret = source.replace("://", "://us3r:s3cr3t@") + "?sig=t0ken"
     with pytest.raises(InvalidInputError) as raised:
         fetch_month(JANUARY, secret, folder)
@@ -218,4 +218,4 @@ def test_a_url_without_its_scheme_is_not_taken_for_a_folder(source: str) -> None
     with pytest.raises(InvalidInputError, match=r"NYC_TAXI_SOURCE_URL='\.\.\.' cannot be fetched"):
         locate(JANUARY, source)
     with pytest.raises(InvalidInputError, match=r"NYC_TAXI_SOURCE_URL='\.\.\.' cannot be fetched"):
-        locate_misc("taxi_zone_lookup.csv", source)
+        locate_reference_file("taxi_zone_lookup.csv", source)

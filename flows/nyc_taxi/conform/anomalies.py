@@ -16,25 +16,25 @@ class MonthReport:
     size: int
     """Bytes of the conformed file."""
     seconds: float
-    found: dict[str, int | str] = field(default_factory=dict)
+    anomalies: dict[str, int | str] = field(default_factory=dict)
     """What a user of the data should know: a description and how many trips it is true of."""
     version: str | None = None
     """Of the raw file, as the source names it."""
 
     def __str__(self) -> str:
-        found = ", ".join(f"{what} {count}" for what, count in self.found.items() if count)
+        found = ", ".join(f"{what} {count}" for what, count in self.anomalies.items() if count)
         return (
             f"{self.trips}: {self.rows:,} rows, {self.size / 1e6:.1f} MB in {self.seconds:.1f} s"
             f" ({found or 'nothing odd found'})"
         )
 
-    def row(self) -> dict[str, int | float | str]:
+    def as_row(self) -> dict[str, int | float | str]:
         return {
             "month": str(self.trips),
             "rows": self.rows,
             "bytes": self.size,
             "seconds": round(self.seconds, 2),
-            **self.found,
+            **self.anomalies,
         }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from nyc_taxi.errors import SchemaMismatchError
 from nyc_taxi.storage.duckdb_engine import Database, literal, quoted
-from nyc_taxi.trips.schemas import WHOLE, Column, Type
+from nyc_taxi.trips.schemas import INTEGER_TYPES, Column, Type
 
 _SMALL_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER")
 _LARGE_WHOLE = ("UBIGINT", "HUGEINT", "UHUGEINT", "BIGNUM")
@@ -23,7 +23,7 @@ _MISSING = r"(?i)[+-]?nan|<na>|nat|na|none|null|\\n"
 """How pandas, R, Spark and database dumps spell a missing value."""
 _INFINITE = r"(?i)[+-]?inf(inity)?"
 _USUAL: dict[str, str] = {
-    **dict.fromkeys(WHOLE, r"[0-9]{1,18}"),
+    **dict.fromkeys(INTEGER_TYPES, r"[0-9]{1,18}"),
     "DOUBLE": r"-?([0-9]{1,15}(\.[0-9]+)?|\.[0-9]+)",
     "TIMESTAMP": r"[12][0-9]{3}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]",
     "VARCHAR": r"[A-Z]*[0-9]+",
@@ -41,7 +41,7 @@ _US_FORMATS = "['%m/%d/%Y %I:%M:%S %p', '%m/%d/%Y %I:%M %p']"
 _EXACT = 2**53
 """From here on, not every integer is a DOUBLE."""
 _EXPECTED: dict[str, str] = {
-    **{whole: f"which is not an integer that {whole} can hold" for whole in WHOLE},
+    **{whole: f"which is not an integer that {whole} can hold" for whole in INTEGER_TYPES},
     "DOUBLE": "which is not a number that DOUBLE can hold",
     "TIMESTAMP": "which is not a time such as 2021-01-31 23:59:59, without a time zone",
     "VARCHAR": "which has a NUL character that PostgreSQL cannot hold",
@@ -243,7 +243,7 @@ _TO_WHOLE: dict[str, _Conversion] = {
     "VARCHAR": _Cast.text_to_whole,
 }
 _CONVERSIONS: dict[Type, dict[str, _Conversion]] = {
-    **dict.fromkeys(WHOLE, _TO_WHOLE),
+    **dict.fromkeys(INTEGER_TYPES, _TO_WHOLE),
     "DOUBLE": {
         **dict.fromkeys(_SMALL_WHOLE, _Cast.same),
         "BIGINT": _Cast.whole_to_double,

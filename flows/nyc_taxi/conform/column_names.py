@@ -22,7 +22,7 @@ _BIGQUERY = (
 """Prefixes (https://cloud.google.com/bigquery/docs/schemas#column_names)."""
 
 
-def same_name(name: str) -> str:
+def normalize_name(name: str) -> str:
     """What two names have in common that some warehouse takes for one."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
 
@@ -31,7 +31,7 @@ def check_names(names: Iterable[str], file: str) -> None:
     """Raise SchemaMismatchError for a column that a warehouse would reject, now or later."""
     seen: dict[str, str] = {}
     for name in names:
-        key = same_name(name)
+        key = normalize_name(name)
         if why := _problem(name, key, seen):
             raise SchemaMismatchError(
                 f"{file} has a column {_shown(name)}, {why}; to load the file without it, add "

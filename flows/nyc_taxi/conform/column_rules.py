@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar, get_args
 import yaml
 
 from nyc_taxi.conform.casts import cast
-from nyc_taxi.conform.column_names import same_name
+from nyc_taxi.conform.column_names import normalize_name
 from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.duckdb_engine import Database, quoted
@@ -41,15 +41,15 @@ Columns = tuple[tuple[str, str], ...]
 class Rules:
     folder: Path = Path("config")
     types: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)
-    """By table and column, as `same_name` has it."""
+    """By table and column, as `normalize_name` has it."""
     sensitive: Mapping[str, Action] = field(default_factory=dict)
-    """By column, as `same_name` has it."""
+    """By column, as `normalize_name` has it."""
 
     def action(self, column: str) -> Action | None:
-        return self.sensitive.get(same_name(column))
+        return self.sensitive.get(normalize_name(column))
 
     def type(self, table: str, column: str) -> Type | None:
-        return self.types.get(table, {}).get(same_name(column))
+        return self.types.get(table, {}).get(normalize_name(column))
 
     def result(self, table: str, column: str, kind: str) -> str | None:
         """The type that the rules make of a column of this type; None where they drop it."""
@@ -86,8 +86,8 @@ class Rules:
         message. Call `prepare` before DuckDB runs the list.
         """
         columns = list(columns)
-        here = {same_name(name) for name in (*dict(columns), *declared)}
-        anywhere = here | {same_name(name) for name in elsewhere}
+        here = {normalize_name(name) for name in (*dict(columns), *declared)}
+        anywhere = here | {normalize_name(name) for name in elsewhere}
         for file, names, known in (
             (TYPES_FILE, self.types.get(table, {}), here),
             (FIELDS_FILE, self.sensitive, anywhere),
@@ -119,7 +119,7 @@ class Rules:
         return InvalidInputError(f"{self.folder / file}: {why}")
 
 
-NO_RULES = Rules()
+EMPTY_RULES = Rules()
 
 
 def hash_key(wanted_by: Path) -> str:
@@ -138,7 +138,7 @@ def hash_key(wanted_by: Path) -> str:
     return key.get_secret_value()
 
 
-def prepare(db: Database) -> None:
+def define_keyed_hash(db: Database) -> None:
     """Let DuckDB hash: HMAC-SHA256 in hex, null for null. The key is in no SQL text."""
     key = settings().hash_key
     if key is None:
@@ -209,14 +209,14 @@ def _mapping(where: str, given: Any) -> Mapping[str, Any]:
 def _chosen(
     where: str, given: Mapping[str, Any], allowed: tuple[T, ...], what: str
 ) -> Mapping[str, T]:
-    """Each column, as `same_name` has it, with what is chosen for it out of what is allowed."""
+    """Return the allowed value given for each column, by normalized name."""
     for name, value in given.items():
         if value not in allowed:
             raise InvalidInputError(
                 f"{where}: {name} has the {what} {str(value)[:80]!r}; "
                 f"write one of {', '.join(allowed)}"
             )
-    return {same_name(name): value for name, value in given.items()}
+    return {normalize_name(name): value for name, value in given.items()}
 
 
 class _Strict(yaml.BaseLoader):
@@ -227,9 +227,9 @@ class _Strict(yaml.BaseLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or not key.value:
                 raise yaml.MarkedYAMLError(problem="a name is no text", problem_mark=key.start_mark)
-            if same_name(key.value) in seen:
+            if normalize_name(key.value) in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"{key.value} is there twice", problem_mark=key.start_mark
                 )
-            seen.add(same_name(key.value))
+            seen.add(normalize_name(key.value))
         return super().construct_mapping(node, deep)

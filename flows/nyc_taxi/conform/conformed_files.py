@@ -7,8 +7,8 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.conform.column_names import check_names, same_name
-from nyc_taxi.conform.column_rules import NO_RULES, Rules
+from nyc_taxi.conform.column_names import check_names, normalize_name
+from nyc_taxi.conform.column_rules import EMPTY_RULES, Rules
 from nyc_taxi.conform.trip_column_rules import table
 from nyc_taxi.errors import SchemaMismatchError, StorageError
 from nyc_taxi.trips.months import TripMonth
@@ -25,7 +25,7 @@ _TYPES: dict[pa.DataType, str] = {
 }
 
 
-def check_conformed(file: BinaryIO, trips: TripMonth, rules: Rules = NO_RULES) -> None:
+def check_conformed(file: BinaryIO, trips: TripMonth, rules: Rules = EMPTY_RULES) -> None:
     """Raise an error unless the file has the columns and types that `conform` gives the month.
 
     Another writer's file may also hold NaN, or flags in other spellings: it is refused too. Only
@@ -56,10 +56,10 @@ def check_conformed(file: BinaryIO, trips: TripMonth, rules: Rules = NO_RULES) -
 
 def _problem(schema: pa.Schema, trips: TripMonth, rules: Rules) -> str | None:
     rides = table(trips.color)
-    kinds = {same_name(f.name): _TYPES.get(f.type, str(f.type)) for f in schema}
+    kinds = {normalize_name(f.name): _TYPES.get(f.type, str(f.type)) for f in schema}
     for column in trips.service.columns:
         wanted = rules.result(rides, column.name, column.type)
-        kind = kinds.pop(same_name(column.name), None)
+        kind = kinds.pop(normalize_name(column.name), None)
         if kind is None and wanted and not column.optional:
             return f"it has no column {column.name}"
         if kind is not None and kind != wanted:

@@ -10,10 +10,10 @@ from nyc_taxi.storage.duckdb_engine import open_duckdb, parquet_sql, quoted
 from nyc_taxi.trips.months import TripMonth
 
 PASSENGERS = "passenger_count"
-EVERY_TRIP = "true"
+ALL_TRIPS = "true"
 
 
-def passengers_fill(trips: TripMonth) -> dict[str, int]:
+def passenger_fill(trips: TripMonth) -> dict[str, int]:
     """The columns whose nulls are replaced, with the value; none where nobody is counted."""
     return {PASSENGERS: 0} if trips.service.column(PASSENGERS) else {}
 
@@ -26,7 +26,7 @@ def fill_nulls_sql(fill: Mapping[str, int]) -> str:
     return f"* REPLACE ({', '.join(values)})" if fill else "*"
 
 
-def missing(parquet: BinaryIO) -> int:
+def count_missing_passengers(parquet: BinaryIO) -> int:
     """Trips whose passenger count is null."""
     return count_nulls(parquet, PASSENGERS).get(PASSENGERS, 0)
 
@@ -54,10 +54,10 @@ def count_nulls(parquet: BinaryIO, *names: str) -> dict[str, int]:
 
 def nonzero_passengers_sql(trips: TripMonth) -> str:
     """SQL that is true of all trips but those with 0 passengers; unknown counts stay."""
-    return f"{PASSENGERS} IS DISTINCT FROM 0" if trips.service.column(PASSENGERS) else EVERY_TRIP
+    return f"{PASSENGERS} IS DISTINCT FROM 0" if trips.service.column(PASSENGERS) else ALL_TRIPS
 
 
-def zero_passengers(trips: TripMonth, parquet: Path, only: str) -> int:
+def count_zero_passengers(trips: TripMonth, parquet: Path, only: str) -> int:
     """Trips with 0 passengers, once all but `only` are left out."""
     if not trips.service.column(PASSENGERS):
         return 0

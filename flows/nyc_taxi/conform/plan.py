@@ -12,13 +12,13 @@ from pathlib import Path
 
 from nyc_taxi.conform.anomalies import MonthReport, count_anomalies
 from nyc_taxi.conform.casts import Counters, cast, differ, is_zoned, undeclared
-from nyc_taxi.conform.column_names import check_names, same_name
-from nyc_taxi.conform.column_rules import NO_RULES, Rules, prepare
-from nyc_taxi.conform.readers import header, reading
+from nyc_taxi.conform.column_names import check_names, normalize_name
+from nyc_taxi.conform.column_rules import EMPTY_RULES, Rules, define_keyed_hash
+from nyc_taxi.conform.readers import open_raw, read_header
 from nyc_taxi.conform.trip_column_rules import table
 from nyc_taxi.errors import CorruptFileError, SchemaMismatchError
 from nyc_taxi.settings import Settings
-from nyc_taxi.sources.downloads import discarding_damaged, downloaded_version
+from nyc_taxi.sources.downloads import discard_if_corrupt, downloaded_version
 from nyc_taxi.sources.integrity import rows_in_footer
 from nyc_taxi.storage.atomic_files import atomic_write, translate_os_errors
 from nyc_taxi.storage.duckdb_engine import Database, literal, quoted
@@ -61,7 +61,7 @@ class Plan:
 
     def preview(self, rows: int = 3) -> str:
         """The first rows and the columns with their types, to be read by people."""
-        with reading(self.raw, threads=1) as db:
+        with open_raw(self.raw, threads=1) as db:
             self._prepare(db)
             head = db.execute(f"{self.sql} LIMIT {rows}").df()
         types = "\n".join(f"{name:24} {kind}" for name, kind in self.columns)
@@ -74,7 +74,7 @@ class Plan:
         the other core.
         """
         began = time.monotonic()
-        with atomic_write(target) as part, reading(self.raw, threads=1) as db:
+        with atomic_write(target) as part, open_raw(self.raw, threads=1) as db:
             self._prepare(db)
             with query_progress_bar(db, f"{self.trips} conform"), translate_os_errors(target):
                 done = db.execute(
@@ -91,11 +91,11 @@ class Plan:
             rows=rows,
             size=size,
             seconds=time.monotonic() - began,
-            found={**found, "undeclared columns": ", ".join(self.undeclared) or 0},
+            anomalies={**found, "undeclared columns": ", ".join(self.undeclared) or 0},
         )
 
     def _prepare(self, db: Database) -> None:
-        prepare(db)
+        define_keyed_hash(db)
         self.counters.create(db)
         # By the statistics in a footer DuckDB would take `isnan` for false: they leave NaN out.
         db.execute("SET disabled_optimizers = 'statistics_propagation'")
@@ -110,20 +110,20 @@ class Plan:
             )
 
 
-def conform(trips: TripMonth, raw: Path, rules: Rules = NO_RULES) -> Plan:
+def conform(trips: TripMonth, raw: Path, rules: Rules = EMPTY_RULES) -> Plan:
     """Match the columns of a raw file with the schema of its color, and apply the rules.
 
     Raises SchemaMismatchError if a required column is missing or has an impossible type, or a name
     is one that a warehouse rejects; InvalidInputError for a rule that does not apply to the file.
     """
-    found = header(raw)
+    found = read_header(raw)
     by_name: dict[str, list[str]] = {}
     for name in found:
-        by_name.setdefault(same_name(name), []).append(name)
+        by_name.setdefault(normalize_name(name), []).append(name)
     own = [column.name for column in trips.service.columns]
     select, columns, missing, counters = [], [], [], Counters()
     for column in trips.service.columns:
-        wanted = dict.fromkeys(same_name(name) for name in (column.name, *column.aliases))
+        wanted = dict.fromkeys(normalize_name(name) for name in (column.name, *column.aliases))
         sources = [source for name in wanted for source in by_name.pop(name, [])]
         if not sources:
             if column.required:
@@ -183,5 +183,5 @@ def write_month(plan: Plan, config: Settings) -> MonthReport:
     """Write the month as Parquet to the data folder; a damaged download is deleted."""
     target = config.data_dir / plan.trips.color / f"{plan.trips.stem}.parquet"
     version = downloaded_version(plan.raw, config.source_url)  # another run may replace the file
-    with discarding_damaged(plan.raw, config.source_url):
+    with discard_if_corrupt(plan.raw, config.source_url):
         return replace(plan.write(target), version=version)

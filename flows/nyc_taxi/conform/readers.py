@@ -39,7 +39,7 @@ class RawFile(Database):
         return {"text encoding": "Windows-1252"} if self._csv and self._csv.legacy else {}
 
 
-def header(raw: Path) -> dict[str, str]:
+def read_header(raw: Path) -> dict[str, str]:
     """Return the columns of a raw file with their DuckDB types; CSV columns are texts.
 
     Raises SchemaMismatchError where two names are the same but for case and blanks.
@@ -47,12 +47,12 @@ def header(raw: Path) -> dict[str, str]:
     if raw.suffix != ".parquet":
         with _open_csv(raw) as csv:
             return {name: "VARCHAR" for name in csv.names if name is not None}
-    with reading(raw) as db:
+    with open_raw(raw) as db:
         return {row[0]: row[1] for row in db.execute("DESCRIBE raw").fetchall()}
 
 
 @contextmanager
-def reading(raw: Path, threads: int | None = None) -> Iterator[RawFile]:
+def open_raw(raw: Path, threads: int | None = None) -> Iterator[RawFile]:
     """DuckDB with the raw file as the view `raw`; its complaints become one line of ours."""
     with open_duckdb(threads=threads) as db:
         if raw.suffix != ".parquet":
@@ -67,7 +67,7 @@ def reading(raw: Path, threads: int | None = None) -> Iterator[RawFile]:
             db.execute(f"CREATE VIEW raw AS FROM {parquet_sql(raw, binary_as_string='true')}")
             yield RawFile(db, lambda: rows_in_footer(raw), None)
         except (duckdb.Error, pa.ArrowException) as problem:
-            raise explained(problem, raw) from problem
+            raise read_error(problem, raw) from problem
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def _open_csv(raw: Path) -> Iterator[CsvFile]:
         try:
             yield csv
         except (duckdb.Error, pa.ArrowException) as problem:
-            raise explained(csv.problem or problem, raw) from problem
+            raise read_error(csv.problem or problem, raw) from problem
 
 
 def _check_names(names: Iterable[str | None], raw: Path) -> None:
@@ -112,10 +112,10 @@ def _explaining(raw: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, EOFError, OSError, zlib.error, pa.ArrowException) as problem:
-        raise explained(problem, raw) from problem
+        raise read_error(problem, raw) from problem
 
 
-def explained(problem: Exception, raw: Path) -> NycTaxiError:
+def read_error(problem: Exception, raw: Path) -> NycTaxiError:
     """DuckDB's words as one line of ours: column, value and file."""
     if isinstance(problem, OSError) and problem.strerror:
         return LocalWriteError(f"{raw} cannot be read: {problem.strerror}; allow it to be read")

@@ -7,21 +7,22 @@ from pathlib import Path
 
 from nyc_taxi.conform.column_rules import FIELDS_FILE, TYPES_FILE, Rules, hash_key, read_rules
 from nyc_taxi.trips.rides_view import rides_columns
-from nyc_taxi.trips.schemas import SERVICES, WHOLE, Color, Column, Type
+from nyc_taxi.trips.schemas import INTEGER_TYPES, SERVICES, Color, Column, Type
 
 
-def trip_rules(folder: Path, color: Color) -> Rules:
+def read_trip_rules(folder: Path, color: Color) -> Rules:
     """Read and check the rules, before anything is fetched for them to be followed on."""
     rules = read_rules(folder).of_tables(table(c) for c in SERVICES)
     for c, service in SERVICES.items():
-        for column in service.kept:
+        keys = [column.name for column in service.key_columns]
+        for column in service.key_columns:
             if action := rules.action(column.name):
                 raise rules.refused(
                     FIELDS_FILE,
                     f"{action} cannot be for {column.name}: the tables of {c} trips are indexed "
-                    f"and their months reported on by {', '.join(k.name for k in service.kept)}",
+                    f"and their months reported on by {', '.join(keys)}",
                 )
-            allowed = WHOLE if column.type in WHOLE else (column.type,)
+            allowed = INTEGER_TYPES if column.type in INTEGER_TYPES else (column.type,)
             if _type(rules, c, column) not in allowed:
                 raise rules.refused(
                     TYPES_FILE,
@@ -30,7 +31,7 @@ def trip_rules(folder: Path, color: Color) -> Rules:
                 )
     for yellow, green in _shown_together():
         types = _type(rules, "yellow", yellow), _type(rules, "green", green)
-        if types[0] != types[1] and not {*types} <= {*WHOLE, "DOUBLE"}:
+        if types[0] != types[1] and not {*types} <= {*INTEGER_TYPES, "DOUBLE"}:
             raise rules.refused(
                 TYPES_FILE,
                 f"yellow_rides.{yellow.name} would be {types[0]} and green_rides.{green.name} "

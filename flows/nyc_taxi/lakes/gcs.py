@@ -18,18 +18,18 @@ from nyc_taxi.errors import StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.atomic_files import atomic_write
 from nyc_taxi.storage.google import (
-    CONNECT,
+    CONNECT_TIMEOUT,
     STORAGE_RETRY,
-    Checked,
+    InterruptibleFile,
     load_block,
     translate_google_errors,
 )
 
 CHUNK = 8 << 20
 """Bytes that one request carries; a larger file goes in several, resumed where one breaks."""
-SLOWEST = 64 << 10
+MIN_THROUGHPUT = 64 << 10
 """Bytes a second that are still waited for: the time allowed grows with what is sent."""
-FOOTER = 1 << 20
+READ_SIZE = 1 << 20
 """Bytes that are read at a time of a file that is not read whole."""
 ROLES = "roles/storage.objectUser on the bucket"
 
@@ -47,16 +47,16 @@ class GcsLake:
     def put(self, file: Path, key: str) -> str:
         """Nothing is sent when the object is there and has the file's size and checksum."""
         size, checksum = file.stat().st_size, _crc32c(file)
-        patience = settings().timeout + min(size, CHUNK) / SLOWEST
+        timeout = settings().timeout + min(size, CHUNK) / MIN_THROUGHPUT
         with self._translating_errors():
             there = self._find(key)
             if there is None or (there.size, there.crc32c) != (size, checksum):
-                with Checked(file) as content:
+                with InterruptibleFile(file) as content:
                     self.bucket.blob(self._name(key), chunk_size=CHUNK).upload_from_file(
                         content,
                         size=size,
                         checksum="crc32c",
-                        timeout=(CONNECT, patience),
+                        timeout=(CONNECT_TIMEOUT, timeout),
                         retry=STORAGE_RETRY,
                     )
         return self._uri(key)
@@ -67,7 +67,7 @@ class GcsLake:
         with self._translating_errors():
             blob = self._blob(key)
             if not copy.is_file() or _crc32c(copy) != blob.crc32c:
-                with atomic_write(copy) as part, Checked(part, "wb") as content:
+                with atomic_write(copy) as part, InterruptibleFile(part, "wb") as content:
                     blob.download_to_file(
                         content, checksum="crc32c", timeout=self._timeout, retry=STORAGE_RETRY
                     )
@@ -80,21 +80,21 @@ class GcsLake:
 
     def open(self, key: str) -> BinaryIO:
         with self._translating_errors():
-            file = self._blob(key).open("rb", FOOTER, timeout=self._timeout, retry=STORAGE_RETRY)
+            file = self._blob(key).open("rb", READ_SIZE, timeout=self._timeout, retry=STORAGE_RETRY)
         return cast(BinaryIO, file)
 
     def check(self) -> str:
         """Uploads a probe under a unique name, and deletes it."""
         probe = self.bucket.blob(self._name(f"check-{uuid4().hex}"))
-        patience: dict[str, Any] = {"timeout": self._timeout, "retry": STORAGE_RETRY}
+        timeout: dict[str, Any] = {"timeout": self._timeout, "retry": STORAGE_RETRY}
         with self._translating_errors():
             try:
-                probe.upload_from_string(b"", if_generation_match=0, **patience)
+                probe.upload_from_string(b"", if_generation_match=0, **timeout)
             except BaseException:
                 with suppress(Exception):
                     probe.delete(timeout=self._timeout, retry=None)
                 raise
-            probe.delete(**patience)
+            probe.delete(**timeout)
         return f"{self._uri('')} can be written"
 
     def _name(self, key: str) -> str:
@@ -106,7 +106,7 @@ class GcsLake:
 
     @property
     def _timeout(self) -> tuple[float, float]:
-        return CONNECT, settings().timeout
+        return CONNECT_TIMEOUT, settings().timeout
 
     def _find(self, key: str) -> Blob | None:
         return self.bucket.get_blob(self._name(key), timeout=self._timeout, retry=STORAGE_RETRY)

@@ -21,16 +21,16 @@ def publish(
     failed: Mapping[TripMonth, BaseException | None] | None = None,
 ) -> None:
     """Show months in the Prefect UI: a table with one row each, those that failed at the end."""
-    rows = [report.row() for report in reports]
+    rows = [report.as_row() for report in reports]
     columns = dict.fromkeys(name for row in rows for name in row)
     rows = [{name: row.get(name, 0) for name in columns} for row in rows]
     rows += [{"month": str(m), "failed": str(problem)} for m, problem in (failed or {}).items()]
-    with shown_if_possible():
+    with log_artifact_errors():
         create_table_artifact(rows, key=key)
 
 
 @contextmanager
-def shown_if_possible() -> Iterator[None]:
+def log_artifact_errors() -> Iterator[None]:
     """Log an artifact that the Prefect server refuses; the run continues."""
     try:
         yield
@@ -45,11 +45,11 @@ class MonthsProgress:
     def __init__(self, months: int) -> None:
         self.done, self.months = 0, months
         self.artifact: UUID | None = None
-        with shown_if_possible():
+        with log_artifact_errors():
             self.artifact = create_progress_artifact(0, description=f"of {months} months")  # type: ignore[assignment]
 
     def advance(self) -> None:
         self.done += 1
         if self.artifact:
-            with shown_if_possible():
+            with log_artifact_errors():
                 update_progress_artifact(self.artifact, 100 * self.done / self.months)

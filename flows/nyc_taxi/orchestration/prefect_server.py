@@ -27,12 +27,12 @@ from nyc_taxi.urls import safe_url
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
 
-ANSWER = 10.0
+RESPONSE_TIMEOUT = 10.0
 """Seconds for the server to answer the first request."""
-SOCKS_ANSWER = 5.0
+SOCKS_TIMEOUT = 5.0
 """Seconds for a SOCKS proxy to connect, and to answer the greeting."""
 PROCESS_POOL = "process-pool"
-TEMPORARY = "to use a temporary server, unset PREFECT_API_URL"
+TEMPORARY_SERVER_HINT = "to use a temporary server, unset PREFECT_API_URL"
 
 
 def use_server() -> None:
@@ -68,7 +68,7 @@ def check_server() -> str:
     try:
         with (
             temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}),
-            get_client(httpx_settings={"timeout": ANSWER}, sync_client=True) as client,
+            get_client(httpx_settings={"timeout": RESPONSE_TIMEOUT}, sync_client=True) as client,
         ):
             known = client.request("POST", "/flows/filter", json={"limit": 1}).json()
             if not isinstance(known, list):
@@ -82,12 +82,12 @@ def check_server() -> str:
     except (ValueError, TypeError) as problem:  # not JSON, or not that of the API
         raise ServerError(
             f"{shown_url()} is not the API of a Prefect server (a web page, or another program, "
-            f"answers); {_fix_address()}"
+            f"answers); {_address_hint()}"
         ) from problem
     if theirs.major != ours.major:
         raise ServerError(
             f"the Prefect server at {shown_url()} has version {version}, which Prefect "
-            f"{prefect.__version__} cannot use; upgrade the server, or {TEMPORARY}"
+            f"{prefect.__version__} cannot use; upgrade the server, or {TEMPORARY_SERVER_HINT}"
         )
     return f"{shown_url()} has version {version}"
 
@@ -106,7 +106,7 @@ def explain(problem: Exception) -> str:
         if status in (404, 405) or status < 400:
             return (
                 f"{url} is not the API of a Prefect server that fits Prefect {prefect.__version__} "
-                f"(HTTP {status} for {problem.request.url.path}); {_fix_address()}"
+                f"(HTTP {status} for {problem.request.url.path}); {_address_hint()}"
             )
         return (
             f"the Prefect server at {url} cannot answer (HTTP {status} for "
@@ -132,10 +132,10 @@ def explain(problem: Exception) -> str:
             "PREFECT_API_SSL_CERT_FILE or SSL_CERT_FILE to the file of the authority that signed it"
         )
     if isinstance(problem, httpx.RemoteProtocolError | httpx.DecodingError):
-        return f"{url} is not a Prefect server ({said}); {_fix_address()}"
+        return f"{url} is not a Prefect server ({said}); {_address_hint()}"
     return (
         f"the Prefect server at {url} does not answer ({said}); start it, correct PREFECT_API_URL, "
-        f"or, {TEMPORARY}"
+        f"or, {TEMPORARY_SERVER_HINT}"
     )
 
 
@@ -150,7 +150,7 @@ def _check_socks(proxy: Proxy) -> None:
     """Raise ServerError if it is no SOCKS proxy: Prefect's client would wait for it without end."""
     url = httpx.URL(proxy.url)
     try:
-        with socket.create_connection((url.host, url.port or 1080), SOCKS_ANSWER) as connection:
+        with socket.create_connection((url.host, url.port or 1080), SOCKS_TIMEOUT) as connection:
             connection.sendall(b"\x05\x01\x00")  # version 5, one method: no authentication
             if connection.recv(1) == b"\x05":
                 return
@@ -168,11 +168,11 @@ def shown_url() -> str:
     return safe_url(PREFECT_API_URL.value() or "")
 
 
-def _fix_address() -> str:
+def _address_hint() -> str:
     url = shown_url().rstrip("/")
     parts = urlsplit(url)
     if parts.path.endswith("/api") or "/workspaces/" in parts.path:
-        return f"correct PREFECT_API_URL, upgrade the server, or, {TEMPORARY}"
+        return f"correct PREFECT_API_URL, upgrade the server, or, {TEMPORARY_SERVER_HINT}"
     return f"set PREFECT_API_URL={parts.scheme}://{parts.netloc}/api"
 
 

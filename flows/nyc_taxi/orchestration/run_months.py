@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import as_completed, wait
 from typing import TypeVar
 
-from nyc_taxi.cancellation import in_threads, stoppable
+from nyc_taxi.cancellation import run_in_threads, stoppable
 from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.errors import NycTaxiError, PartialFailureError
 from nyc_taxi.lakes.base import Lake
@@ -19,7 +19,7 @@ from nyc_taxi.warehouses.registry import open_warehouse
 T = TypeVar("T")
 
 
-SECONDS_TO_STOP = 3
+STOP_TIMEOUT = 3
 """For the months of a run to end once it is stopped."""
 
 
@@ -34,7 +34,9 @@ def run_months(
     """
     progress = MonthsProgress(len(months))
     with stoppable() as stop:
-        runs = dict(zip(months, in_threads(step, months, settings().months_at_once), strict=True))
+        runs = dict(
+            zip(months, run_in_threads(step, months, settings().months_at_once), strict=True)
+        )
         try:
             for run in as_completed(runs.values()):
                 if run.exception() is None:
@@ -43,7 +45,7 @@ def run_months(
             stop.set()
             for run in runs.values():
                 run.cancel()
-            wait(runs.values(), SECONDS_TO_STOP)
+            wait(runs.values(), STOP_TIMEOUT)
             raise
     failed = {trips: run.exception() for trips, run in runs.items() if run.exception()}
     done = [run.result() for trips, run in runs.items() if trips not in failed]

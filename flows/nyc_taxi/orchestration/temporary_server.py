@@ -22,7 +22,7 @@ from prefect.settings import (
 
 from nyc_taxi.errors import LocalWriteError, ServerError
 
-ENOUGH = 2**23
+DATABASE_SIZE = 2**23
 """Bytes that a new database of Prefect's takes, with its write-ahead log."""
 _SERVE = """
 import os, signal, sys, threading, uvicorn
@@ -45,7 +45,7 @@ def check_home() -> None:
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home) as file:
-            file.write(bytes(ENOUGH))
+            file.write(bytes(DATABASE_SIZE))
     except OSError as problem:
         raise LocalWriteError(
             f"{home} cannot be written ({problem.strerror}); make room or allow it there, or set "

@@ -66,7 +66,7 @@ def _is_block(value: object) -> bool:
     return isinstance(value, dict) and "$ref" in value
 
 
-def docker_flow_runs_in(pool: str, overwrite: bool) -> None:
+def set_docker_flow_pool(pool: str, overwrite: bool) -> None:
     """Choose the pool of docker-flow, unless another was chosen that is still there."""
     chosen = Variable.get(DOCKER_FLOW_POOL)
     if not overwrite and chosen is not None:
@@ -110,7 +110,7 @@ def holds_credentials(url: str) -> bool:
     return bool(separator) and ("@" in rest.partition("/")[0] or "?" in rest)
 
 
-def secrets_in_blocks() -> dict[str, str]:
+def save_secret_blocks() -> dict[str, str]:
     """Save the secret settings as Secret blocks; return the references, which workers resolve."""
     references = {}
     for name, value in secret_settings().items():
@@ -120,7 +120,7 @@ def secrets_in_blocks() -> dict[str, str]:
     return references
 
 
-def secrets_by_reference(variable: str, example: str) -> dict[str, str]:
+def secret_references(variable: str, example: str) -> dict[str, str]:
     """Where jobs in a cloud read secrets from: NAME=SECRET pairs, with a comma between them."""
     pairs = [pair.strip() for pair in re.split(r"[,\n]", os.environ.get(variable) or "")]
     given = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
@@ -137,7 +137,7 @@ def secrets_by_reference(variable: str, example: str) -> dict[str, str]:
     return given
 
 
-def without_password(name: str, url: str) -> str:
+def reject_credentials(name: str, url: str) -> str:
     if holds_credentials(url):
         raise InvalidInputError(
             f"{name} holds a user, a password or a query, which every job would show in clear; "
@@ -146,7 +146,7 @@ def without_password(name: str, url: str) -> str:
     return url
 
 
-def needed(name: str) -> str:
+def required_setting(name: str) -> str:
     """A value that has no default."""
     if value := os.environ.get(name):
         return value
@@ -156,7 +156,7 @@ def needed(name: str) -> str:
     )
 
 
-def number(name: str, default: int) -> int | str:
+def integer_setting(name: str, default: int) -> int | str:
     """What is no number stays a text, which save_pool refuses."""
     given = os.environ.get(name) or str(default)
     return int(given) if given.isdecimal() else given
@@ -165,8 +165,8 @@ def number(name: str, default: int) -> int | str:
 def api_for_jobs() -> str:
     """Prefect's API as jobs in a cloud reach it: CLOUD_PREFECT_API_URL, or PREFECT_API_URL."""
     name = "CLOUD_PREFECT_API_URL"
-    url = os.environ.get(name) or PREFECT_API_URL.value() or needed("PREFECT_API_URL")
-    without_password(name if os.environ.get(name) else "PREFECT_API_URL", url)
+    url = os.environ.get(name) or PREFECT_API_URL.value() or required_setting("PREFECT_API_URL")
+    reject_credentials(name if os.environ.get(name) else "PREFECT_API_URL", url)
     host = urlsplit(url).hostname or ""
     if host == "localhost" or (_is_address(host) and ip_address(host).is_loopback):
         raise InvalidInputError(
@@ -176,7 +176,7 @@ def api_for_jobs() -> str:
     return url
 
 
-def key_by_reference(name: str, example: str) -> str | None:
+def api_key_secret(name: str, example: str) -> str | None:
     """Where jobs find the key of Prefect's API: the name of a secret, never the key itself."""
     secret = os.environ.get(name) or None
     if PREFECT_API_KEY.value() and not secret:

@@ -97,7 +97,7 @@ def downloaded_version(raw: Path, source: str) -> str | None:
 
 
 @contextmanager
-def discarding_damaged(raw: Path, source: str) -> Iterator[None]:
+def discard_if_corrupt(raw: Path, source: str) -> Iterator[None]:
     """Delete a downloaded file that the block refuses, so that the next run fetches it again.
 
     Damage on the way or on the disk may look like a bad value or name: a plain CSV has no checksum.

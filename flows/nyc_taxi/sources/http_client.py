@@ -35,9 +35,9 @@ import httpx
 import socksio
 from prefect.logging import get_logger
 
-from nyc_taxi.cancellation import Stopped, check_stopped, interruptible, wait_for
+from nyc_taxi.cancellation import Stopped, check_stopped, interruptible, interruptible_sleep
 from nyc_taxi.errors import SourceRefusedError, TransientSourceError
-from nyc_taxi.network import Proxy, proxy_for, trusted_authorities
+from nyc_taxi.network import Proxy, create_tls_context, proxy_for
 from nyc_taxi.settings import settings
 from nyc_taxi.sources.http_errors import error_for_status, explain
 from nyc_taxi.urls import safe_url
@@ -83,7 +83,7 @@ def get(
             f"NYC_TAXI_WAIT={limit:g}; run this again then"
         )
     get_logger("nyc_taxi").warning("%s asks to wait %.0f s (Retry-After)", safe_url(url), delay)
-    wait_for(delay)
+    interruptible_sleep(delay)
     return request.send()
 
 
@@ -187,7 +187,7 @@ class _Request(Generic[T]):
         assert self.hop
         secure = "https" in (self.hop.scheme, self.proxy and self.proxy.scheme)
         # Reading certifi's CAs takes longer than a request.
-        tls = trusted_authorities() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        tls = create_tls_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         proxy = self.proxy.for_httpx(tls) if self.proxy else None
         return httpx.Client(trust_env=False, verify=tls, proxy=proxy, cookies=cookies)
 

@@ -40,7 +40,7 @@ def locate(trips: TripMonth, source: str) -> str | Path:
     return place
 
 
-def locate_misc(name: str, source: str) -> str | Path:
+def locate_reference_file(name: str, source: str) -> str | Path:
     """The URL or the path of one of the TLC's small files, in `misc/` next to the months' folder.
 
     The URL may hold credentials: print `safe_url(url)`.

@@ -10,7 +10,7 @@ from time import monotonic
 import duckdb
 from filelock import BaseFileLock, FileLock, Timeout
 
-from nyc_taxi.cancellation import POLL, unfinished, wait_for
+from nyc_taxi.cancellation import POLL, interruptible_sleep, partial_files
 from nyc_taxi.errors import LocalWriteError, LockTimeoutError
 from nyc_taxi.settings import settings
 
@@ -40,7 +40,7 @@ def _acquire(lock: BaseFileLock, target: Path, seconds: float) -> None:
                     f"another run has been writing {target} for {seconds:.0f} s; wait for it, "
                     "or stop it and run this again"
                 ) from None
-        wait_for(POLL)
+        interruptible_sleep(POLL)
 
 
 @contextmanager
@@ -51,14 +51,14 @@ def atomic_write(target: Path) -> Iterator[Path]:
     """
     with file_lock(target):
         part = target.with_name(f"{target.name}.part")
-        unfinished.add(part)
+        partial_files.add(part)
         try:
             with translate_os_errors(target):
                 yield part
                 part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-            unfinished.discard(part)
+            partial_files.discard(part)
 
 
 @contextmanager
@@ -67,16 +67,18 @@ def translate_os_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        raise LocalWriteError(_sentence(target, problem.strerror or str(problem))) from problem
+        raise LocalWriteError(
+            _write_error_message(target, problem.strerror or str(problem))
+        ) from problem
     except duckdb.Error as problem:
         known = (os.strerror(code) for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT))
         reason = next((text for text in known if text in str(problem)), None)
         if reason is None:
             raise
-        raise LocalWriteError(_sentence(target, reason)) from problem
+        raise LocalWriteError(_write_error_message(target, reason)) from problem
 
 
-def _sentence(target: Path, reason: str) -> str:
+def _write_error_message(target: Path, reason: str) -> str:
     return (
         f"cannot write {target}: {reason}; make room or allow it there, or choose "
         "another folder (NYC_TAXI_DATA_DIR, NYC_TAXI_LAKE, NYC_TAXI_WAREHOUSE)"

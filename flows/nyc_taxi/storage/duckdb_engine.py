@@ -17,7 +17,7 @@ from nyc_taxi.errors import StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.atomic_files import translate_os_errors
 
-PER_THREAD = 125_000_000
+MEMORY_PER_THREAD = 125_000_000
 """Bytes of memory that DuckDB recommends for each thread
 (https://duckdb.org/docs/stable/guides/performance/how_to_tune_workloads)."""
 _UNITS = {"K": 10, "M": 20, "G": 30}
@@ -48,7 +48,7 @@ def exact_path(path: Path | str) -> str:
 
 
 @contextmanager
-def explained(place: object) -> Iterator[None]:
+def translate_duckdb_errors(place: object) -> Iterator[None]:
     """Turn what DuckDB raises while it writes to a store into one line."""
     try:
         yield
@@ -119,5 +119,5 @@ def open_duckdb(path: str = ":memory:", threads: int | None = None) -> Iterator[
 def _threads(memory: str) -> int:
     """As many as the memory is enough for, at most one for each core."""
     number, unit = re.fullmatch(r"([\d.]+) ?([KMG])i?B", memory).groups()  # type: ignore[union-attr]
-    enough = float(number) * 2 ** _UNITS[unit] // PER_THREAD
+    enough = float(number) * 2 ** _UNITS[unit] // MEMORY_PER_THREAD
     return max(1, min(int(enough), os.cpu_count() or 1))

@@ -28,13 +28,13 @@ from nyc_taxi.errors import ConnectionLostError, InvalidInputError, StorageError
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-PATIENCE = 30
+RETRY_TIMEOUT = 30
 """Seconds for which a call that gets no answer is made again; Google's clients take minutes."""
-CONNECT = 10
+CONNECT_TIMEOUT = 10
 """Seconds to wait for a connection."""
 MAKE_BLOCKS = "python blocks/make_gcp_blocks.py"
 
-OUTRUN = (
+CONCURRENT_UPDATE_MESSAGES = (
     "concurrent update",
     "Failed to commit DuckLake transaction",
     "cannot rollback - no transaction is active",
@@ -43,16 +43,23 @@ OUTRUN = (
 
 
 def is_concurrent_update(problem: Exception) -> bool:
-    return any(phrase in str(problem) for phrase in OUTRUN)
+    return any(phrase in str(problem) for phrase in CONCURRENT_UPDATE_MESSAGES)
 
 
-_REASONS = {
+_TRANSIENT_REASONS = {
     *("rateLimitExceeded", "userRateLimitExceeded", "jobRateLimitExceeded", "tableUnavailable"),
     *("backendError", "jobBackendError", "internalError", "jobInternalError", "badGateway"),
 }
 """What Google recommends to try again: https://cloud.google.com/bigquery/docs/error-messages"""
-_STATUSES = {408, 429, 500, 502, 503, 504}
-_RIGHTS = {"", "accessDenied", "forbidden", "insufficientPermissions", "required", "authError"}
+_TRANSIENT_STATUSES = {408, 429, 500, 502, 503, 504}
+_MISSING_ROLE_REASONS = {
+    "",
+    "accessDenied",
+    "forbidden",
+    "insufficientPermissions",
+    "required",
+    "authError",
+}
 """Reasons of a 403 that a role would change; a quota or a missing billing account is another."""
 
 
@@ -63,34 +70,38 @@ def reason(problem: BaseException) -> str:
     return str(first.get("reason", "")) if isinstance(first, dict) else ""
 
 
-def transient(problem: BaseException) -> bool:
+def is_transient(problem: BaseException) -> bool:
     """Whether the same request may succeed in a few seconds."""
     if isinstance(problem, RetryError):
-        return problem.cause is None or transient(problem.cause)
+        return problem.cause is None or is_transient(problem.cause)
     if "CERTIFICATE_VERIFY_FAILED" in str(problem):
         return False
     if isinstance(problem, GoogleAPICallError):
-        return reason(problem) in _REASONS or problem.code in _STATUSES
+        return reason(problem) in _TRANSIENT_REASONS or problem.code in _TRANSIENT_STATUSES
     if isinstance(problem, GoogleAuthError):
         return isinstance(problem, TransportError) or bool(getattr(problem, "retryable", False))
     known = storage.retry._should_retry(problem) or bigquery.retry._should_retry(problem)
     return known or isinstance(problem, (ConnectionError, requests.RequestException))
 
 
-def _again(problem: Exception) -> bool:
+def _is_retryable(problem: Exception) -> bool:
     check_stopped()
-    return transient(problem)
+    return is_transient(problem)
 
 
-STORAGE_RETRY: Retry = storage.retry.DEFAULT_RETRY.with_timeout(PATIENCE).with_predicate(_again)
-BIGQUERY_RETRY: Retry = bigquery.DEFAULT_RETRY.with_timeout(PATIENCE).with_predicate(_again)
+STORAGE_RETRY: Retry = storage.retry.DEFAULT_RETRY.with_timeout(RETRY_TIMEOUT).with_predicate(
+    _is_retryable
+)
+BIGQUERY_RETRY: Retry = bigquery.DEFAULT_RETRY.with_timeout(RETRY_TIMEOUT).with_predicate(
+    _is_retryable
+)
 CHANGE_RETRY: Retry = BIGQUERY_RETRY.with_predicate(
-    lambda problem: _again(problem) or is_concurrent_update(problem)
+    lambda problem: _is_retryable(problem) or is_concurrent_update(problem)
 )
 """For what is done at once, such as making a table."""
 
 
-class Checked(io.FileIO):
+class InterruptibleFile(io.FileIO):
     """A file whose transfer ends when the run is stopped."""
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -124,13 +135,13 @@ def translate_google_errors(place: str, roles: str) -> Iterator[None]:
     try:
         yield
     except (GoogleAuthError, GoogleAPIError, DataCorruption, OSError) as problem:
-        raise _explained(place, roles, problem) from problem
+        raise _storage_error(place, roles, problem) from problem
 
 
-def _explained(place: str, roles: str, problem: Exception) -> Exception:
+def _storage_error(place: str, roles: str, problem: Exception) -> Exception:
     said = one_line(problem)
-    if transient(problem) or isinstance(problem, (RetryError, DataCorruption)):
-        return _unreachable(place, problem)
+    if is_transient(problem) or isinstance(problem, (RetryError, DataCorruption)):
+        return _connection_error(place, problem)
     if isinstance(problem, (GoogleAuthError, Unauthorized)):
         return StorageError(
             f"{place}: Google does not accept the credentials ({said}); put a valid "
@@ -141,7 +152,7 @@ def _explained(place: str, roles: str, problem: Exception) -> Exception:
             f"{place}: a quota of the project is used up ({said}); what it holds is unchanged: "
             "wait until the quota renews, or ask for more of it, and run this again"
         )
-    if isinstance(problem, Forbidden) and reason(problem) in _RIGHTS:
+    if isinstance(problem, Forbidden) and reason(problem) in _MISSING_ROLE_REASONS:
         return StorageError(f"{place}: the service account lacks rights ({said}); grant it {roles}")
     if isinstance(problem, requests.exceptions.SSLError):
         return StorageError(
@@ -153,7 +164,7 @@ def _explained(place: str, roles: str, problem: Exception) -> Exception:
     return problem
 
 
-def _unreachable(place: str, problem: Exception) -> StorageError:
+def _connection_error(place: str, problem: Exception) -> StorageError:
     last = getattr(problem, "cause", None) or problem
     cause = one_line(last)
     system = re.search(r"\[Errno -?\d+\] ([\w ]+)", str(problem.__cause__ or problem))

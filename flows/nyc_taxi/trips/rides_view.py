@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping
 
 from nyc_taxi.trips.schemas import SERVICES, Color
 
-RIDES: tuple[Color, ...] = ("yellow", "green")
+RIDES_COLORS: tuple[Color, ...] = ("yellow", "green")
 """The street-hail taxis: the colors whose trips the view `rides` shows together."""
 
 
 def rides_columns(color: Color) -> list[tuple[str, str]]:
     """(column of the color's table, its name in the view `rides`), in the view's order."""
-    services = [SERVICES[c] for c in RIDES]
+    services = [SERVICES[c] for c in RIDES_COLORS]
     here = SERVICES[color]
     shared = [
         (c.name, c.name)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from nyc_taxi.trips.descriptions import CODES, DESCRIPTIONS, UNITS
 from nyc_taxi.trips.ui_field import ui_field
 
 Color = Annotated[
@@ -18,7 +19,7 @@ Color = Annotated[
 Type = Literal["SMALLINT", "INTEGER", "BIGINT", "DOUBLE", "TIMESTAMP", "VARCHAR"]
 """What a column can be in every store. The schemas below keep to the last four: the smaller whole
 numbers are for config/column_types.yaml."""
-WHOLE: tuple[Type, ...] = ("SMALLINT", "INTEGER", "BIGINT")
+INTEGER_TYPES: tuple[Type, ...] = ("SMALLINT", "INTEGER", "BIGINT")
 """Narrow to wide."""
 
 
@@ -39,6 +40,21 @@ class Column:
     optional: bool = False
     """Kept only where a file has it: nothing says it should be there."""
 
+    @property
+    def description(self) -> str:
+        """Meaning by the TLC's data dictionary; empty for an undeclared column."""
+        return DESCRIPTIONS.get(self.name, "")
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values; empty for codes, ids and texts."""
+        return UNITS.get(self.name, "")
+
+    @property
+    def code_names(self) -> Mapping[int | str, str]:
+        """What each code stands for; empty for a column without codes."""
+        return CODES.get(self.name, {})
+
 
 @dataclass(frozen=True)
 class Service:
@@ -52,7 +68,7 @@ class Service:
     """The column that says what the passenger paid, where there is one."""
 
     @property
-    def kept(self) -> tuple[Column, ...]:
+    def key_columns(self) -> tuple[Column, ...]:
         """What tables are clustered, indexed and told apart by, and months reported on."""
         names = (self.pickup, self.dropoff, self.pickup_zone, "passenger_count", self.total)
         return tuple(c for c in self.columns if c.name in names)
@@ -115,7 +131,6 @@ _FARE = (
     _amount("tolls_amount", "tolls_amt", required=True),
 )
 _TOTAL = _amount("total_amount", "total_amt", required=True)
-# Where a trip began and ended before there were zones (degrees, WGS 84).
 _COORDINATES = tuple(
     Column(name, "DOUBLE", (alias,), optional=True)
     for name, alias in (
@@ -212,7 +227,7 @@ SERVICES: dict[Color, Service] = {
             _id("PULocationID", required=True),
             _id("DOLocationID", required=True),
             _amount("trip_miles"),
-            _id("trip_time"),  # seconds
+            _id("trip_time"),
             _amount("base_passenger_fare"),
             _amount("tolls"),
             _amount("bcf"),
@@ -227,7 +242,7 @@ SERVICES: dict[Color, Service] = {
             _flag("wav_request_flag"),
             _flag("wav_match_flag"),
             _amount("cbd_congestion_fee"),
-            # 1 for a shared trip; only the CSVs of 2019 to 2021 carry it.
+            # Only the CSVs of 2019 to 2021 have it.
             Column("SR_Flag", "BIGINT", codes=_SHARED_CODES, optional=True),
         ),
     ),

@@ -47,7 +47,7 @@ class Warehouse(Protocol):
         """Say what is there; raises what a user has to mend before months can be loaded."""
 
 
-def small_table(name: str) -> str:
+def lookup_table_name(name: str) -> str:
     """Return `dezoomcamp.<name>`. Raises InvalidInputError for an invalid or reserved name."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or re.fullmatch(
         r"(\w+_)?rides|loads|staging_.*", name
@@ -59,7 +59,7 @@ def small_table(name: str) -> str:
     return f"{DATASET}.{name}"
 
 
-EXACT = 2**53
+MAX_EXACT = 2**53
 """All whole numbers up to here are doubles as well."""
 
 

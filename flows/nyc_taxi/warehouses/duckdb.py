@@ -12,26 +12,38 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from nyc_taxi.cancellation import check_stopped, wait_for
+from nyc_taxi.cancellation import check_stopped, interruptible_sleep
 from nyc_taxi.conform.passenger_counts import fill_nulls_sql
 from nyc_taxi.errors import LockTimeoutError, StorageError
 from nyc_taxi.settings import from_root, settings
 from nyc_taxi.storage.atomic_files import file_lock, translate_os_errors
-from nyc_taxi.storage.duckdb_engine import Database, explained, open_duckdb, parquet_sql, quoted
+from nyc_taxi.storage.duckdb_engine import (
+    Database,
+    open_duckdb,
+    parquet_sql,
+    quoted,
+    translate_duckdb_errors,
+)
 from nyc_taxi.storage.progress import query_progress_bar
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
-from nyc_taxi.trips.schemas import WHOLE
-from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared, small_table
+from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
+from nyc_taxi.trips.schemas import INTEGER_TYPES
+from nyc_taxi.warehouses.base import (
+    DATASET,
+    MAX_EXACT,
+    check_names,
+    is_declared,
+    lookup_table_name,
+)
 
-_turns: dict[Path, threading.Lock] = {}
+_thread_locks: dict[Path, threading.Lock] = {}
 """DuckDB keeps other processes out of a file; this keeps other threads of this one out."""
-_turns_guard = threading.Lock()
+_thread_locks_guard = threading.Lock()
 
 SAFE_WIDENINGS: dict[str, tuple[str, ...]] = {
-    kind: (*WHOLE[n:], "DOUBLE") for n, kind in enumerate(WHOLE, 1)
+    kind: (*INTEGER_TYPES[n:], "DOUBLE") for n, kind in enumerate(INTEGER_TYPES, 1)
 } | {"FLOAT": ("DOUBLE",)}
-"""Which other types of a table's column take every value that a file holds (see EXACT)."""
+"""Per type in a file: the wider column types that hold each of its values (see MAX_EXACT)."""
 _ACCEPTED_TYPES = re.compile(
     r"U?TINYINT|U?SMALLINT|U?INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|BOOLEAN|DATE|VARCHAR|"
     r"TIMESTAMP(_S|_MS)?"
@@ -55,11 +67,11 @@ class DuckDBWarehouse:
         trip_rows = f"SELECT {month} AS trip_month, {fill_nulls_sql(fill)}"
         source = parquet_sql(parquet)
         with self._transaction() as db:
-            kinds = self._kinds(db, parquet)
+            kinds = self._column_types(db, parquet)
             expected = db.execute(f"SELECT count(*) FROM {source}").fetchone()
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
             db.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {trip_rows} FROM {source} LIMIT 0")
-            names = ["trip_month", *self._widen(db, trips, table, source, kinds)]
+            names = ["trip_month", *self._add_columns(db, trips, table, source, kinds)]
             db.execute(f"DELETE FROM {table} WHERE trip_month = {month}")
             with query_progress_bar(db, f"{trips} load"):
                 loaded = db.execute(
@@ -68,13 +80,13 @@ class DuckDBWarehouse:
                 ).fetchone()
             if loaded != expected:
                 raise StorageError(f"{table} took {loaded} of {expected} rows; nothing was changed")
-            self._rides_view(db)
+            self._replace_rides_view(db)
         return int(loaded[0]) if loaded else 0
 
     def replace_table(self, name: str, parquet: Path | str) -> int:
-        table = small_table(name)
+        table = lookup_table_name(name)
         with self._transaction() as db:
-            self._kinds(db, parquet, is_month=False)
+            self._column_types(db, parquet, is_month=False)
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
             made = db.execute(
                 f"CREATE OR REPLACE TABLE {table} AS FROM {parquet_sql(parquet)}"
@@ -111,7 +123,7 @@ class DuckDBWarehouse:
         with translate_os_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + settings().wait
-        with self._turn(deadline), ExitStack() as opened:
+        with self._thread_lock(deadline), ExitStack() as opened:
             while True:
                 try:
                     with translate_os_errors(self.path):
@@ -119,34 +131,34 @@ class DuckDBWarehouse:
                     break
                 except duckdb.IOException as problem:
                     if "Could not set lock" not in str(problem):
-                        raise self._unusable(problem) from problem
-                    self._give_up_after(deadline)
+                        raise self._open_error(problem) from problem
+                    self._check_deadline(deadline)
                 except duckdb.Error as problem:
-                    raise self._unusable(problem) from problem
-                wait_for(0.2)
-            with explained(self.path):
+                    raise self._open_error(problem) from problem
+                interruptible_sleep(0.2)
+            with translate_duckdb_errors(self.path):
                 yield db
 
-    def _unusable(self, problem: duckdb.Error) -> StorageError:
+    def _open_error(self, problem: duckdb.Error) -> StorageError:
         return StorageError(
             f"cannot open {self.path}: {str(problem).splitlines()[0]}; "
             "set NYC_TAXI_WAREHOUSE to another file, or move this one away"
         )
 
     @contextmanager
-    def _turn(self, deadline: float) -> Iterator[None]:
+    def _thread_lock(self, deadline: float) -> Iterator[None]:
         """One thread at a time; a file is the same under whatever path."""
-        with _turns_guard:
-            lock = _turns.setdefault(self.path.resolve(), threading.Lock())
+        with _thread_locks_guard:
+            lock = _thread_locks.setdefault(self.path.resolve(), threading.Lock())
         while not lock.acquire(timeout=0.1):
             check_stopped()
-            self._give_up_after(deadline)
+            self._check_deadline(deadline)
         try:
             yield
         finally:
             lock.release()
 
-    def _give_up_after(self, deadline: float) -> None:
+    def _check_deadline(self, deadline: float) -> None:
         if time.monotonic() > deadline:
             raise LockTimeoutError(
                 f"{self.path} has been held by another program for "
@@ -174,7 +186,7 @@ class DuckDBWarehouse:
         return {name.lower(): (name, kind) for name, kind, *_ in rows}
 
     @staticmethod
-    def _kinds(db: Database, parquet: Path | str, is_month: bool = True) -> dict[str, str]:
+    def _column_types(db: Database, parquet: Path | str, is_month: bool = True) -> dict[str, str]:
         """The columns of the file and their types; refuses what a warehouse does not hold."""
         query = f"DESCRIBE FROM {parquet_sql(parquet)}"
         kinds = {name: kind for name, kind, *_ in db.execute(query).fetchall()}
@@ -188,7 +200,7 @@ class DuckDBWarehouse:
                 )
         return kinds
 
-    def _widen(
+    def _add_columns(
         self, db: Database, trips: TripMonth, table: str, source: str, kinds: Mapping[str, str]
     ) -> list[str]:
         """Give the table the columns it does not have; returns its names for those of the file."""
@@ -214,7 +226,9 @@ class DuckDBWarehouse:
                     "rename the table and load its months again"
                 )
             elif (there, kind) == ("DOUBLE", "BIGINT"):
-                beyond = f"FROM {source} WHERE {quoted(name)} NOT BETWEEN -{EXACT} AND {EXACT}"
+                beyond = (
+                    f"FROM {source} WHERE {quoted(name)} NOT BETWEEN -{MAX_EXACT} AND {MAX_EXACT}"
+                )
                 bad = db.execute(f"SELECT {quoted(name)} {beyond} LIMIT 1").fetchone()
                 if bad:
                     raise StorageError(
@@ -224,10 +238,10 @@ class DuckDBWarehouse:
                     )
         return names
 
-    def _rides_view(self, db: Database) -> None:
+    def _replace_rides_view(self, db: Database) -> None:
         """Yellow and green together, as far as there are tables of them."""
         there = self._tables(db)
-        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES if f"{c}_rides" in there}
+        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES_COLORS if f"{c}_rides" in there}
         if tables:
             columns = {c: self._columns(db, table) for c, table in tables.items()}
             db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables, columns)}")

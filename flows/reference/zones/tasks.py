@@ -10,7 +10,7 @@ from nyc_taxi.lakes.base import uri_or_local_copy
 from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.settings import settings
-from nyc_taxi.sources.reference_files import fetch_misc
+from nyc_taxi.sources.reference_files import fetch_reference_file
 from nyc_taxi.warehouses.registry import open_warehouse
 
 from .utils import TABLE, read_lookup, read_shapes, write_zones
@@ -23,7 +23,7 @@ CONFIG = Path(__file__).with_name("config")
 def fetch(name: str) -> Path:
     """Download a file that lies beside the months at NYC_TAXI_SOURCE_URL."""
     config = settings()
-    return fetch_misc(name, config.source_url, config.data_dir / "raw", config.timeout)
+    return fetch_reference_file(name, config.source_url, config.data_dir / "raw", config.timeout)
 
 
 @task(cache_policy=NO_CACHE)

@@ -20,7 +20,7 @@ from prefect import Flow
 from prefect.flows import load_flow_from_entrypoint
 from pyproj import CRS, Transformer
 
-from nyc_taxi.conform.column_rules import NO_RULES, read_rules
+from nyc_taxi.conform.column_rules import EMPTY_RULES, read_rules
 from nyc_taxi.errors import (
     CorruptFileError,
     InvalidInputError,
@@ -357,7 +357,9 @@ def test_what_is_no_zip_of_shapes(misc: Path, damage: str) -> None:
 def test_a_shape_that_the_lookup_does_not_know(misc: Path, tmp_path: Path) -> None:
     lookup = read_lookup(misc / "taxi_zone_lookup.csv")[1:]
     with pytest.raises(CorruptFileError, match=r"zones that the lookup has not: \[1\]"):
-        write_table(lookup, read_shapes(misc / "taxi_zones.zip"), NO_RULES, tmp_path / "z.parquet")
+        write_table(
+            lookup, read_shapes(misc / "taxi_zones.zip"), EMPTY_RULES, tmp_path / "z.parquet"
+        )
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ import pyarrow as pa
 import shapefile
 from pyproj import CRS, Geod, Transformer
 
-from nyc_taxi.conform.column_rules import Rules, prepare
-from nyc_taxi.conform.readers import explained
+from nyc_taxi.conform.column_rules import Rules, define_keyed_hash
+from nyc_taxi.conform.readers import read_error
 from nyc_taxi.errors import CorruptFileError
 from nyc_taxi.storage.atomic_files import atomic_write, translate_os_errors
 from nyc_taxi.storage.duckdb_engine import literal, open_duckdb
@@ -263,13 +263,13 @@ def write_zones(
     rows = pa.Table.from_pylist([_row(row, shapes) for row in lookup], SCHEMA)
     with open_duckdb() as db, atomic_write(target) as part, translate_os_errors(target):
         db.register("rows", rows)
-        prepare(db)
+        define_keyed_hash(db)
         columns = [(name, kind) for name, kind, *_ in db.execute("DESCRIBE rows").fetchall()]
         select, _ = rules.of_tables([TABLE]).follow(TABLE, columns, "the table of zones")
         try:
             db.execute(f"COPY (SELECT {select} FROM rows) TO {literal(part)} (FORMAT parquet)")
         except duckdb.InvalidInputException as problem:
-            raise explained(problem, Path(TABLE)) from problem
+            raise read_error(problem, Path(TABLE)) from problem
     return target
 
 

@@ -23,9 +23,9 @@ from nyc_taxi.warehouses.postgres.binary_copy import Feed
 
 BLOCK = "postgres-connector"
 FROM_ENVIRONMENT = "POSTGRES_URL"
-OLDEST = 12
+MIN_SERVER_VERSION = 12
 """Major version: older ones lock a partitioned table's readers out while a month is attached."""
-CANCEL = 1.0
+CANCEL_TIMEOUT = 1.0
 """Seconds for the server to react to a cancel request before the connection is cut."""
 KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 30,
@@ -45,7 +45,7 @@ _TRANSIENT = re.compile(
 """What libpq, the server and PgBouncer say of a failed connection (there is no SQLSTATE then) that
 may succeed in a few seconds: a restart, a failover, a full server, a network that is down."""
 _NO_CERTIFICATE = re.compile(r"certificate|private key", re.IGNORECASE)
-_BEGIN = """BEGIN ISOLATION LEVEL READ COMMITTED;
+_BEGIN_SQL = """BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL search_path = pg_catalog; SET LOCAL row_security = off;
 SET LOCAL quote_all_identifiers = off;"""
@@ -73,8 +73,8 @@ class Session:
 
     def begin(self) -> None:
         newer = "SET LOCAL transaction_timeout = 0" if self.version >= 17 else ""
-        self.execute(_BEGIN + newer)
-        wait_for_locks(self, settings().wait)
+        self.execute(_BEGIN_SQL + newer)
+        set_lock_timeout(self, settings().wait)
 
     def commit(self) -> None:
         """Not interruptible: once asked for, a commit happens."""
@@ -103,7 +103,7 @@ class Session:
         if self._stopped is None:
             self._stopped = monotonic()
             Thread(target=self._cancel, daemon=True).start()
-        elif monotonic() - self._stopped > CANCEL:
+        elif monotonic() - self._stopped > CANCEL_TIMEOUT:
             with socket.socket(fileno=socket.dup(self._link.fileno())) as wire:
                 wire.shutdown(socket.SHUT_RDWR)
 
@@ -115,7 +115,7 @@ class Session:
 @dataclass(frozen=True)
 class Database:
     connector: SqlAlchemyConnector
-    named_by: str
+    configured_by: str
     """Where its address stands, for who has to mend it."""
 
     @property
@@ -139,12 +139,12 @@ class Database:
             db.commit()
         except psycopg2.Error as problem:
             check_stopped()  # COPY reports it as an error of its input
-            raise self._explained(problem, lost=bool(link.closed), ending=ending) from problem
+            raise self._statement_error(problem, lost=bool(link.closed), ending=ending) from problem
         finally:
             with suppress(psycopg2.Error):
                 link.close()
 
-    def reach(self) -> None:
+    def check(self) -> None:
         """Raise what would be raised later, before there is work to lose."""
         with self.session() as db:
             self.check_writable(db)
@@ -158,8 +158,8 @@ class Database:
         [(standby, read_only, user, database)] = db.fetchall()
         if standby:
             raise StorageError(
-                f"PostgreSQL at {self.name} is a read-only standby; set {self.named_by} to the "
-                "primary server"
+                f"PostgreSQL at {self.name} is a read-only standby; "
+                f"set {self.configured_by} to the primary server"
             )
         if read_only:
             raise StorageError(
@@ -188,25 +188,26 @@ class Database:
             link.set_client_encoding("UTF8")  # does nothing unless a pooler lost the parameter
             link.autocommit = True  # psycopg2 would begin by itself
         except psycopg2.Error as problem:
-            raise self._unreachable(problem) from problem
-        if link.server_version < OLDEST * 10_000:
+            raise self._connection_error(problem) from problem
+        if link.server_version < MIN_SERVER_VERSION * 10_000:
             found = link.get_parameter_status("server_version")
             link.close()
             raise StorageError(
-                f"PostgreSQL at {self.name} is version {found}; use version {OLDEST} or newer"
+                f"PostgreSQL at {self.name} is version {found}; "
+                f"use version {MIN_SERVER_VERSION} or newer"
             )
         return link
 
-    def _unreachable(self, problem: psycopg2.Error) -> StorageError:
-        reason = self._say(problem).rpartition("failed: ")[2].removeprefix("FATAL: ").strip()
+    def _connection_error(self, problem: psycopg2.Error) -> StorageError:
+        reason = self._message(problem).rpartition("failed: ")[2].removeprefix("FATAL: ").strip()
         transient = _TRANSIENT.search(reason) and not _NO_CERTIFICATE.search(reason)
         return (ConnectionLostError if transient else StorageError)(
-            f"cannot connect to PostgreSQL at {self.name}: {reason}; check {self.named_by}, "
+            f"cannot connect to PostgreSQL at {self.name}: {reason}; check {self.configured_by}, "
             "or start one here with `make postgres`"
         )
 
-    def _explained(self, problem: psycopg2.Error, lost: bool, ending: bool) -> StorageError:
-        said, code = self._say(problem), problem.pgcode or ""
+    def _statement_error(self, problem: psycopg2.Error, lost: bool, ending: bool) -> StorageError:
+        said, code = self._message(problem), problem.pgcode or ""
         unchanged = "whether it committed is unknown" if ending else "nothing was changed"
         if lost or code.startswith("08") or code in ("57P01", "57P02", "57P03", "57P05"):
             return ConnectionLostError(
@@ -230,7 +231,7 @@ class Database:
         }.get(code, "")
         return StorageError(f"PostgreSQL at {self.name}: {said}; nothing was changed{advice}")
 
-    def _say(self, problem: psycopg2.Error) -> str:
+    def _message(self, problem: psycopg2.Error) -> str:
         """The line of the message that counts, without what is secret of the address."""
         url = _url(self.connector)
         others = {url.username, url.database, url.host}
@@ -299,7 +300,7 @@ def components(url: str) -> ConnectionComponents:
     )
 
 
-def wait_for_locks(db: Session, seconds: float) -> None:
+def set_lock_timeout(db: Session, seconds: float) -> None:
     """How long the transaction waits for a lock before it gives up."""
     milliseconds = max(1, int(seconds * 1000))  # 0 would mean for ever
     db.execute("SELECT set_config('lock_timeout', %s, true)", [f"{milliseconds}ms"])
