@@ -6,9 +6,9 @@ import subprocess
 from importlib.metadata import requires
 
 import pytest
-from local_system import NO_SERVICE
 from packaging.requirements import Requirement
 
+from tests.support.prefect_systems import NO_SERVICE
 from tests.support.processes import ROOT
 
 INTEL_MAC = ("--python-platform", "x86_64-apple-darwin", "--only-binary", ":all:")
