@@ -87,6 +87,7 @@ def test_names_that_differ_by_case_from_the_table_are_the_same(
     assert sorted(stored, key=repr) == [(0,), (None,)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("names", [*([name] for name in NOWHERE), ["Foo", "foo"], ["é", "É"]])
 def test_names_that_no_warehouse_holds_are_refused(
     place: EmptyWarehouse, trips: pa.Table, tmp_path: Path, names: list[str]
@@ -164,6 +165,7 @@ def test_any_name_arrives_in_postgresql(
         assert cursor.fetchall() == [tuple(range(len(names)))]
 
 
+@pytest.mark.slow
 def test_a_dataframe_does_not_lose_values(
     bigquery_block: str, trips: pa.Table, tmp_path: Path
 ) -> None:

@@ -405,6 +405,7 @@ class TestFlows:
         monkeypatch.setenv("NYC_TAXI_WAREHOUSE", place.address)
         return place
 
+    @pytest.mark.slow_on("bigquery")
     def test_lake_and_warehouse(
         self,
         follow: Callable[..., None],
@@ -455,6 +456,7 @@ class TestFlows:
         with pytest.raises(Exception, match="store_and_fwd_flag"):
             place.query("SELECT store_and_fwd_flag FROM dezoomcamp.rides")
 
+    @pytest.mark.slow_on("bigquery")
     def test_a_table_from_before_the_rule(
         self, follow: Callable[..., None], key: None, published: Site, place: EmptyWarehouse
     ) -> None:

@@ -110,6 +110,7 @@ def test_the_form_says_and_offers_what_there_is(system: System) -> None:
         assert fields["color"]["enum"] == ["yellow", "green", "fhv", "fhvhv"]
 
 
+@pytest.mark.slow
 def test_deploying_again_changes_nothing(system: System) -> None:
     before = deployed(system)
     assert set(before) == DEPLOYMENTS
@@ -137,6 +138,7 @@ def test_scheduled_deployments_have_runs_to_come(system: System) -> None:
     assert {run.state_name for run in coming} == {"Scheduled"}
 
 
+@pytest.mark.slow
 def test_new_months_are_loaded_once(system: System, month_file: MakeMonth) -> None:
     today = date.today()
     *_, newest, older, oldest = islice(months_back("green", today.year, today.month), 5)
@@ -159,6 +161,7 @@ def test_new_months_are_loaded_once(system: System, month_file: MakeMonth) -> No
     assert system.query(counts) == [*two, (newest.first_day, 2000)]
 
 
+@pytest.mark.slow
 def test_a_month_that_the_tlc_has_replaced_is_loaded_again(
     system: System, month_file: MakeMonth
 ) -> None:
@@ -231,6 +234,7 @@ def test_the_test_message_arrives(watched: System, webhook: Webhook) -> None:
     assert webhook.wait_for("a test", seconds=1)
 
 
+@pytest.mark.slow
 def test_a_failed_run_sends_one_message_and_a_good_one_none(
     watched: System, webhook: Webhook, month_file: MakeMonth
 ) -> None:
@@ -246,6 +250,7 @@ def test_a_failed_run_sends_one_message_and_a_good_one_none(
     assert not [text for text in webhook.texts if "green 2021 [1]" in text]
 
 
+@pytest.mark.slow
 def test_a_late_run_sends_a_message(watched: System, webhook: Webhook) -> None:
     with watched.client as client:
         client.update_work_pool("process-pool", WorkPoolUpdate(is_paused=True))

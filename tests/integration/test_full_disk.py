@@ -58,6 +58,7 @@ def test_warehouse(disk: Path, clean: Path, month_file: Callable[..., Path]) -> 
         assert db.execute("SELECT count(*) FROM dezoomcamp.yellow_rides").fetchall() == [(1000,)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("room", range(0, 2400, 200))
 def test_a_disk_that_fills_up_at_any_point_of_a_load(
     disk: Path, month_file: Callable[..., Path], tmp_path: Path, room: int

@@ -138,6 +138,7 @@ def fill(disk: Path, room: int) -> None:
     assert os.statvfs(disk).f_bavail == room
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("room", [0, 1, 2, PAGES // 2, PAGES])
 def test_full_disk(site: Site, disk: Path, room: int) -> None:
     serve(site, month(rows=1_000))

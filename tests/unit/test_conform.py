@@ -108,6 +108,7 @@ def test_real_samples_of_other_eras_conform(real: Path, tmp_path: Path) -> None:
         assert sql(f"SELECT count(PULocationID) FROM '{tmp_path}/clean.parquet'") == 10_000
 
 
+@pytest.mark.slow
 def test_the_heads_of_all_old_csvs_are_understood(real: Path, tmp_path: Path) -> None:
     """Their first lines are all that is here of them: a last, cut line is left out."""
     for head in sorted((real / "heads").iterdir()):
@@ -331,6 +332,7 @@ def test_killed_half_way_and_run_again(month_file: Callable[..., Path], tmp_path
     assert not part.exists()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(
     month_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
