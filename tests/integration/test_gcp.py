@@ -266,6 +266,7 @@ def put_on(site: Site, raw: Path) -> None:
 
 
 class TestFlows:
+    @pytest.mark.slow
     def test_real_months_of_two_eras(
         self, google: str, real: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -417,6 +418,7 @@ class TestStopped:
                 lake.put(file, YELLOW.key)
             assert time.monotonic() - began < 60
 
+    @pytest.mark.slow
     def test_bigquery(
         self,
         bigquery_block: str,
