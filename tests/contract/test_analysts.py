@@ -141,7 +141,8 @@ def test_user_comment_on_undeclared_column_stays(place: EmptyWarehouse, month: M
         assert (comments["extra"] or "").startswith("Miscellaneous extras")
 
 
-@pytest.mark.parametrize("then", ["Zone", "Borough"])
+@pytest.mark.few(1)
+@pytest.mark.parametrize("then", ["Borough", "Zone"])
 def test_comments_of_a_lookup_table(place: EmptyWarehouse, tmp_path: Path, then: str) -> None:
     """Of a table replaced by one of the same columns, or of others."""
     comments = Comments("About zones", {"locationid": "The 'number'"})
@@ -166,6 +167,7 @@ def test_comments_belong_to_the_transaction_of_the_load(
     assert read_comments(place, "yellow_rides")[1]["extra"] == "outdated"
 
 
+@pytest.mark.slow_on("bigquery")
 @pytest.mark.parametrize("last", ["trips", "lookups"])
 def test_rides_labeled_exists_as_soon_as_its_tables_do(
     place: EmptyWarehouse, month: Month, tmp_path: Path, last: str
@@ -247,39 +249,37 @@ def test_everything_at_once(place: EmptyWarehouse, month: Month, tmp_path: Path)
     assert columns(place) >= LABEL_NAMES
 
 
-def test_killed_loads_leave_view_and_lookups_intact(
-    place: EmptyWarehouse, month: Month, tmp_path: Path
+@pytest.mark.slow_on("bigquery")
+@pytest.mark.parametrize("what", ["month", "zones"])
+def test_killed_load_leaves_view_and_lookups_intact(
+    place: EmptyWarehouse, month: Month, tmp_path: Path, what: str
 ) -> None:
     load_lookups(place, tmp_path)
     load_trips(place, month)
     before = sums(place, "rides_labeled")
     large = month(YELLOW, 100_000)
     wide = zones_file(tmp_path, "Borough", "Zone", "remark")
-    codes = (
-        LOAD_SCRIPT.format(
+    code = {
+        "month": LOAD_SCRIPT.format(
             address=place.address, color="yellow", year=2021, month=1, file=large, fill=FILL
         ),
-        "from pathlib import Path; from nyc_taxi.warehouses.registry import open_warehouse;"
+        "zones": "from pathlib import Path; "
+        "from nyc_taxi.warehouses.registry import open_warehouse;"
         f"w = open_warehouse({place.address!r}); print('ready', flush=True);"
         f"w.replace_table('zones', Path({str(wide)!r}))",
-    )
-    moments = random.Random(2)
-    for code in codes:
-        for longest in (0.3, 1.5):
-            with start("-c", code) as run:
-                assert run.stdout
-                assert run.stdout.readline() == "ready\n"
-                time.sleep(longest * moments.uniform(0.2, 1))
-                run.kill()
-            place.open().replace_month(YELLOW, month(YELLOW), FILL)
-            assert sums(place, "rides_labeled") == before
-            assert columns(place) >= LABEL_NAMES
-            for table in LOOKUPS:
-                assert place.query(f"SELECT count(*) FROM dezoomcamp.{table}") == [
-                    (len(lookup_rows(table)),)
-                ]
-    place.open().replace_table("zones", wide)
-    assert sums(place, "rides_labeled") == before
+    }[what]
+    for longest in (0.3, 1.5):
+        with start("-c", code) as run:
+            assert run.stdout
+            assert run.stdout.readline() == "ready\n"
+            time.sleep(longest * random.Random(longest).uniform(0.2, 1))
+            run.kill()
+        assert columns(place) >= LABEL_NAMES
+        place.open().replace_month(YELLOW, month(YELLOW), FILL)
+        assert sums(place, "rides_labeled") == before
+        for table in LOOKUPS:
+            rows = len(lookup_rows(table))
+            assert place.query(f"SELECT count(*) FROM dezoomcamp.{table}") == [(rows,)]
 
 
 @pytest.mark.parametrize("name", ["rides_labeled", "yellow_rides_labeled"])

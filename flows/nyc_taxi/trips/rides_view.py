@@ -9,30 +9,30 @@ from nyc_taxi.trips.lookups import LOOKUPS, NAME
 from nyc_taxi.trips.schemas import SERVICES, Color
 
 RIDES_COLORS: tuple[Color, ...] = ("yellow", "green")
-"""The street-hail taxis: the colors whose trips the views show together."""
+"""The street-hail taxis: the colors that the views combine."""
 ZONES = "zones"
 TABLES = (*(f"{color}_rides" for color in RIDES_COLORS), ZONES, *LOOKUPS)
-"""All tables that the views read."""
+"""Tables that the views read."""
 _NUMBERS = {
     *("smallint", "integer", "bigint", "double", "double precision"),
     *("int64", "float64", "float"),
 }
 Columns = Mapping[str, str]
-"""Names and types of a table's columns, as a store spells them."""
+"""Names and types of a table's columns, as the warehouse spells them."""
 
 
 @dataclass(frozen=True)
 class View:
     name: str
     query: str
-    """The same unquoted SQL for every store."""
+    """Unquoted SQL that every warehouse accepts."""
     comments: Comments
-    """Their columns are those of the view, in its order."""
+    """Name the view's columns, in its order."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """A column of `rides_labeled`: the words for a code."""
+    """A column of `rides_labeled`: the name of a code."""
 
     name: str
     comment: str
@@ -41,9 +41,9 @@ class Label:
     table: str
     key: str
     value: str
-    """Column of the lookup table that holds the words."""
+    """Column of the lookup table with the name."""
     alias: str
-    """Of the lookup table in the query: the zones are joined twice."""
+    """Alias of the lookup table in the query, which joins the zones twice."""
 
 
 LABELS = (
@@ -62,24 +62,24 @@ LABELS = (
 
 
 def rides_columns(color: Color) -> list[tuple[str, str]]:
-    """(column of the color's table, its name in the view `rides`), in the view's order."""
+    """Return (column of the color's table, its name in the view), in the view's order."""
     services = [SERVICES[c] for c in RIDES_COLORS]
-    here = SERVICES[color]
+    service = SERVICES[color]
     shared = [
         (c.name, c.name)
         for c in services[0].columns
         if not c.optional and all(s.column(c.name) for s in services)
     ]
-    times = [(here.pickup, "pickup_datetime"), (here.dropoff, "dropoff_datetime")]
+    times = [(service.pickup, "pickup_datetime"), (service.dropoff, "dropoff_datetime")]
     return [*shared[:1], *times, *shared[1:]]
 
 
 def rides_views(tables: Mapping[str, Columns], sql_name: Callable[[str], str]) -> list[View]:
-    """Return the views over these tables: `rides` where there are trips, `rides_labeled` where the
-    zones and all lookup tables are too.
+    """Return the views that can be created: `rides` over the colors' tables; `rides_labeled` once
+    the zones and all lookup tables exist as well.
 
-    `tables`: those of TABLES that exist, and their columns, which do not matter for the lookups.
-    A column that one of them does not have (dropped by a rule) is not shown.
+    `tables`: the existing ones of TABLES and their columns, which may be empty for lookup tables.
+    The views omit a column that any table lacks, for example because a rule dropped it.
     """
     trips = {
         color: columns
@@ -99,15 +99,20 @@ def _lower(columns: Columns) -> Columns:
 
 
 def _rides(trips: Mapping[Color, Columns], sql_name: Callable[[str], str]) -> View:
-    gone = {name for c in trips for own, name in rides_columns(c) if own.lower() not in trips[c]}
+    omitted = {
+        name
+        for color, columns in trips.items()
+        for column, name in rides_columns(color)
+        if column.lower() not in columns
+    }
     comments = {
         "color": "Color of the taxi: yellow or green.",
         "trip_month": DESCRIPTIONS["trip_month"],
     }
     for own, name in rides_columns(RIDES_COLORS[0]):
-        if name not in gone:
-            column = SERVICES[RIDES_COLORS[0]].column(own)
-            comments[name] = column_comment(column) if column else ""
+        column = SERVICES[RIDES_COLORS[0]].column(own)
+        if column and name not in omitted:
+            comments[name] = column_comment(column)
     about = f"Yellow and green taxi trips together, one row per trip. {MONTH} {CLOCK}"
     return View("rides", _union(trips, comments, (), sql_name), Comments(about, comments))
 
@@ -121,13 +126,13 @@ def _union(
     """`names`: columns of `rides`; `codes`: columns that only some of the tables have."""
     parts = []
     for color, columns in trips.items():
-        own = [f"{own} AS {name}" for own, name in rides_columns(color) if name in names]
-        own += [
+        select = [f"{own} AS {name}" for own, name in rides_columns(color) if name in names]
+        select += [
             f"{code if code.lower() in columns else 'CAST(NULL AS BIGINT)'} AS {code}"
             for code in codes
         ]
         parts.append(
-            f"SELECT '{color}' AS color, trip_month, {', '.join(own)} "
+            f"SELECT '{color}' AS color, trip_month, {', '.join(select)} "
             f"FROM {sql_name(f'{color}_rides')}"
         )
     return " UNION ALL ".join(parts)
@@ -136,7 +141,7 @@ def _union(
 def _rides_labeled(
     rides: View, trips: Mapping[Color, Columns], zones: Columns, sql_name: Callable[[str], str]
 ) -> View:
-    """Every trip of `rides`, with the words for its codes; null for an unknown code."""
+    """Every trip of `rides` with the names of its codes, null for an unknown code."""
     labels = [label for label in LABELS if _can_join(label, trips, zones)]
     names = rides.comments.columns
     extra = list(dict.fromkeys(label.code for label in labels if label.code not in names))
@@ -159,7 +164,7 @@ def _rides_labeled(
 
 
 def _can_join(label: Label, trips: Mapping[Color, Columns], zones: Columns) -> bool:
-    """Whether both sides are there and numbers: a rule may have dropped or hashed them."""
+    """Whether both keys exist and are numbers: a rule may have dropped or hashed them."""
     declared = (color for color in trips if SERVICES[color].column(label.code))
     kinds = [trips[color].get(label.code.lower(), "") for color in declared]
     if label.table == ZONES:

@@ -17,9 +17,9 @@ from .tasks import write_file, write_warehouse
 def lookups() -> int:
     """Put the lookup tables for the trips' codes into the warehouse."""
     check_stores("warehouse")
-    rows = {table: write_warehouse(table, write_file(table)) for table in LOOKUPS}
+    rows = sum(write_warehouse(table, write_file(table)) for table in LOOKUPS)
     print(f"lookups: {rows}")
-    return sum(rows.values())
+    return rows
 
 
 if __name__ == "__main__":
