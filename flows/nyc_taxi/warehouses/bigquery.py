@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from google.api_core.exceptions import Conflict, NotFound, PreconditionFailed
+from google.api_core.exceptions import BadRequest, Conflict, NotFound, PreconditionFailed
 from google.cloud import bigquery, storage
 from google.cloud.bigquery import LoadJobConfig, SchemaField, Table
 from prefect.runtime import task_run
@@ -386,7 +386,7 @@ class BigQueryWarehouse:
         lookups: dict[str, dict[str, str]] = {table: {} for table in there & {*LOOKUPS}}
         for view in rides_views(columns | lookups, lambda table: f"`{self.dataset}.{table}`"):
             name = f"{self.dataset}.{view.name}"
-            found = self._find(name) if view.name in there else None
+            found = self._find_view(name) if view.name in there else None
             if found and found.table_type != "VIEW":
                 raise StorageError(f"{name} is a table, where these flows make a view; rename it")
             if not found or found.view_query != view.query:
@@ -394,6 +394,13 @@ class BigQueryWarehouse:
                 self._query(script, f"view-{view.name.replace('_', '-')}-{run}")
                 found = None
             self._comment(name, view.comments, found)
+
+    def _find_view(self, name: str) -> Table | None:
+        """None for a view that cannot be read, because a table no longer has one of its columns."""
+        try:
+            return self._find(name)
+        except BadRequest:
+            return None
 
     def _table(self, color: str) -> str:
         return f"{self.dataset}.{color}_rides"
