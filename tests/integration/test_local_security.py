@@ -223,7 +223,7 @@ class TestAnotherServerOnThePort:
         port = httpx.URL(base(system)).port
         assert port
         said = self.refused(system, port, tmp_path)
-        assert f"port {port}, which server needs, is taken by a program that was not" in said
+        assert f"port {port} of server is in use by another program" in said
         assert f"PREFECT_SERVER_API_PORT={port + 1} make up-local" in said
         with system.client as client:
             assert [pool.model_dump() for pool in client.read_work_pools()] == before
@@ -231,7 +231,7 @@ class TestAnotherServerOnThePort:
     def test_any_other_program_too(self, system: System, tmp_path: Path) -> None:
         with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
             Thread(target=other.serve_forever, daemon=True).start()
-            assert "is taken" in self.refused(system, other.server_port, tmp_path)
+            assert "is in use" in self.refused(system, other.server_port, tmp_path)
             other.shutdown()
 
     @pytest.mark.parametrize("port", ["http", "0", "65536"])
@@ -241,7 +241,7 @@ class TestAnotherServerOnThePort:
         up = system.shell("./local.sh", "up", PREFECT_SERVER_API_PORT=port)
         assert up.returncode == 1
         assert up.stderr == (
-            f"error: PREFECT_SERVER_API_PORT={port!r} is not a port; set it to 1 to 65535\n"
+            f"error: PREFECT_SERVER_API_PORT={port!r} is not a valid port; use 1 to 65535\n"
         )
 
 
@@ -298,7 +298,7 @@ def test_a_server_on_another_port_than_asked_for_is_named(tmp_path: Path) -> Non
     with running(first):
         first.start()  # again: nothing happens
         with pytest.raises(
-            ServiceStartError, match=f"web runs on port {first.port} already; stop it"
+            ServiceStartError, match=f"web is already running on port {first.port}; stop"
         ):
             second.start()
 
