@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 import etl_web_to_local
 from nyc_taxi.conform.column_rules import read_rules
 from nyc_taxi.conform.conformed_files import check_conformed
-from nyc_taxi.conform.passenger_counts import missing, passengers_fill
+from nyc_taxi.conform.passenger_counts import count_missing_passengers, passenger_fill
 from nyc_taxi.lakes.base import uri_or_local_copy
 from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.orchestration.logs import log_missing_passengers
@@ -38,9 +38,9 @@ def extract_from_gcs(trips: TripMonth, method: Method) -> Path | str:
 @task(cache_policy=NO_CACHE, **RETRIES)
 def transform(trips: TripMonth, keep_missing: bool) -> Mapping[str, int]:
     """Choose a value for null passenger counts; the warehouse fills them during the load."""
-    fill = {} if keep_missing else passengers_fill(trips)
+    fill = {} if keep_missing else passenger_fill(trips)
     with open_lake(settings().lake).open(trips.key) as file:
-        nulls = missing(file)
+        nulls = count_missing_passengers(file)
     log_missing_passengers(nulls, 0 if fill else nulls, "passenger_count is null")
     return fill
 

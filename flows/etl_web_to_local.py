@@ -9,12 +9,12 @@ from prefect.cache_policies import NO_CACHE
 
 from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.conform.plan import Plan, conform, write_month
-from nyc_taxi.conform.trip_column_rules import trip_rules
+from nyc_taxi.conform.trip_column_rules import read_trip_rules
 from nyc_taxi.orchestration.artifacts import publish
 from nyc_taxi.orchestration.params import Month, Year
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.settings import settings
-from nyc_taxi.sources.downloads import discarding_damaged
+from nyc_taxi.sources.downloads import discard_if_corrupt
 from nyc_taxi.sources.tlc import fetch_month
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import Color
@@ -25,7 +25,7 @@ CONFIG = Path(__file__).with_name("config")
 @task(cache_policy=NO_CACHE, **RETRIES)
 def fetch(trips: TripMonth) -> Path:
     """Download the month, unless the local copy is current."""
-    trip_rules(CONFIG, trips.color)  # invalid rules fail before the download
+    read_trip_rules(CONFIG, trips.color)  # invalid rules fail before the download
     config = settings()
     return fetch_month(trips, config.source_url, config.data_dir / "raw", config.timeout)
 
@@ -33,8 +33,8 @@ def fetch(trips: TripMonth) -> Path:
 @task(cache_policy=NO_CACHE)
 def clean(trips: TripMonth, raw: Path) -> Plan:
     """Plan how the file's columns map to the schema of its color and the rules in `config/`."""
-    with discarding_damaged(raw, settings().source_url):
-        plan = conform(trips, raw, trip_rules(CONFIG, trips.color))
+    with discard_if_corrupt(raw, settings().source_url):
+        plan = conform(trips, raw, read_trip_rules(CONFIG, trips.color))
     for note in plan.notes:
         get_run_logger().info("%s: %s", trips, note)
     return plan

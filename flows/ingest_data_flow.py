@@ -9,7 +9,11 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from etl_web_to_local import clean, fetch, write_local
-from nyc_taxi.conform.passenger_counts import EVERY_TRIP, nonzero_passengers_sql, zero_passengers
+from nyc_taxi.conform.passenger_counts import (
+    ALL_TRIPS,
+    count_zero_passengers,
+    nonzero_passengers_sql,
+)
 from nyc_taxi.orchestration.logs import log_missing_passengers
 from nyc_taxi.orchestration.params import Months, Year
 from nyc_taxi.orchestration.retries import RETRIES
@@ -35,8 +39,8 @@ def extract_data(trips: TripMonth) -> Path:
 @task(cache_policy=NO_CACHE)
 def transform_data(trips: TripMonth, parquet: Path, keep_zero: bool) -> str:
     """Return an SQL predicate that skips trips with 0 passengers, unless `keep_zero`."""
-    where = EVERY_TRIP if keep_zero else nonzero_passengers_sql(trips)
-    pre, post = (zero_passengers(trips, parquet, rows) for rows in (EVERY_TRIP, where))
+    where = ALL_TRIPS if keep_zero else nonzero_passengers_sql(trips)
+    pre, post = (count_zero_passengers(trips, parquet, rows) for rows in (ALL_TRIPS, where))
     log_missing_passengers(pre, post, "passenger_count is 0")
     return where
 

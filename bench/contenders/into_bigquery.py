@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger, task  # noqa: F401 - a flow script imports them too
 from prefect_gcp import GcpCredentials
 
-from nyc_taxi.conform.passenger_counts import passengers_fill
+from nyc_taxi.conform.passenger_counts import passenger_fill
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.bigquery import BigQueryWarehouse
 
@@ -21,4 +21,4 @@ def run(parquet: Path) -> None:
 
 
 def load(warehouse: BigQueryWarehouse, parquet: Path | str) -> None:
-    warehouse.replace_month(TRIPS, parquet, passengers_fill(TRIPS))
+    warehouse.replace_month(TRIPS, parquet, passenger_fill(TRIPS))

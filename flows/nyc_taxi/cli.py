@@ -151,9 +151,9 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
 
 def _exit_in_one_line(run: Callable[[], None]) -> None:
     """Exit with one line after an error that a user can fix, or after a signal."""
-    from nyc_taxi.cancellation import end_at_once, ends_on_signals
+    from nyc_taxi.cancellation import exit_immediately, exit_on_signals
 
-    with ends_on_signals() as first_signal:
+    with exit_on_signals() as first_signal:
         try:
             run()
             return
@@ -166,7 +166,7 @@ def _exit_in_one_line(run: Callable[[], None]) -> None:
                 _flush_logs()
                 atexit._run_exitfuncs()  # stops the temporary server
                 # sys.exit would report objects of unfinished threads as leaked.
-                end_at_once(number)
+                exit_immediately(number)
             line = _user_message(problem)
             if not line:
                 raise

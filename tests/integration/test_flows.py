@@ -82,7 +82,7 @@ def test_gcs_to_bq_fills_passengers_and_logs_the_counts(
     publish: Publish, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(YELLOW)
-    missing = etl_web_to_gcs().found["missing passengers"]
+    missing = etl_web_to_gcs().anomalies["missing passengers"]
     assert int(missing) > 0
 
     assert etl_gcs_to_bq(months=[1]) == 2000
@@ -248,14 +248,14 @@ def test_web_to_bq_recovers_when_killed_in_any_step(
     ("flow", "options", "says"),
     [
         (etl_web_to_gcs, "--color purple", "yellow"),
-        (etl_web_to_gcs, "--month 13", "there is no month 13; choose from 1 to 12"),
+        (etl_web_to_gcs, "--month 13", "13 is not a month; choose from 1 to 12"),
         (etl_web_to_gcs, "--month 1.5", "1.5"),
         (etl_web_to_gcs, "--year twenty", "twenty"),
         (etl_web_to_gcs, "--color green --year 2013 --month 7", "first month is 2013-08"),
         (etl_web_to_gcs, "--year 2099", "in the future"),
         (etl_web_to_gcs, "--day 3", "--day"),
-        (etl_parent_flow, "--months 1,1", "repeats 1; name each month once"),
-        (etl_parent_flow, "--months []", "empty; name at least one"),
+        (etl_parent_flow, "--months 1,1", "repeats 1; list each month once"),
+        (etl_parent_flow, "--months []", "empty; give at least one"),
         (etl_parent_flow, "--months 1;2", "write them as 1,2 or 5-7"),
         (etl_web_to_bq, "--months 2", "the source has no yellow 2021-02"),
     ],
@@ -275,7 +275,7 @@ def test_command_reports_invalid_input_in_one_line(
 @pytest.mark.parametrize(
     ("setting", "value", "says"),
     [
-        ("SOURCE_URL", "http://no-such-host.invalid/trip-data", "there is no host"),
+        ("SOURCE_URL", "http://no-such-host.invalid/trip-data", "does not exist"),
         ("SOURCE_URL", "htp://127.0.0.1/trip-data", "give an http(s) URL or a folder"),
         ("SOURCE_URL", "/no/such/folder", "no file of yellow 2021-01"),
         ("LAKE", "gs://zoom", "NYC_TAXI_LAKE='gs://zoom' is not a valid address"),

@@ -21,7 +21,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 
-from nyc_taxi.cancellation import Stopped, in_threads, stoppable
+from nyc_taxi.cancellation import Stopped, run_in_threads, stoppable
 from nyc_taxi.environment import use_proxies
 from nyc_taxi.errors import PartialFailureError, ServerError, TransientSourceError
 from nyc_taxi.orchestration.prefect_server import check_server
@@ -133,7 +133,7 @@ def test_unknown_option_has_no_side_effects(path: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "options", "env", "says"),
     [
-        ("flows/etl_web_to_bq.py", ["--months", "13"], {}, "there is no month 13"),
+        ("flows/etl_web_to_bq.py", ["--months", "13"], {}, "13 is not a month"),
         ("flows/etl_web_to_gcs.py", [], {"NYC_TAXI_LAKE": "gs:x"}, "NYC_TAXI_LAKE='gs:x'"),
         ("flows/etl_web_to_bq.py", [], {"NYC_TAXI_WAREHOUSE": "x"}, "NYC_TAXI_WAREHOUSE='x'"),
         (
@@ -144,7 +144,7 @@ def test_unknown_option_has_no_side_effects(path: str, tmp_path: Path) -> None:
         ),
         ("flows/load_new_months.py", [], {"NYC_TAXI_WAIT": "long"}, "NYC_TAXI_WAIT='long'"),
         ("flows/reference/zones/flow.py", [], {"NYC_TAXI_LAKE": "x"}, "NYC_TAXI_LAKE='x'"),
-        ("flows/reference/zones/flow.py", [], {"NYC_TAXI_SOURCE_URL": "{0}"}, "is no template"),
+        ("flows/reference/zones/flow.py", [], {"NYC_TAXI_SOURCE_URL": "{0}"}, "valid template"),
         ("flows/etl_web_to_local.py", [], {"NYC_TAXI_SOURCE_URL": "htp://x"}, "cannot be fetched"),
     ],
 )
@@ -481,7 +481,7 @@ def test_file_lock_wait_ends_when_the_run_is_stopped(tmp_path: Path) -> None:
             pass
 
     with file_lock(target), stoppable() as stop:
-        (waiting,) = in_threads(write, [1], at_once=1)
+        (waiting,) = run_in_threads(write, [1], at_once=1)
         time.sleep(0.3)
         stop.set()
         with pytest.raises(Stopped):

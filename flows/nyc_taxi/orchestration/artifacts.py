@@ -21,7 +21,7 @@ def publish(
     failed: Mapping[TripMonth, BaseException | None] | None = None,
 ) -> None:
     """Publish a table artifact with one row per month; failed months come last."""
-    rows = [report.row() for report in reports]
+    rows = [report.as_row() for report in reports]
     columns = dict.fromkeys(name for row in rows for name in row)
     rows = [{name: row.get(name, 0) for name in columns} for row in rows]
     rows += [{"month": str(m), "failed": str(problem)} for m, problem in (failed or {}).items()]

@@ -6,7 +6,7 @@ from typing import Any
 from prefect import State, get_run_logger
 from prefect.client.schemas.objects import TaskRun
 
-from nyc_taxi.cancellation import wait_for
+from nyc_taxi.cancellation import interruptible_sleep
 from nyc_taxi.errors import NycTaxiError
 
 
@@ -20,7 +20,7 @@ def _retry_if_transient(task: Any, run: TaskRun, state: State[Any]) -> bool:
         return False
     seconds = 2 ** (run.run_count - 1) * random.uniform(0.5, 1.5)
     get_run_logger().warning("%s; retrying in %.0f s", problem, seconds)
-    wait_for(seconds)
+    interruptible_sleep(seconds)
     return True
 
 

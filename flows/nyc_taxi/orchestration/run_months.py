@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import as_completed, wait
 from typing import TypeVar
 
-from nyc_taxi.cancellation import in_threads, stoppable
+from nyc_taxi.cancellation import run_in_threads, stoppable
 from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.errors import NycTaxiError, PartialFailureError
 from nyc_taxi.lakes.base import Lake
@@ -34,7 +34,9 @@ def run_months(
     """
     progress = MonthsProgress(len(months))
     with stoppable() as stop:
-        runs = dict(zip(months, in_threads(step, months, settings().months_at_once), strict=True))
+        runs = dict(
+            zip(months, run_in_threads(step, months, settings().months_at_once), strict=True)
+        )
         try:
             for run in as_completed(runs.values()):
                 if run.exception() is None:

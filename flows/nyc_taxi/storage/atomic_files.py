@@ -10,7 +10,7 @@ from time import monotonic
 import duckdb
 from filelock import BaseFileLock, FileLock, Timeout
 
-from nyc_taxi.cancellation import POLL, unfinished, wait_for
+from nyc_taxi.cancellation import POLL, interruptible_sleep, partial_files
 from nyc_taxi.errors import LocalWriteError, LockTimeoutError
 from nyc_taxi.settings import settings
 
@@ -43,7 +43,7 @@ def _acquire(lock: BaseFileLock, target: Path, seconds: float) -> None:
                     f"another run has had {target} locked for {seconds:.0f} s; wait for it "
                     "to finish, or stop it, then rerun"
                 ) from None
-        wait_for(POLL)
+        interruptible_sleep(POLL)
 
 
 @contextmanager
@@ -55,14 +55,14 @@ def atomic_write(target: Path) -> Iterator[Path]:
     """
     with file_lock(target):
         part = target.with_name(f"{target.name}.part")
-        unfinished.add(part)
+        partial_files.add(part)
         try:
             with translate_os_errors(target):
                 yield part
                 part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-            unfinished.discard(part)
+            partial_files.discard(part)
 
 
 @contextmanager

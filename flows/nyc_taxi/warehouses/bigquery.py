@@ -24,7 +24,7 @@ from google.cloud.bigquery import LoadJobConfig, SchemaField, Table
 from prefect.runtime import task_run
 from prefect_gcp import GcpCredentials
 
-from nyc_taxi.cancellation import wait_for
+from nyc_taxi.cancellation import interruptible_sleep
 from nyc_taxi.errors import LockTimeoutError, StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.google import (
@@ -40,7 +40,7 @@ from nyc_taxi.storage.google import (
     translate_google_errors,
 )
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
+from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
 from nyc_taxi.warehouses.base import (
     DATASET,
     MAX_EXACT,
@@ -239,7 +239,7 @@ class BigQueryWarehouse:
             if time.monotonic() > deadline:
                 raise LockTimeoutError(f"{self.dataset}: {one_line(problem)}; rerun") from problem
             attempt += 1
-            wait_for(min(attempt, 10) * random.uniform(0.5, 1))
+            interruptible_sleep(min(attempt, 10) * random.uniform(0.5, 1))
 
     def _wait_for_job(
         self, start: Callable[[str], Any], job_id: str
@@ -252,7 +252,7 @@ class BigQueryWarehouse:
             except Conflict:
                 job = self.client.get_job(job_id, location=self.location, **CALL_OPTIONS)
             while job.state != "DONE":
-                wait_for(pause)
+                interruptible_sleep(pause)
                 pause = min(pause * 1.5, longest)
                 job.reload(**JOB_OPTIONS)
         except Exception:
@@ -354,7 +354,7 @@ class BigQueryWarehouse:
     def _replace_rides_view(self, run: str) -> None:
         """Create or update the view `rides`: a union of the yellow and green tables that exist."""
         name = f"{self.dataset}.rides"
-        tables = {c: found for c in RIDES if (found := self._find(self._table(c)))}
+        tables = {c: found for c in RIDES_COLORS if (found := self._find(self._table(c)))}
         query = rides_sql(
             {c: f"`{self._table(c)}`" for c in tables},
             {c: [field.name for field in table.schema] for c, table in tables.items()},

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from nyc_taxi.cancellation import check_stopped, wait_for
+from nyc_taxi.cancellation import check_stopped, interruptible_sleep
 from nyc_taxi.conform.passenger_counts import fill_nulls_sql
 from nyc_taxi.errors import LockTimeoutError, StorageError
 from nyc_taxi.settings import from_root, settings
@@ -26,8 +26,8 @@ from nyc_taxi.storage.duckdb_engine import (
 )
 from nyc_taxi.storage.progress import query_progress_bar
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
-from nyc_taxi.trips.schemas import WHOLE
+from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
+from nyc_taxi.trips.schemas import INTEGER_TYPES
 from nyc_taxi.warehouses.base import (
     DATASET,
     MAX_EXACT,
@@ -41,7 +41,7 @@ _thread_locks: dict[Path, threading.Lock] = {}
 _thread_locks_guard = threading.Lock()
 
 SAFE_WIDENINGS: dict[str, tuple[str, ...]] = {
-    kind: (*WHOLE[n:], "DOUBLE") for n, kind in enumerate(WHOLE, 1)
+    kind: (*INTEGER_TYPES[n:], "DOUBLE") for n, kind in enumerate(INTEGER_TYPES, 1)
 } | {"FLOAT": ("DOUBLE",)}
 """Per type in a file: the wider column types that hold each of its values (see MAX_EXACT)."""
 _ACCEPTED_TYPES = re.compile(
@@ -137,7 +137,7 @@ class DuckDBWarehouse:
                     self._check_deadline(deadline)
                 except duckdb.Error as problem:
                     raise self._open_error(problem) from problem
-                wait_for(0.2)
+                interruptible_sleep(0.2)
             with translate_duckdb_errors(self.path):
                 yield db
 
@@ -243,7 +243,7 @@ class DuckDBWarehouse:
     def _replace_rides_view(self, db: Database) -> None:
         """Create or update the view `rides`: a union of the yellow and green tables that exist."""
         existing = self._tables(db)
-        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES if f"{c}_rides" in existing}
+        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES_COLORS if f"{c}_rides" in existing}
         if tables:
             columns = {c: self._columns(db, table) for c, table in tables.items()}
             db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables, columns)}")

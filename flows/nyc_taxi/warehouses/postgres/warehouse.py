@@ -17,15 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg2.errors import InvalidTableDefinition, LockNotAvailable
 
-from nyc_taxi.cancellation import wait_for
-from nyc_taxi.conform.passenger_counts import EVERY_TRIP, fill_nulls_sql
+from nyc_taxi.cancellation import interruptible_sleep
+from nyc_taxi.conform.passenger_counts import ALL_TRIPS, fill_nulls_sql
 from nyc_taxi.errors import InvalidInputError, LockTimeoutError, StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.duckdb_engine import Database as Engine
 from nyc_taxi.storage.duckdb_engine import open_duckdb, parquet_sql, quoted, translate_duckdb_errors
 from nyc_taxi.storage.progress import progress_bar
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
+from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
 from nyc_taxi.trips.schemas import SERVICES, Color
 from nyc_taxi.warehouses.base import (
     DATASET,
@@ -118,7 +118,7 @@ class PostgresWarehouse:
         trips: TripMonth,
         parquet: Path | str,
         fill: Mapping[str, int],
-        where: str = EVERY_TRIP,
+        where: str = ALL_TRIPS,
     ) -> int:
         """Replace the month; `where` is an SQL predicate that selects the trips to load."""
         table = self._table(trips.color)
@@ -279,7 +279,7 @@ def _possible_colors(columns: Columns) -> set[Color]:
     return {
         color
         for color, service in SERVICES.items()
-        if all(c.name.lower() in columns for c in service.kept)
+        if all(c.name.lower() in columns for c in service.key_columns)
     }
 
 
@@ -459,7 +459,7 @@ def _swap_partition(
                     "close their transactions and rerun"
                 ) from None
             db.execute("ROLLBACK TO SAVEPOINT before_swap")
-        wait_for(SWAP_LOCK_TIMEOUT)
+        interruptible_sleep(SWAP_LOCK_TIMEOUT)
 
 
 def _attach_partition(
@@ -499,7 +499,7 @@ def _replace_rides_view(db: Session, renew: bool) -> None:
     """Create or update the view `rides`: a union of the yellow and green tables that exist."""
     db.execute("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)", [DATASET])
     existing = {row[0] for row in db.fetchall()}
-    tables = {c: Table(DATASET, f"{c}_rides") for c in RIDES if f"{c}_rides" in existing}
+    tables = {c: Table(DATASET, f"{c}_rides") for c in RIDES_COLORS if f"{c}_rides" in existing}
     if not tables or ("rides" in existing and not renew):
         return
     columns = {c: _columns(db, table) or {} for c, table in tables.items()}
