@@ -1,7 +1,6 @@
 """Contract of every warehouse: a load replaces its month as a whole, or changes nothing."""
 
 import datetime
-import random
 import subprocess
 import sys
 import time
@@ -112,6 +111,7 @@ def test_load_fills_nulls_only_on_request(target: EmptyWarehouse, clean: Clean) 
     assert sums(target)[0][4] == 5000
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("order", [(2021, 2025), (2025, 2021)])
 def test_load_adds_new_columns_and_keeps_old_ones(
     target: EmptyWarehouse, clean: Clean, order: tuple[int, int], month_file: Callable[..., Path]
@@ -151,6 +151,7 @@ def test_load_accepts_an_empty_month(target: EmptyWarehouse, clean: Clean, tmp_p
     assert target.open().count(YELLOW) == 0
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("months", [(YELLOW, FEBRUARY), (YELLOW, YELLOW)])
 def test_concurrent_loads_in_threads_succeed(
     target: EmptyWarehouse, clean: Clean, months: tuple[TripMonth, ...]
@@ -172,6 +173,7 @@ def load_code(target: EmptyWarehouse, trips: TripMonth, file: Path) -> str:
     )  # fmt: skip
 
 
+@pytest.mark.slow_on("bigquery")
 def test_concurrent_loads_in_processes_succeed(target: EmptyWarehouse, clean: Clean) -> None:
     runs = [
         start("-c", load_code(target, trips, clean(trips, 50_000)))
@@ -183,45 +185,46 @@ def test_concurrent_loads_in_processes_succeed(target: EmptyWarehouse, clean: Cl
     assert [row[1] for row in sums(target)] == [50_000, 50_000]
 
 
-def test_load_is_atomic_when_killed(target: EmptyWarehouse, clean: Clean) -> None:
-    """Killed at three points: the old or the new month remains; a rerun gives one clean copy."""
+@pytest.mark.few(1)
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.8])
+def test_load_is_atomic_when_killed(target: EmptyWarehouse, clean: Clean, share: float) -> None:
+    """Either the old or the new month remains; a rerun gives one clean copy."""
     old, new = clean(YELLOW, 5000), clean(YELLOW, 300_000)
     target.open().replace_month(YELLOW, old, FILL)
     began = time.monotonic()
     target.open().replace_month(YELLOW, new, FILL)
     whole = time.monotonic() - began
     expected = sums(target)
-    jitter = random.Random(1)
-    for share in (0.2, 0.5, 0.8):
-        target.open().replace_month(YELLOW, old, FILL)
-        with start("-c", load_code(target, YELLOW, new)) as run:
-            assert run.stdout
-            assert run.stdout.readline() == "ready\n"
-            time.sleep(whole * share * jitter.uniform(0.8, 1))
-            run.kill()
-        assert target.open().count(YELLOW) in (5000, 300_000)
-        target.open().replace_month(YELLOW, new, FILL)
-        assert sums(target) == expected
+    target.open().replace_month(YELLOW, old, FILL)
+    with start("-c", load_code(target, YELLOW, new)) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "ready\n"
+        time.sleep(whole * share)
+        run.kill()
+    assert target.open().count(YELLOW) in (5000, 300_000)
+    target.open().replace_month(YELLOW, new, FILL)
+    assert sums(target) == expected
 
 
-def test_load_is_atomic_when_stopped(target: EmptyWarehouse, clean: Clean) -> None:
+@pytest.mark.few(1)
+@pytest.mark.parametrize("share", [0.4, 0.1, 0.7])
+def test_load_is_atomic_when_stopped(target: EmptyWarehouse, clean: Clean, share: float) -> None:
     """Stops within seconds, with the old or the new month in place and no lock left."""
     old, new = clean(YELLOW, 5000), clean(YELLOW, 300_000)
     began = time.monotonic()
     target.open().replace_month(YELLOW, new, FILL)
     whole = time.monotonic() - began
-    for share in (0.1, 0.4, 0.7):
-        target.open().replace_month(YELLOW, old, FILL)
-        with stoppable() as stop, ThreadPoolExecutor(1) as pool:
-            load = pool.submit(copy_context().run, target.open().replace_month, YELLOW, new, FILL)
-            time.sleep(whole * share)
-            stop.set()
-            began = time.monotonic()
-            stopped = isinstance(load.exception(), Stopped)
-            assert stopped or load.result() == 300_000
-            assert time.monotonic() - began < 10
-        assert target.open().count(YELLOW) in ((5000, 300_000) if stopped else (300_000,))
-        assert target.open().replace_month(YELLOW, old, FILL) == 5000
+    target.open().replace_month(YELLOW, old, FILL)
+    with stoppable() as stop, ThreadPoolExecutor(1) as pool:
+        load = pool.submit(copy_context().run, target.open().replace_month, YELLOW, new, FILL)
+        time.sleep(whole * share)
+        stop.set()
+        began = time.monotonic()
+        stopped = isinstance(load.exception(), Stopped)
+        assert stopped or load.result() == 300_000
+        assert time.monotonic() - began < 10
+    assert target.open().count(YELLOW) in ((5000, 300_000) if stopped else (300_000,))
+    assert target.open().replace_month(YELLOW, old, FILL) == 5000
 
 
 def with_column(file: Path, name: str, values: pa.Array, target: Path) -> Path:
@@ -266,6 +269,7 @@ def test_load_keeps_values_of_every_type(
     ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "kind",
     [pa.uint64(), pa.binary(), pa.time64("us"), pa.list_(pa.int64()), pa.struct({"a": pa.int64()})],
@@ -381,6 +385,7 @@ def test_replace_table_gives_a_table_that_joins_the_trips(
     ) == [(2000,)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["rides", "yellow_rides", "loads", "Places", "a.b", "", "a b"])
 def test_replace_table_rejects_an_invalid_name(
     target: EmptyWarehouse, clean: Clean, small: Callable[..., Path], name: str
@@ -389,10 +394,12 @@ def test_replace_table_rejects_an_invalid_name(
         target.open().replace_table(name, small(1))
 
 
+@pytest.mark.few(1)
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.8])
 def test_replace_table_is_atomic_when_killed(
-    target: EmptyWarehouse, small: Callable[..., Path]
+    target: EmptyWarehouse, small: Callable[..., Path], share: float
 ) -> None:
-    """Killed at three points: the old or the new table remains; a rerun replaces it."""
+    """Either the old or the new table remains; a rerun replaces it."""
     old, new = small(1000, "old"), small(20_000, "new" * 1000)
     target.open().replace_table("places", old)
     began = time.monotonic()
@@ -404,17 +411,16 @@ def test_replace_table_is_atomic_when_killed(
         f"w = open_warehouse({target.address!r}); print('ready', flush=True);"
         f"w.replace_table('places', Path({str(new)!r}))"
     )
-    for share in (0.2, 0.5, 0.8):
-        target.open().replace_table("places", old)
-        with start("-c", code) as run:
-            assert run.stdout
-            assert run.stdout.readline() == "ready\n"
-            time.sleep(whole * share)
-            run.kill()
-        found = target.query(f"{count} FROM dezoomcamp.places")
-        assert found in ([(1000, "old", "old")], [(20_000, "new", "new")])
-        assert target.open().replace_table("places", new) == 20_000
-        assert target.query(f"{count} FROM dezoomcamp.places") == [(20_000, "new", "new")]
+    target.open().replace_table("places", old)
+    with start("-c", code) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "ready\n"
+        time.sleep(whole * share)
+        run.kill()
+    found = target.query(f"{count} FROM dezoomcamp.places")
+    assert found in ([(1000, "old", "old")], [(20_000, "new", "new")])
+    assert target.open().replace_table("places", new) == 20_000
+    assert target.query(f"{count} FROM dezoomcamp.places") == [(20_000, "new", "new")]
 
 
 def test_concurrent_replace_table_succeeds(
@@ -540,6 +546,7 @@ class TestDuckDB:
             ):
                 pool.submit(load).result()
 
+    @pytest.mark.slow
     def test_load_of_a_large_month_works_with_little_memory(
         self, target: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -119,6 +119,7 @@ def test_parent_flow_completes_the_other_months_when_one_fails(
     assert lake == ["yellow_tripdata_2021-01.parquet", "yellow_tripdata_2021-03.parquet"]
 
 
+@pytest.mark.slow
 def test_web_to_bq_keeps_new_columns_of_real_files(
     publish: Publish, tmp_path: Path, real: Path
 ) -> None:
@@ -156,8 +157,8 @@ def test_web_to_bq_keeps_new_columns_of_real_files(
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
-        ("yellow_tripdata_2021-01.truncated.parquet", "cut off"),
-        ("yellow_tripdata_2022-01.http403.parquet", "as a web page does"),
+        ("yellow_tripdata_2021-01.truncated.parquet", "is truncated"),
+        ("yellow_tripdata_2022-01.http403.parquet", "a web page"),
     ],
 )
 def test_web_to_bq_changes_nothing_for_a_corrupt_file(
@@ -206,6 +207,7 @@ def test_web_to_bq_publishes_run_names_and_reports(publish: Publish) -> None:
     )
 
 
+@pytest.mark.slow_on("download", "conform")
 @pytest.mark.parametrize("step", ["download", "conform", "load"])
 def test_web_to_bq_recovers_when_killed_in_any_step(
     publish: Publish, site: Site, tmp_path: Path, step: str
@@ -276,8 +278,8 @@ def test_command_reports_invalid_input_in_one_line(
     ("setting", "value", "says"),
     [
         ("SOURCE_URL", "http://no-such-host.invalid/trip-data", "does not exist"),
-        ("SOURCE_URL", "htp://127.0.0.1/trip-data", "give an http(s) URL or a folder"),
-        ("SOURCE_URL", "/no/such/folder", "no file of yellow 2021-01"),
+        ("SOURCE_URL", "htp://127.0.0.1/trip-data", "use an http(s) URL or a folder"),
+        ("SOURCE_URL", "/no/such/folder", "there is no file for yellow 2021-01"),
         ("LAKE", "gs://zoom", "NYC_TAXI_LAKE='gs://zoom' is not a valid address"),
         ("WAREHOUSE", "oracle:x", "NYC_TAXI_WAREHOUSE='oracle:x' is not a valid address"),
         ("DATA_DIR", f"{__file__}/data", "cannot write"),
@@ -296,6 +298,7 @@ def test_command_reports_invalid_settings_in_one_line(
     assert "\n" not in str(ended.value.code)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "script", ["etl_web_to_local", "etl_web_to_gcs", "etl_gcs_to_bq", "etl_web_to_bq",
                "parameterized_flow"],

@@ -272,6 +272,7 @@ def publish(site: Site, raw: Path) -> None:
 
 
 class TestFlows:
+    @pytest.mark.slow
     def test_flow_loads_published_files_of_two_eras(
         self, google: str, real: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -423,6 +424,7 @@ class TestLostConnection:
                 lake.put(file, YELLOW.key)
             assert time.monotonic() - began < 60
 
+    @pytest.mark.slow
     def test_bigquery_load_reports_a_lost_connection(
         self,
         bigquery_block: str,

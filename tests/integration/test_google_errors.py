@@ -114,6 +114,7 @@ def months(month_file: Callable[..., Path], tmp_path: Path) -> dict[TripMonth, P
     }
 
 
+@pytest.mark.slow
 def test_concurrent_first_loads_record_one_row_per_month(
     bigquery_block: str, months: dict[TripMonth, Path]
 ) -> None:

@@ -49,6 +49,7 @@ def test_ingest_data_is_idempotent(postgres: str, months: None) -> None:
     assert counts(postgres, "public.yellow_taxi_trips") == first
 
 
+@pytest.mark.slow
 def test_ingest_data_keeps_all_trips_in_a_named_table(postgres: str, months: None) -> None:
     run("--keep-zero", "--table-name", "course.trips")
     [(rows, zero, _)] = counts(postgres, "course.trips")

@@ -104,6 +104,7 @@ def one_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
     assert [word for word in says if word not in lines[0]] == [], lines[0]
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("path", SCRIPTS + MODULES)
 def test_help_has_no_side_effects(path: str, tmp_path: Path) -> None:
     """Although the server is unreachable, and an image and a webhook for blocks are set."""
@@ -121,6 +122,7 @@ def test_help_has_no_side_effects(path: str, tmp_path: Path) -> None:
     assert created_files(tmp_path) == []
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("path", REPRESENTATIVES)
 def test_unknown_option_has_no_side_effects(path: str, tmp_path: Path) -> None:
     done = script(path, "--no-such-option", "x", folder=tmp_path)
@@ -130,6 +132,7 @@ def test_unknown_option_has_no_side_effects(path: str, tmp_path: Path) -> None:
     assert created_files(tmp_path) == []
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("path", "options", "env", "says"),
     [
@@ -213,6 +216,7 @@ def test_check_server_reports_a_wrong_server_in_one_line(
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("path", ["flows/etl_web_to_local.py", "blocks/make_process_pool.py"])
 def test_script_reports_a_wrong_server_in_one_line(path: str, tmp_path: Path) -> None:
     with answering(401, b"{}") as address:
@@ -222,6 +226,7 @@ def test_script_reports_a_wrong_server_in_one_line(path: str, tmp_path: Path) ->
     one_line(done, "the Prefect server at http://127.0.0.1:9/api does not respond")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("url", "says"),
     [
@@ -240,12 +245,14 @@ def test_script_reports_a_wrong_server_url_in_one_line(url: str, says: str, tmp_
         assert "secret" not in done.stderr
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("path", ["flows/etl_web_to_local.py", "blocks/make_process_pool.py"])
 def test_script_reports_an_unwritable_prefect_home_in_one_line(path: str, tmp_path: Path) -> None:
     done = script(path, folder=tmp_path, HOME="/proc/nope", PREFECT_HOME="/proc/nope/.prefect")
     one_line(done, "/proc/nope/.prefect cannot be written", "set PREFECT_HOME")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("filled", [3_900_000, 2_500_000])
 def test_script_reports_a_full_disk_in_one_line(filled: int, disk: Path, tmp_path: Path) -> None:
     (disk / "filling").write_bytes(bytes(filled))
@@ -319,6 +326,7 @@ def test_use_proxies_accepts_socks_urls_of_desktops(proxies: pytest.MonkeyPatch)
     assert os.environ["ALL_PROXY"] == "socks5h://127.0.0.1:1080/"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "value",
     ["socks4://u:secret@127.0.0.1:1080", "http://[::1", "http://h:port", "http://u:sec/ret@h:1"],
@@ -363,6 +371,7 @@ def test_check_server_hides_a_key_that_is_not_a_valid_header(key: str) -> None:
     assert "secr" not in str(refused.value)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1"])
 def test_script_reports_an_env_file_that_is_not_utf8(
     encoding: str, checkout: Path, tmp_path: Path
@@ -383,6 +392,7 @@ def test_script_reports_an_env_file_that_is_not_utf8(
         one_line(done, ".env is not valid UTF-8; save it as UTF-8")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("line", ["export it now", "NYC_TAXI_HASH_KEY='secret"])
 def test_script_reports_an_invalid_line_of_an_env_file(
     line: str, checkout: Path, tmp_path: Path
@@ -400,6 +410,7 @@ def test_script_reports_an_invalid_line_of_an_env_file(
     assert "secret" not in done.stderr
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
 def test_env_file_applies_in_any_working_directory(
     bom: bytes, checkout: Path, tmp_path: Path
