@@ -87,6 +87,7 @@ def test_names_match_the_table_case_insensitively(
     assert sorted(stored, key=repr) == [(0,), (None,)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("names", [*([name] for name in NOWHERE), ["Foo", "foo"], ["é", "É"]])
 def test_names_invalid_in_every_warehouse_are_rejected(
     place: EmptyWarehouse, trips: pa.Table, tmp_path: Path, names: list[str]
@@ -164,6 +165,7 @@ def test_any_name_is_loaded_into_postgresql(
         assert cursor.fetchall() == [tuple(range(len(names)))]
 
 
+@pytest.mark.slow
 def test_dataframe_keeps_values(bigquery_block: str, trips: pa.Table, tmp_path: Path) -> None:
     """An integer next to a null, and a name that the load job of a DataFrame would not find."""
     from google.cloud import bigquery

@@ -418,6 +418,7 @@ class TestFlows:
         monkeypatch.setenv("NYC_TAXI_WAREHOUSE", place.address)
         return place
 
+    @pytest.mark.slow_on("bigquery")
     def test_lake_and_warehouse_follow_the_rules(
         self,
         follow: Callable[..., None],
@@ -468,6 +469,7 @@ class TestFlows:
         with pytest.raises(Exception, match="store_and_fwd_flag"):
             place.query("SELECT store_and_fwd_flag FROM dezoomcamp.rides")
 
+    @pytest.mark.slow_on("bigquery")
     def test_table_older_than_the_rule_is_rejected(
         self, follow: Callable[..., None], key: None, published: Site, place: EmptyWarehouse
     ) -> None:

@@ -115,6 +115,7 @@ def test_a_month_that_fails_does_not_stop_the_others(publish: Publish, tmp_path:
     assert lake == ["yellow_tripdata_2021-01.parquet", "yellow_tripdata_2021-03.parquet"]
 
 
+@pytest.mark.slow
 def test_two_eras_in_one_table_keep_the_new_fee(
     publish: Publish, tmp_path: Path, real: Path
 ) -> None:
@@ -202,6 +203,7 @@ def test_the_ui_shows_names_and_what_was_found(publish: Publish) -> None:
     )
 
 
+@pytest.mark.slow_on("download", "conform")
 @pytest.mark.parametrize("step", ["download", "conform", "load"])
 def test_killed_in_each_step_and_run_again(
     publish: Publish, site: Site, tmp_path: Path, step: str
@@ -292,6 +294,7 @@ def test_bad_settings_are_one_line(
     assert "\n" not in str(ended.value.code)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "script", ["etl_web_to_local", "etl_web_to_gcs", "etl_gcs_to_bq", "etl_web_to_bq",
                "parameterized_flow"],

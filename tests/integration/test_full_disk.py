@@ -60,6 +60,7 @@ def test_warehouse_reports_a_full_disk(
         assert db.execute("SELECT count(*) FROM dezoomcamp.yellow_rides").fetchall() == [(1000,)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("room", range(0, 2400, 200))
 def test_load_survives_a_disk_that_fills_up_at_any_point(
     disk: Path, month_file: Callable[..., Path], tmp_path: Path, room: int

@@ -138,6 +138,7 @@ def fill(disk: Path, free_pages: int) -> None:
     assert os.statvfs(disk).f_bavail == free_pages
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("free_pages", [0, 1, 2, PAGES // 2, PAGES])
 def test_full_disk_is_a_local_error(site: Site, disk: Path, free_pages: int) -> None:
     serve(site, month_bytes(rows=1_000))

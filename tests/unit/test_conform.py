@@ -108,6 +108,7 @@ def test_conform_accepts_real_samples_of_other_eras(real: Path, tmp_path: Path) 
         assert sql(f"SELECT count(PULocationID) FROM '{tmp_path}/clean.parquet'") == 10_000
 
 
+@pytest.mark.slow
 def test_conform_accepts_the_first_lines_of_all_old_csvs(real: Path, tmp_path: Path) -> None:
     """Only their first lines are available; the last line, which is cut, is omitted."""
     for head in sorted((real / "heads").iterdir()):
@@ -331,6 +332,7 @@ def test_conform_succeeds_after_a_kill(month_file: Callable[..., Path], tmp_path
     assert not part.exists()
 
 
+@pytest.mark.slow
 def test_conform_streams_a_file_larger_than_memory(
     month_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,7 +173,7 @@ def _reader(files: dict[str, BytesIO]) -> shapefile.Reader:
 
 
 def _id_field(shapes: shapefile.Reader) -> str | None:
-    """Return the name of the id field: `LocationID`, or `location_i` in the city's own export."""
+    """Return the name of the id field: `LocationID`, or `location_i` in NYC Open Data."""
     names = (field[0] for field in shapes.fields)
     return next((name for name in names if name.lower() in ("locationid", "location_i")), None)
 
