@@ -153,7 +153,7 @@ def test_two_eras_in_one_table_keep_the_new_fee(
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
-        ("yellow_tripdata_2021-01.truncated.parquet", "cut off"),
+        ("yellow_tripdata_2021-01.truncated.parquet", "truncated"),
         ("yellow_tripdata_2022-01.http403.parquet", "as a web page does"),
     ],
 )
@@ -274,8 +274,8 @@ def test_bad_input_is_one_line_and_exit_code_1(
     ("setting", "value", "says"),
     [
         ("SOURCE_URL", "http://no-such-host.invalid/trip-data", "does not exist"),
-        ("SOURCE_URL", "htp://127.0.0.1/trip-data", "give an http(s) URL or a folder"),
-        ("SOURCE_URL", "/no/such/folder", "no file of yellow 2021-01"),
+        ("SOURCE_URL", "htp://127.0.0.1/trip-data", "use an http(s) URL or a folder"),
+        ("SOURCE_URL", "/no/such/folder", "no file for yellow 2021-01"),
         ("LAKE", "gs://zoom", "NYC_TAXI_LAKE='gs://zoom' names no place"),
         ("WAREHOUSE", "oracle:x", "NYC_TAXI_WAREHOUSE='oracle:x' names no place"),
         ("DATA_DIR", f"{__file__}/data", "cannot write"),
