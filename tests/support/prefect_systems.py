@@ -21,6 +21,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from local_services.process import free_port
 from synthetic_tlc import Site
+from tests.support.services import NO_SERVICE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -33,8 +34,6 @@ LIGHTWEIGHT_SERVER = {
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
 }
 """What the servers of the tests do without."""
-NO_SERVICE = "no service: "
-"""How the reason of a test begins that is skipped because a service is missing."""
 
 
 @dataclass

@@ -14,7 +14,11 @@ READ_BY_SCRIPTS = {
     for path in (ROOT / folder).rglob("*.py")
     for name in re.findall(r'"NYC_TAXI_([A-Z0-9_]+)"', path.read_text())
 }
-READ_BY_TESTS = set(re.findall(r"NYC_TAXI_([A-Z0-9_]+)", (ROOT / "conftest.py").read_text()))
+READ_BY_TESTS = {
+    name
+    for path in (ROOT / "conftest.py", *(ROOT / "tests" / "support").glob("*.py"))
+    for name in re.findall(r"NYC_TAXI_([A-Z0-9_]+)", path.read_text())
+}
 SETTINGS = (ROOT / "flows" / "nyc_taxi" / "settings.py").read_text()
 
 
