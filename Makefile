@@ -14,6 +14,7 @@ PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 
 FILES := git ls-files -z --cached --others --exclude-standard --
 SCAN := $(BIN)/detect-secrets-hook -n
 INVENTED := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
+DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE := copy
 export UV_PYTHON_DOWNLOADS := never
@@ -23,7 +24,8 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run \
-        deploy up-local down-local image up down test test-all test-docker coverage check audit fix pins bench clean
+        deploy up-local down-local image up down test test-all test-docker coverage check audit \
+        fix pins bench docs docs-output clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -115,6 +117,7 @@ check: install  ## lint, formatting, types, secrets, and that every flow runs wh
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(DOCS)
 	$(BIN)/zizmor --offline --no-progress --pedantic --strict-collection .github
 	git ls-files --error-unmatch Makefile >/dev/null # else nothing would be scanned
 	$(FILES) ':!tests' ':!*/tests.py' ':!conftest.py' | xargs -0 $(SCAN) --baseline .secrets.baseline
@@ -132,8 +135,15 @@ pins: install  ## renew docker-requirements.txt from requirements.in
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header \
 	  --output-file docker-requirements.txt requirements.in
 
-bench: install  ## the figures of the README
+bench: install  ## the figures of docs/benchmarks.md
 	$(BIN)/python -m bench
+
+docs: install  ## build the documentation into site/
+	$(DOCS)
+	@echo "open site/index.html"
+
+docs-output: install  ## renew what the documentation generates and records
+	$(BIN)/python -m docs.tools --record
 
 clean:  ## remove the environment, caches and the demo's files; downloads and data stay
 	rm -rf .venv .venv-bigquery data/demo data/demo-gcp .mypy_cache .pytest_cache .ruff_cache .coverage

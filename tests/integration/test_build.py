@@ -46,7 +46,7 @@ def read(system: System, name: str) -> DeploymentResponse:
 def test_build_adds_to_what_prefect_deploy_registered(
     checkout: Checkout, bare_system: System
 ) -> None:
-    """Deployments made by `prefect deploy --all` are unchanged; those of other flows are added.
+    """Deployments made by `prefect deploy --all` are unchanged; other flows get new ones.
 
     In a clone, Prefect sets the version of code in a checkout to the commit.
     """

@@ -136,13 +136,13 @@ def test_an_unknown_option_does_nothing_else(path: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "options", "env", "says"),
     [
-        ("flows/etl_web_to_bq.py", ["--months", "13"], {}, "there is no month 13"),
+        ("flows/etl_web_to_bq.py", ["--months", "13"], {}, "13 is not a month"),
         ("flows/etl_web_to_gcs.py", [], {"NYC_TAXI_LAKE": "gs:x"}, "NYC_TAXI_LAKE='gs:x'"),
         ("flows/etl_web_to_bq.py", [], {"NYC_TAXI_WAREHOUSE": "x"}, "NYC_TAXI_WAREHOUSE='x'"),
         ("flows/etl_web_to_bq.py", ["--method", "dataframe"], {}, "only BigQuery takes DataFrames"),
         ("flows/load_new_months.py", [], {"NYC_TAXI_WAIT": "long"}, "NYC_TAXI_WAIT='long'"),
         ("flows/reference/zones/flow.py", [], {"NYC_TAXI_LAKE": "x"}, "NYC_TAXI_LAKE='x'"),
-        ("flows/reference/zones/flow.py", [], {"NYC_TAXI_SOURCE_URL": "{0}"}, "is no template"),
+        ("flows/reference/zones/flow.py", [], {"NYC_TAXI_SOURCE_URL": "{0}"}, "valid template"),
         ("flows/etl_web_to_local.py", [], {"NYC_TAXI_SOURCE_URL": "htp://x"}, "cannot be fetched"),
     ],
 )
