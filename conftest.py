@@ -38,9 +38,15 @@ from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site, write_month
-from tests.support.prefect_systems import LIGHTWEIGHT_SERVER, NO_SERVICE, bare_system, page, system  # noqa: F401
+from tests.support.prefect_systems import (  # noqa: F401
+    LIGHTWEIGHT_SERVER,
+    bare_system,
+    page,
+    system,
+)
 from tests.support.processes import ROOT
-from tests.support.tiers import MARKS, mark_slow_cases
+from tests.support.services import NO_SERVICE, pytest_sessionfinish  # noqa: F401
+from tests.support.tiers import pytest_collection_modifyitems, pytest_configure  # noqa: F401
 
 # Background jobs of a shell ignore SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -69,33 +75,6 @@ def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NYC_TAXI_LAKE", f"local:{tmp_path / 'lake'}")
     monkeypatch.setenv("NYC_TAXI_WAREHOUSE", f"duckdb:{tmp_path / 'warehouse.duckdb'}")
     monkeypatch.setenv("NYC_TAXI_WAIT", "30")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    for mark in MARKS:
-        config.addinivalue_line("markers", mark)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    mark_slow_cases(items)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the session if a test was skipped because a required service is unavailable.
-
-    NYC_TAXI_TEST_SERVICES=all requires every service; another value, such as docker, those whose
-    skip reason contains it.
-    """
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    wanted = os.environ.get("NYC_TAXI_TEST_SERVICES")
-    if not wanted or reporter is None:
-        return
-    for report in reporter.stats.get("skipped", []):
-        reason = report.longrepr[2]
-        if NO_SERVICE in reason and (wanted == "all" or wanted.lower() in reason.lower()):
-            reporter.write_line(f"skipped, but must run: {report.nodeid}", red=True)
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ def test_web_to_bq_keeps_new_columns_of_real_files(
     ("broken", "says"),
     [
         ("yellow_tripdata_2021-01.truncated.parquet", "truncated"),
-        ("yellow_tripdata_2022-01.http403.parquet", "as a web page does"),
+        ("yellow_tripdata_2022-01.http403.parquet", "a web page"),
     ],
 )
 def test_web_to_bq_changes_nothing_for_a_corrupt_file(
@@ -279,7 +279,7 @@ def test_command_reports_invalid_input_in_one_line(
     [
         ("SOURCE_URL", "http://no-such-host.invalid/trip-data", "does not exist"),
         ("SOURCE_URL", "htp://127.0.0.1/trip-data", "use an http(s) URL or a folder"),
-        ("SOURCE_URL", "/no/such/folder", "no file for yellow 2021-01"),
+        ("SOURCE_URL", "/no/such/folder", "there is no file for yellow 2021-01"),
         ("LAKE", "gs://zoom", "NYC_TAXI_LAKE='gs://zoom' is not a valid address"),
         ("WAREHOUSE", "oracle:x", "NYC_TAXI_WAREHOUSE='oracle:x' is not a valid address"),
         ("DATA_DIR", f"{__file__}/data", "cannot write"),

@@ -21,6 +21,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from local_services.process import free_port
 from synthetic_tlc import Site
+from tests.support.services import NO_SERVICE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -33,8 +34,6 @@ LIGHTWEIGHT_SERVER = {
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
 }
 """Prefect settings that make the tests' servers start faster."""
-NO_SERVICE = "no service: "
-"""Prefix of the skip reason if a service is unavailable."""
 
 
 @dataclass
