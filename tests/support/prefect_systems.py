@@ -21,6 +21,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from local_services.process import free_port
 from synthetic_tlc import Site
+from tests.support.prefect_homes import prefect_home
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -87,7 +88,7 @@ class System:
 def place(folder: Path, api: str) -> Iterator[System]:
     """What belongs to a system but its server, which is at `api`."""
     (folder / "site").mkdir()
-    (folder / "home").mkdir()
+    prefect_home(folder / "home")
     kept = {
         name: value
         for name, value in os.environ.items()
