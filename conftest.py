@@ -39,6 +39,7 @@ from synthetic_tlc import Site, write_month
 from tests.support.prefect_homes import prefect_home
 from tests.support.prefect_systems import LIGHTWEIGHT_SERVER, NO_SERVICE, bare_system, page, system  # noqa: F401
 from tests.support.processes import ROOT
+from tests.support.tiers import MARKS, mark_slow_cases
 
 # A background job of a shell ignores SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -67,6 +68,16 @@ def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NYC_TAXI_LAKE", f"local:{tmp_path / 'lake'}")
     monkeypatch.setenv("NYC_TAXI_WAREHOUSE", f"duckdb:{tmp_path / 'warehouse.duckdb'}")
     monkeypatch.setenv("NYC_TAXI_WAIT", "30")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark in MARKS:
+        config.addinivalue_line("markers", mark)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_slow_cases(items)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

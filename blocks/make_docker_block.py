@@ -1,15 +1,15 @@
-"""Save the work pool `docker-pool`: each flow run is a container of the project's image.
+"""Save the work pool `docker-pool`, which runs each flow run in a container of the project's image.
 
-What the course's DockerContainer block was. The defaults fit docker-compose.yml; the environment,
-or `.env`, may say otherwise:
+It replaces the course's DockerContainer block. The defaults match docker-compose.yml; set others
+in the environment or `.env`:
 
     NYC_TAXI_IMAGE          nyc-taxi:latest
-    NYC_TAXI_NETWORK        nyc-taxi, the network on which the server is `server`
-    NYC_TAXI_VOLUME         nyc-taxi-data, mounted where the flows keep their data
-    DOCKER_PREFECT_API_URL  http://server:4200/api, as a container on that network sees it
+    NYC_TAXI_NETWORK        nyc-taxi, the network with the server, whose host name is `server`
+    NYC_TAXI_VOLUME         nyc-taxi-data, mounted at the flows' data folder
+    DOCKER_PREFECT_API_URL  http://server:4200/api, the server's URL on that network
     REGISTRY_URL, REGISTRY_USERNAME, REGISTRY_PASSWORD, to pull a private image
-    STORAGE_EMULATOR_HOST, BIGQUERY_EMULATOR_HOST, GOOGLE_APPLICATION_CREDENTIALS, as they are
-    in a container, for flows that use emulators of Google Cloud
+    STORAGE_EMULATOR_HOST, BIGQUERY_EMULATOR_HOST, GOOGLE_APPLICATION_CREDENTIALS, as seen from
+    a container, to use emulators of Google Cloud
 """
 
 import os
@@ -38,12 +38,12 @@ EMULATORS = ("STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GOOGLE_APPLICAT
 
 def emulators() -> dict[str, str]:
     if not os.environ.get("STORAGE_EMULATOR_HOST"):
-        return {}  # then credentials, if any, are a file of this machine
+        return {}  # without emulators, the credentials are a file on this machine
     return {name: os.environ[name] for name in EMULATORS if name in os.environ}
 
 
 def registry() -> dict[str, Any]:
-    """Credentials, when given: kept in a block, to which the pool only refers."""
+    """Save the registry's credentials, if set, in a block; return the pool's reference to it."""
     if not os.environ.get("REGISTRY_PASSWORD"):
         return {}
     block = DockerRegistryCredentials(

@@ -1,6 +1,6 @@
-"""Save the work pool `process-pool`: its flow runs are processes of the worker, in this checkout.
+"""Save the work pool `process-pool`, which runs flow runs as worker processes in this checkout.
 
-Without a docker pool (blocks/make_docker_block.py) docker-flow runs here too.
+Without a docker pool (blocks/make_docker_block.py), docker-flow also runs here.
 """
 
 from nyc_taxi.cli import script

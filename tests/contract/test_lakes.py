@@ -116,7 +116,11 @@ def test_two_at_once(lake: Lake, file: Path) -> None:
     assert {lake.get(key).read_bytes() for key in keys} == {file.read_bytes()}
 
 
-def test_killed_half_way_and_run_again(address: str, lake: Lake, tmp_path: Path) -> None:
+@pytest.mark.few(1)
+@pytest.mark.parametrize("seconds", [0.1, 0.01, 0.03, 0.3])
+def test_killed_half_way_and_run_again(
+    address: str, lake: Lake, tmp_path: Path, seconds: float
+) -> None:
     big = tmp_path / "big"
     big.write_bytes(b"0123456789abcdef" * 6_000_000)
     old = tmp_path / "old"
@@ -127,13 +131,12 @@ def test_killed_half_way_and_run_again(address: str, lake: Lake, tmp_path: Path)
         f"lake = open_lake({address!r}); print('ready', flush=True);"
         f"[lake.put(Path({str(big)!r}), {KEY!r}) for _ in range(1000)]"
     )
-    for seconds in (0.01, 0.03, 0.1, 0.3):
-        with start("-c", code) as run:
-            assert run.stdout
-            assert run.stdout.readline() == "ready\n"
-            time.sleep(seconds)
-            run.kill()
-        assert lake.get(KEY).stat().st_size in (3, big.stat().st_size)
+    with start("-c", code) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "ready\n"
+        time.sleep(seconds)
+        run.kill()
+    assert lake.get(KEY).stat().st_size in (3, big.stat().st_size)
     lake.put(big, KEY)
     assert lake.get(KEY).read_bytes() == big.read_bytes()
 

@@ -1,7 +1,6 @@
 """One contract for every warehouse: a month is replaced whole, or what was there stays."""
 
 import datetime
-import random
 import subprocess
 import sys
 import time
@@ -112,6 +111,7 @@ def test_nulls_are_filled_only_where_asked(place: EmptyWarehouse, clean: Clean) 
     assert sums(place)[0][4] == 5000
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("order", [(2021, 2025), (2025, 2021)])
 def test_a_new_column_is_added_and_an_old_one_kept(
     place: EmptyWarehouse, clean: Clean, order: tuple[int, int], month_file: Callable[..., Path]
@@ -151,6 +151,7 @@ def test_an_empty_month_is_a_month(place: EmptyWarehouse, clean: Clean, tmp_path
     assert place.open().count(YELLOW) == 0
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("months", [(YELLOW, FEBRUARY), (YELLOW, YELLOW)])
 def test_two_loads_at_once(
     place: EmptyWarehouse, clean: Clean, months: tuple[TripMonth, ...]
@@ -172,6 +173,7 @@ def load_code(place: EmptyWarehouse, trips: TripMonth, file: Path) -> str:
     )  # fmt: skip
 
 
+@pytest.mark.slow_on("bigquery")
 def test_two_processes_at_once(place: EmptyWarehouse, clean: Clean) -> None:
     runs = [
         start("-c", load_code(place, trips, clean(trips, 50_000)))
@@ -183,45 +185,46 @@ def test_two_processes_at_once(place: EmptyWarehouse, clean: Clean) -> None:
     assert [row[1] for row in sums(place)] == [50_000, 50_000]
 
 
-def test_killed_half_way_and_run_again(place: EmptyWarehouse, clean: Clean) -> None:
-    """Killed at three moments of the load: the old month or the new one, then one clean copy."""
+@pytest.mark.few(1)
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.8])
+def test_killed_half_way_and_run_again(place: EmptyWarehouse, clean: Clean, share: float) -> None:
+    """Killed at a moment of the load: the old month or the new one, then one clean copy."""
     old, new = clean(YELLOW, 5000), clean(YELLOW, 300_000)
     place.open().replace_month(YELLOW, old, FILL)
     began = time.monotonic()
     place.open().replace_month(YELLOW, new, FILL)
     whole = time.monotonic() - began
     expected = sums(place)
-    moments = random.Random(1)
-    for share in (0.2, 0.5, 0.8):
-        place.open().replace_month(YELLOW, old, FILL)
-        with start("-c", load_code(place, YELLOW, new)) as run:
-            assert run.stdout
-            assert run.stdout.readline() == "ready\n"
-            time.sleep(whole * share * moments.uniform(0.8, 1))
-            run.kill()
-        assert place.open().count(YELLOW) in (5000, 300_000)
-        place.open().replace_month(YELLOW, new, FILL)
-        assert sums(place) == expected
+    place.open().replace_month(YELLOW, old, FILL)
+    with start("-c", load_code(place, YELLOW, new)) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "ready\n"
+        time.sleep(whole * share)
+        run.kill()
+    assert place.open().count(YELLOW) in (5000, 300_000)
+    place.open().replace_month(YELLOW, new, FILL)
+    assert sums(place) == expected
 
 
-def test_a_stopped_load_changes_nothing(place: EmptyWarehouse, clean: Clean) -> None:
-    """Stopped at three moments, within seconds: the old month or the new one, nothing held."""
+@pytest.mark.few(1)
+@pytest.mark.parametrize("share", [0.4, 0.1, 0.7])
+def test_a_stopped_load_changes_nothing(place: EmptyWarehouse, clean: Clean, share: float) -> None:
+    """Stopped within seconds at a moment of the load: the old month or the new one, unlocked."""
     old, new = clean(YELLOW, 5000), clean(YELLOW, 300_000)
     began = time.monotonic()
     place.open().replace_month(YELLOW, new, FILL)
     whole = time.monotonic() - began
-    for share in (0.1, 0.4, 0.7):
-        place.open().replace_month(YELLOW, old, FILL)
-        with stoppable() as stop, ThreadPoolExecutor(1) as pool:
-            load = pool.submit(copy_context().run, place.open().replace_month, YELLOW, new, FILL)
-            time.sleep(whole * share)
-            stop.set()
-            began = time.monotonic()
-            stopped = isinstance(load.exception(), Stopped)
-            assert stopped or load.result() == 300_000
-            assert time.monotonic() - began < 10
-        assert place.open().count(YELLOW) in ((5000, 300_000) if stopped else (300_000,))
-        assert place.open().replace_month(YELLOW, old, FILL) == 5000
+    place.open().replace_month(YELLOW, old, FILL)
+    with stoppable() as stop, ThreadPoolExecutor(1) as pool:
+        load = pool.submit(copy_context().run, place.open().replace_month, YELLOW, new, FILL)
+        time.sleep(whole * share)
+        stop.set()
+        began = time.monotonic()
+        stopped = isinstance(load.exception(), Stopped)
+        assert stopped or load.result() == 300_000
+        assert time.monotonic() - began < 10
+    assert place.open().count(YELLOW) in ((5000, 300_000) if stopped else (300_000,))
+    assert place.open().replace_month(YELLOW, old, FILL) == 5000
 
 
 def with_column(file: Path, name: str, values: pa.Array, target: Path) -> Path:
@@ -264,6 +267,7 @@ def test_values_of_every_type_arrive(place: EmptyWarehouse, clean: Clean, tmp_pa
     ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "kind",
     [pa.uint64(), pa.binary(), pa.time64("us"), pa.list_(pa.int64()), pa.struct({"a": pa.int64()})],
@@ -377,6 +381,7 @@ def test_a_small_table_joins_the_trips(
     ) == [(2000,)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["rides", "yellow_rides", "loads", "Places", "a.b", "", "a b"])
 def test_a_small_table_that_cannot_be_called_so(
     place: EmptyWarehouse, clean: Clean, small: Callable[..., Path], name: str
@@ -385,7 +390,11 @@ def test_a_small_table_that_cannot_be_called_so(
         place.open().replace_table(name, small(1))
 
 
-def test_a_small_table_killed_half_way(place: EmptyWarehouse, small: Callable[..., Path]) -> None:
+@pytest.mark.few(1)
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.8])
+def test_a_small_table_killed_half_way(
+    place: EmptyWarehouse, small: Callable[..., Path], share: float
+) -> None:
     """The old table or the new one, whenever it is; then a clean run makes the new one."""
     old, new = small(1000, "old"), small(20_000, "new" * 1000)
     place.open().replace_table("places", old)
@@ -398,17 +407,16 @@ def test_a_small_table_killed_half_way(place: EmptyWarehouse, small: Callable[..
         f"w = open_warehouse({place.address!r}); print('ready', flush=True);"
         f"w.replace_table('places', Path({str(new)!r}))"
     )
-    for share in (0.2, 0.5, 0.8):
-        place.open().replace_table("places", old)
-        with start("-c", code) as run:
-            assert run.stdout
-            assert run.stdout.readline() == "ready\n"
-            time.sleep(whole * share)
-            run.kill()
-        found = place.query(f"{count} FROM dezoomcamp.places")
-        assert found in ([(1000, "old", "old")], [(20_000, "new", "new")])
-        assert place.open().replace_table("places", new) == 20_000
-        assert place.query(f"{count} FROM dezoomcamp.places") == [(20_000, "new", "new")]
+    place.open().replace_table("places", old)
+    with start("-c", code) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "ready\n"
+        time.sleep(whole * share)
+        run.kill()
+    found = place.query(f"{count} FROM dezoomcamp.places")
+    assert found in ([(1000, "old", "old")], [(20_000, "new", "new")])
+    assert place.open().replace_table("places", new) == 20_000
+    assert place.query(f"{count} FROM dezoomcamp.places") == [(20_000, "new", "new")]
 
 
 def test_two_small_tables_at_once(place: EmptyWarehouse, small: Callable[..., Path]) -> None:
@@ -528,6 +536,7 @@ class TestDuckDB:
             with pytest.raises(LockTimeoutError, match="held by another program for 0 s; close it"):
                 pool.submit(load).result()
 
+    @pytest.mark.slow
     def test_a_large_month_in_little_memory(
         self, place: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:

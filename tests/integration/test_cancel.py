@@ -155,6 +155,7 @@ def loaded(tmp_path: Path) -> list[tuple[Any, ...]]:
 STAGES = ["stalled", "slow", "retry", "file lock", "conform", "load"]
 
 
+@pytest.mark.slow_on("stalled-SIGINT", "slow", "retry", "file lock", "conform", "load-SIGTERM")
 @pytest.mark.parametrize(
     ("stage", "number"),
     [*((stage, signal.SIGINT) for stage in STAGES), ("stalled", signal.SIGTERM)]
@@ -202,6 +203,7 @@ def test_a_signal_ends_a_run_in_each_stage(
     assert still_running(since) == []
 
 
+@pytest.mark.slow_on("SIGTERM")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda value: value.name)
 def test_a_signal_ends_a_run_with_a_temporary_server(
     months: None,
@@ -221,6 +223,7 @@ def test_a_signal_ends_a_run_with_a_temporary_server(
     assert psutil.wait_procs(servers, timeout=10)[1] == []
 
 
+@pytest.mark.slow
 def test_impatient_signals_end_a_run_in_one_line(
     months: None, site: Site, no_server: Path, run: Callable[..., Script]
 ) -> None:
@@ -242,6 +245,7 @@ def test_a_signal_while_prefect_is_imported(run: Callable[..., Script]) -> None:
     assert script.output().splitlines() == [INTERRUPTED]
 
 
+@pytest.mark.slow
 def test_a_signal_while_the_temporary_server_starts(
     site: Site, no_server: Path, run: Callable[..., Script]
 ) -> None:
@@ -264,6 +268,7 @@ def test_the_temporary_server_ends_with_a_script_that_is_killed(
     assert psutil.wait_procs(servers, timeout=10)[1] == []
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("flow", ["etl_web_to_local.py", "etl_web_to_gcs.py"])
 def test_a_signal_ends_a_flow_of_one_month(
     prefect_server: None, months: None, site: Site, run: Callable[..., Script], flow: str
@@ -276,6 +281,7 @@ def test_a_signal_ends_a_flow_of_one_month(
     assert still_running(since) == []
 
 
+@pytest.mark.slow
 def test_a_signal_while_postgres_waits_for_a_lock(
     months: None, site: Site, postgres: str, run: Callable[..., Script]
 ) -> None:
@@ -306,6 +312,7 @@ def test_a_signal_while_postgres_waits_for_a_lock(
         assert until(is_alone, SECONDS)
 
 
+@pytest.mark.slow
 def test_a_signal_during_copy_into_postgres(
     site: Site, postgres: str, tmp_path: Path, month_file: Callable[..., Path],
     run: Callable[..., Script],
@@ -395,6 +402,7 @@ def test_prefect_cancels_a_run_of_a_worker(
     assert states == {"yellow 2021 [1, 2]": "Cancelled", "yellow 2021-01": "Cancelled"}
 
 
+@pytest.mark.slow
 def test_docker_stop_ends_a_run(
     bare_system: System,
     months: None,

@@ -115,6 +115,7 @@ def test_a_month_that_fails_does_not_stop_the_others(publish: Publish, tmp_path:
     assert lake == ["yellow_tripdata_2021-01.parquet", "yellow_tripdata_2021-03.parquet"]
 
 
+@pytest.mark.slow
 def test_two_eras_in_one_table_keep_the_new_fee(
     publish: Publish, tmp_path: Path, real: Path
 ) -> None:
@@ -202,6 +203,7 @@ def test_the_ui_shows_names_and_what_was_found(publish: Publish) -> None:
     )
 
 
+@pytest.mark.slow_on("download", "conform")
 @pytest.mark.parametrize("step", ["download", "conform", "load"])
 def test_killed_in_each_step_and_run_again(
     publish: Publish, site: Site, tmp_path: Path, step: str
@@ -244,14 +246,14 @@ def test_killed_in_each_step_and_run_again(
     ("flow", "options", "says"),
     [
         (etl_web_to_gcs, "--color purple", "yellow"),
-        (etl_web_to_gcs, "--month 13", "there is no month 13; choose from 1 to 12"),
+        (etl_web_to_gcs, "--month 13", "13 is not a month; choose from 1 to 12"),
         (etl_web_to_gcs, "--month 1.5", "1.5"),
         (etl_web_to_gcs, "--year twenty", "twenty"),
         (etl_web_to_gcs, "--color green --year 2013 --month 7", "first month is 2013-08"),
         (etl_web_to_gcs, "--year 2099", "in the future"),
         (etl_web_to_gcs, "--day 3", "--day"),
-        (etl_parent_flow, "--months 1,1", "repeats 1; name each month once"),
-        (etl_parent_flow, "--months []", "empty; name at least one"),
+        (etl_parent_flow, "--months 1,1", "repeats 1; list each month once"),
+        (etl_parent_flow, "--months []", "empty; give at least one"),
         (etl_parent_flow, "--months 1;2", "write them as 1,2 or 5-7"),
         (etl_web_to_bq, "--months 2", "the source has no yellow 2021-02"),
     ],
@@ -271,7 +273,7 @@ def test_bad_input_is_one_line_and_exit_code_1(
 @pytest.mark.parametrize(
     ("setting", "value", "says"),
     [
-        ("SOURCE_URL", "http://no-such-host.invalid/trip-data", "there is no host"),
+        ("SOURCE_URL", "http://no-such-host.invalid/trip-data", "does not exist"),
         ("SOURCE_URL", "htp://127.0.0.1/trip-data", "give an http(s) URL or a folder"),
         ("SOURCE_URL", "/no/such/folder", "no file of yellow 2021-01"),
         ("LAKE", "gs://zoom", "NYC_TAXI_LAKE='gs://zoom' names no place"),
@@ -292,6 +294,7 @@ def test_bad_settings_are_one_line(
     assert "\n" not in str(ended.value.code)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "script", ["etl_web_to_local", "etl_web_to_gcs", "etl_gcs_to_bq", "etl_web_to_bq",
                "parameterized_flow"],

@@ -75,14 +75,14 @@ class TestBlocks:
             make_gcp_blocks()
             return [line.split()[0] for line in capsys.readouterr().out.splitlines()]
 
-        assert outcomes() == ["made", "made"]
-        assert outcomes() == ["kept", "kept"]
+        assert outcomes() == ["created", "created"]
+        assert outcomes() == ["unchanged", "unchanged"]
         monkeypatch.setenv("NYC_TAXI_GCS_FOLDER", "trips")
-        assert outcomes() == ["kept", "changed"]
+        assert outcomes() == ["unchanged", "updated"]
         assert GcsBucket.load("zoom-gcs").bucket_folder == "trips/"
-        assert outcomes() == ["kept", "kept"]
+        assert outcomes() == ["unchanged", "unchanged"]
         monkeypatch.setenv("NYC_TAXI_GCP_PROJECT", "another-project")
-        assert outcomes() == ["changed", "kept"]
+        assert outcomes() == ["updated", "unchanged"]
         assert GcsBucket.load("zoom-gcs").gcp_credentials.project == "another-project"
 
     @pytest.mark.parametrize("by", ["path", "json"])
@@ -111,11 +111,11 @@ class TestBlocks:
     @pytest.mark.parametrize(
         ("bucket", "says"),
         [
-            ("", "is empty"),
+            ("", "is not set; set it to the name of the bucket"),
             ("gs://some-bucket", "write NYC_TAXI_GCS_BUCKET=some-bucket$"),
             ("gs://some-bucket/", "write NYC_TAXI_GCS_BUCKET=some-bucket$"),
             ("some-bucket/trips/2021", "=some-bucket and NYC_TAXI_GCS_FOLDER=trips/2021$"),
-            ("Some Bucket", "no bucket's name"),
+            ("Some Bucket", "is not a valid bucket name"),
         ],
     )
     def test_a_wrong_bucket_is_refused(
@@ -266,6 +266,7 @@ def put_on(site: Site, raw: Path) -> None:
 
 
 class TestFlows:
+    @pytest.mark.slow
     def test_real_months_of_two_eras(
         self, google: str, real: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -417,6 +418,7 @@ class TestStopped:
                 lake.put(file, YELLOW.key)
             assert time.monotonic() - began < 60
 
+    @pytest.mark.slow
     def test_bigquery(
         self,
         bigquery_block: str,

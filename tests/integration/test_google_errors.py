@@ -39,7 +39,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "can_pass", "says"),
+    ("status", "reason", "retryable", "says"),
     [
         (500, "internalError", True, "failed for now"),
         (502, "badGateway", True, "failed for now"),
@@ -86,7 +86,7 @@ def test_an_answer_of_google(
 
 
 @pytest.mark.parametrize(
-    ("problem", "can_pass"),
+    ("problem", "retryable"),
     [
         (requests.ConnectionError("Connection reset by peer"), True),
         (requests.Timeout("read timed out"), True),
@@ -114,6 +114,7 @@ def months(month_file: Callable[..., Path], tmp_path: Path) -> dict[TripMonth, P
     }
 
 
+@pytest.mark.slow
 def test_first_loads_at_once_leave_one_row_each(
     bigquery_block: str, months: dict[TripMonth, Path]
 ) -> None:

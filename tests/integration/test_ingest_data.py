@@ -49,6 +49,7 @@ def test_twice_is_once(postgres: str, months: None) -> None:
     assert counts(postgres, "public.yellow_taxi_trips") == first
 
 
+@pytest.mark.slow
 def test_all_trips_in_a_table_of_another_name(postgres: str, months: None) -> None:
     run("--keep-zero", "--table-name", "course.trips")
     [(rows, zero, _)] = counts(postgres, "course.trips")

@@ -148,6 +148,7 @@ class TestEncoding:
             assert query(url, "SELECT note FROM dezoomcamp.yellow_rides") == [("漢字",)]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "setting",
     [
