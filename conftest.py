@@ -38,6 +38,7 @@ from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site, write_month
+from tests.support.prefect_homes import prefect_home
 from tests.support.prefect_systems import (  # noqa: F401
     LIGHTWEIGHT_SERVER,
     bare_system,
@@ -89,15 +90,18 @@ _own_servers: list[str] = []
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Prefect server with its own database, also used by scripts that a test starts."""
     os.environ.update(LIGHTWEIGHT_SERVER)
-    with prefect_test_harness(server_startup_timeout=150):
-        os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
-        _own_servers.append(os.environ["PREFECT_API_URL"])
-        yield
-        _own_servers.clear()
-        del os.environ["PREFECT_API_URL"]
+    home = prefect_home(tmp_path_factory.mktemp("prefect"), "prefect-test.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prefect.testing.utilities.mkdtemp", lambda: str(home))
+        with prefect_test_harness(server_startup_timeout=150):
+            os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
+            _own_servers.append(os.environ["PREFECT_API_URL"])
+            yield
+            _own_servers.clear()
+            del os.environ["PREFECT_API_URL"]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -21,6 +21,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from local_services.process import free_port
 from synthetic_tlc import Site
+from tests.support.prefect_homes import prefect_home
 from tests.support.services import NO_SERVICE
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class System:
 def surroundings(folder: Path, api: str) -> Iterator[System]:
     """Create the site, folders and environment of a system whose server is at `api`."""
     (folder / "site").mkdir()
-    (folder / "home").mkdir()
+    prefect_home(folder / "home")
     kept = {
         name: value
         for name, value in os.environ.items()
