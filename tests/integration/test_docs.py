@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from docs.tools.pages import RECORDED, pages
+from docs.tools.pages import RECORDED, ROOT, pages
 from docs.tools.recorder import comparable, project, recorded, run
-from tests.support.processes import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", [path for path in pages() if RECORDED.search(path.read_text())])
 def test_recorded_commands_print_what_the_page_shows(page: Path) -> None:
     """Record them again with `make docs-output`."""
@@ -21,7 +20,6 @@ def test_recorded_commands_print_what_the_page_shows(page: Path) -> None:
     assert comparable(now) == comparable(shown)
 
 
-@pytest.mark.slow
 def test_demo_prints_what_the_readme_shows() -> None:
     readme = (ROOT / "README.md").read_text()
     [block] = re.findall(r"```console\n\$ make demo\n(.*?)```", readme, re.DOTALL)

@@ -1,4 +1,4 @@
-"""PostgreSQL's types for the columns of a file, and of a table that already has them."""
+"""PostgreSQL types for the columns of a file, and how they fit an existing table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _POSTGRES_TYPES = {
     "DATE": "date",
     "VARCHAR": "text",
 }
-"""PostgreSQL's type for each of DuckDB's; a DECIMAL becomes numeric."""
+"""DuckDB type -> PostgreSQL type. DECIMAL(p,s) becomes numeric(p,s)."""
 DUCKDB_TYPES = {
     "smallint": "SMALLINT",
     "integer": "INTEGER",
@@ -37,17 +37,20 @@ DUCKDB_TYPES = {
     "date": "DATE",
     "text": "VARCHAR",
 }
-"""And back: what the values are sent as."""
+"""PostgreSQL type -> DuckDB type that values are cast to before they are sent."""
 _SAFE_WIDENINGS = ("smallint", "integer", "bigint", "double precision")
 MAX_NAME_LENGTH = 63
-"""Bytes of a column's name; PostgreSQL would cut a longer one."""
+"""Maximum bytes of a column name; PostgreSQL truncates longer ones."""
 _SYSTEM_COLUMNS = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
 
 
 def postgres_types(file: Engine, parquet: Path | str, is_month: bool = True) -> Columns:
-    """The columns of the view `trips` and their PostgreSQL types; refuses what it cannot hold."""
+    """Return the PostgreSQL types of the columns of the view `trips`.
+
+    Raises StorageError for names and types that PostgreSQL does not support.
+    """
     found = {name: kind for name, kind, *_ in file.execute("DESCRIBE trips").fetchall()}
-    # Of the file itself: DuckDB has renamed what it cannot tell apart.
+    # Names from the file itself: DuckDB renames duplicates.
     check_names(pq.read_schema(parquet).names, parquet, is_month)
     types = {}
     for name, kind in found.items():
@@ -61,7 +64,7 @@ def postgres_types(file: Engine, parquet: Path | str, is_month: bool = True) -> 
             wanted = f"numeric{precision[1]}"
         if wanted is None:
             raise StorageError(
-                f"{parquet} holds {name} as {kind}, which has no PostgreSQL type; cast it to one "
+                f"{parquet} has {name} as {kind}, which has no PostgreSQL type; cast it to one "
                 f"of {', '.join((*_POSTGRES_TYPES, 'DECIMAL'))}. Nothing was changed"
             )
         types[name] = wanted
@@ -75,38 +78,39 @@ def definitions(columns: Columns) -> str:
 def resolve_types(
     file: Engine, trips: TripMonth, table: Table, types: Columns, have: Columns | None
 ) -> Columns:
-    """The type each column of the file is sent as: its own, or the wider one of the table.
+    """Return the type to send each column of the file as: its own, or the table's wider one.
 
-    Only an undeclared column may meet a wider type, and only with values that it holds exactly.
+    Only undeclared columns are widened, and only if the wider type stores every value exactly.
+    Raises StorageError otherwise.
     """
     if have is None:
         return types
     if _possible_colors(have) != _possible_colors(dict.fromkeys(map(str.lower, types), "")):
         raise StorageError(
-            f"{table} does not hold {trips.color} trips; choose another name for their table"
+            f"{table} does not contain {trips.color} trips; use another table for them"
         )
     sent = {}
     for name, kind in types.items():
-        there = sent[name] = have.get(name.lower(), kind)
-        if there == kind:
+        existing = sent[name] = have.get(name.lower(), kind)
+        if existing == kind:
             continue
         wider = (
             _SAFE_WIDENINGS[_SAFE_WIDENINGS.index(kind) + 1 :] if kind in _SAFE_WIDENINGS else ()
         )
         declared = is_declared(trips, name, DUCKDB_TYPES.get(kind, kind))
-        if declared or there not in (*wider, "text"):
+        if declared or existing not in (*wider, "text"):
             raise StorageError(
-                f"{table} holds {name.lower()} as {there}, the file as {kind}; run "
+                f"{table} has {name.lower()} as {existing}, the file as {kind}; run "
                 + (f"{DROP_VIEWS}; " if table.schema == DATASET else "")
                 + f"ALTER TABLE {table} ALTER COLUMN {_identifier(name.lower())} TYPE {kind}"
             )
-        if there == "double precision" and kind == "bigint":
+        if existing == "double precision" and kind == "bigint":
             _check_exact(file, table, name)
     return sent
 
 
 def _possible_colors(columns: Columns) -> set[Color]:
-    """The colours whose trips could be in a table with these columns."""
+    """Return the colors whose trips a table with these columns may contain."""
     return {
         color
         for color, service in SERVICES.items()
@@ -119,8 +123,8 @@ def _check_exact(file: Engine, table: Table, name: str) -> None:
     bad = file.execute(f"SELECT {quoted(name)} FROM trips WHERE {beyond} LIMIT 1").fetchone()
     if bad:
         raise StorageError(
-            f"{table} holds {name.lower()} as double precision, which cannot hold {bad[0]} of the "
-            f"file exactly; run ALTER TABLE {table} "
+            f"{table} has {name.lower()} as double precision, which cannot store {bad[0]} "
+            f"exactly; run ALTER TABLE {table} "
             f"ALTER COLUMN {_identifier(name.lower())} TYPE bigint"
         )
 

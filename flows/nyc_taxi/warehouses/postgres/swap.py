@@ -1,4 +1,4 @@
-"""A month's rows: copied into a table of their own, which then takes the place of the old one."""
+"""Copy a month into a staging table, then swap it in as a partition."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from nyc_taxi.warehouses.postgres.tables import (
     month_columns,
     scalar,
 )
-from nyc_taxi.warehouses.postgres.views import comment, make_rides_views
+from nyc_taxi.warehouses.postgres.views import comment, replace_rides_views
 
 BATCH_ROWS = 4096
-"""Rows sent at a time: more of them cost memory and win nothing."""
+"""Rows per batch; larger batches use more memory and are not faster."""
 SWAP_LOCK_TIMEOUT = 0.2
-"""Seconds that readers may have to queue behind an exchange that itself waits for others."""
+"""Lock timeout in seconds per swap attempt; limits how long readers queue behind a swap."""
 
 
 def load_partition(
@@ -40,21 +40,21 @@ def load_partition(
     file: Engine,
     trips: TripMonth,
     table: Table,
-    new: Table,
+    staging: Table,
     types: Columns,
 ) -> int:
-    """Copy the trips into a table that nobody else can see yet, then index it."""
+    """Copy the trips into the staging table, then index and analyze it."""
     columns = definitions({name.lower(): kind for name, kind in types.items()})
-    # The default spares sending the month, the check spares ATTACH reading the table.
+    # The default saves sending the month; the check saves ATTACH a scan of the table.
     db.execute(
-        f"CREATE TABLE {new} (trip_month date NOT NULL DEFAULT DATE '{trips.first_day}' "
+        f"CREATE TABLE {staging} (trip_month date NOT NULL DEFAULT DATE '{trips.first_day}' "
         f"CHECK (trip_month = DATE '{trips.first_day}'), {columns})"
     )
-    # FREEZE: the rows never need a vacuum, and a reader whose snapshot is older than the
-    # exchange sees them as well; without it, that one would see no such month.
-    loaded = copy_rows(db, file, new, types, f"{trips} load", "FORMAT binary, FREEZE")
-    db.execute(f"CREATE INDEX {new.name}_pickup ON {new} {_index_sql(db, trips, table)}")
-    db.execute(f"ANALYZE {new}")
+    # FREEZE: the rows need no vacuum and are visible to snapshots older than the swap, which
+    # would otherwise see an empty month.
+    loaded = copy_rows(db, file, staging, types, f"{trips} load", "FORMAT binary, FREEZE")
+    db.execute(f"CREATE INDEX {staging.name}_pickup ON {staging} {_index_sql(db, trips, table)}")
+    db.execute(f"ANALYZE {staging}")
     return loaded
 
 
@@ -66,7 +66,7 @@ def copy_rows(
     label: str,
     options: str = "FORMAT binary",
 ) -> int:
-    """Send the rows of the view `trips`."""
+    """Copy the rows of the view `trips` into the table; returns their number."""
     [(expected,)] = file.execute("SELECT count(*) FROM trips").fetchall()
     select = ", ".join(
         f"CAST({quoted(n)} AS {DUCKDB_TYPES.get(kind, kind)}) AS {quoted(n)}"
@@ -88,12 +88,14 @@ def copy_rows(
             if feed.problem:
                 raise feed.problem
     if db.rowcount != expected:
-        raise StorageError(f"{table} took {db.rowcount} of {expected} rows; nothing was changed")
+        raise StorageError(
+            f"{table} received {db.rowcount} of {expected} rows; nothing was changed"
+        )
     return int(expected)
 
 
 def _index_sql(db: Session, trips: TripMonth, table: Table) -> str:
-    """The same kind of index for all months, as the table already has it."""
+    """Return the index definition; it must match the index that the table already has."""
     db.execute(
         "SELECT opcname FROM pg_index JOIN pg_opclass o ON o.oid = indclass[0]"
         " WHERE indexrelid = to_regclass(%s)",
@@ -103,36 +105,37 @@ def _index_sql(db: Session, trips: TripMonth, table: Table) -> str:
 
 
 def brin_index_sql(pickup: str, version: int, operators: str | None = None) -> str:
-    """BRIN: the files are in the order of pickup, more or less, so that a few kilobytes say where
-    an hour lies. The multi-minmax kind (from version 14 on) is not misled by the odd trip of 2008
-    or 2041; the older kind reads a few more blocks for it."""
+    """Return a BRIN index on the pickup time. Files are roughly in its order, so it stays small.
+
+    From version 14 on it uses multi-minmax, which tolerates outliers such as a pickup in 2041.
+    """
     operators = operators or f"timestamp_minmax_{'multi_' if version >= 14 else ''}ops"
     return f"USING brin ({pickup} {operators})"
 
 
 def swap_partition(
-    db: Session, trips: TripMonth, table: Table, new: Table, columns: Columns
+    db: Session, trips: TripMonth, table: Table, staging: Table, columns: Columns
 ) -> None:
-    """Put the new table where the old one is, in a moment when nobody reads the months."""
+    """Swap the staging table in as the month's partition; retry while readers hold locks."""
     advisory_lock(db, table.schema)
     set_lock_timeout(db, SWAP_LOCK_TIMEOUT)
     deadline = time.monotonic() + settings().wait
     while True:
-        db.execute("SAVEPOINT before_exchange")
+        db.execute("SAVEPOINT before_swap")
         try:
-            return _attach_partition(db, trips, table, new, columns)
+            return _attach_partition(db, trips, table, staging, columns)
         except LockNotAvailable:
             if time.monotonic() > deadline:
                 raise LockTimeoutError(
-                    f"{table} has been in use for {settings().wait:.0f} s without a pause; "
-                    "close the transactions that read it and run this again"
+                    f"{table} has been locked by readers for {settings().wait:.0f} s; "
+                    "close their transactions and rerun"
                 ) from None
-            db.execute("ROLLBACK TO SAVEPOINT before_exchange")
+            db.execute("ROLLBACK TO SAVEPOINT before_swap")
         interruptible_sleep(SWAP_LOCK_TIMEOUT)
 
 
 def _attach_partition(
-    db: Session, trips: TripMonth, table: Table, new: Table, columns: Columns
+    db: Session, trips: TripMonth, table: Table, staging: Table, columns: Columns
 ) -> None:
     have = month_columns(db, table)
     new_table = have is None
@@ -145,13 +148,13 @@ def _attach_partition(
         have = {"trip_month": "date", **columns}
     for target, missing in (
         (table, {n: k for n, k in columns.items() if n not in have}),
-        (new, {n: k for n, k in have.items() if n not in columns and n != "trip_month"}),
+        (staging, {n: k for n, k in have.items() if n not in columns and n != "trip_month"}),
     ):
         for name, kind in missing.items():
             db.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} {kind}")
     comment(db, table, trips_comments(trips.color))
     if table.schema == DATASET:
-        make_rides_views(db, renew=new_table)
+        replace_rides_views(db, renew=new_table)
     month = table.month(trips)
     db.execute(
         "SELECT 1 FROM pg_inherits"
@@ -160,6 +163,6 @@ def _attach_partition(
     )
     if db.fetchone():
         db.execute(f"DROP TABLE {month}")
-    db.execute(f"ALTER TABLE {new} RENAME TO {month.name}")
-    db.execute(f"ALTER INDEX {table.schema}.{new.name}_pickup RENAME TO {month.name}_pickup")
+    db.execute(f"ALTER TABLE {staging} RENAME TO {month.name}")
+    db.execute(f"ALTER INDEX {table.schema}.{staging.name}_pickup RENAME TO {month.name}_pickup")
     db.execute(f"ALTER TABLE {table} ATTACH PARTITION {month} FOR VALUES IN ('{trips.first_day}')")

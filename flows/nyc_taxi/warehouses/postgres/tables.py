@@ -1,4 +1,4 @@
-"""Tables of PostgreSQL as its catalog has them: names, columns, rights and locks."""
+"""Tables in PostgreSQL's catalog: names, columns, privileges and locks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.postgres.connection import Session
 
 Columns = dict[str, str]
-"""Lower-case names and their PostgreSQL types."""
+"""Lower-case column name -> PostgreSQL type."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Table:
 
     @staticmethod
     def named(text: str) -> Table:
-        """`trips` (in the schema public) or `schema.trips`."""
+        """Parse `trips` (schema public) or `schema.trips`. Raises InvalidInputError."""
         schema, _, name = text.rpartition(".")
         table = Table(schema or "public", name)
         if not all(re.fullmatch(r"[a-z_][a-z0-9_]{0,39}", part) for part in (table.schema, name)):
             raise InvalidInputError(
-                f"a table cannot be called {text!r} here; use up to 40 lower-case letters, "
+                f"{text!r} is not a valid table name; use up to 40 lower-case letters, "
                 "digits and _, such as yellow_taxi_trips or myschema.yellow_taxi_trips"
             )
         return table
@@ -45,15 +45,15 @@ def scalar(db: Session) -> Any:
 
 
 def missing_grant(db: Session, schema: str, tables: list[str]) -> str | None:
-    """The GRANT without which the months cannot be loaded."""
+    """Return the GRANT that the role needs to load months; None if it needs none."""
     db.execute(
         "SELECT current_user, current_database(), to_regnamespace(%s) IS NOT NULL,"
         " has_database_privilege(current_database(), 'CREATE')",
         [quoted(schema)],
     )
-    [(user, database, there, may_create)] = db.fetchall()
+    [(user, database, exists, may_create)] = db.fetchall()
     role, name = db.quoted(user), db.quoted(schema)
-    if not there:
+    if not exists:
         return None if may_create else f"GRANT CREATE ON DATABASE {db.quoted(database)} TO {role}"
     rights = ("USAGE", "CREATE")
     db.execute("SELECT has_schema_privilege(%s, %s), has_schema_privilege(%s, %s)",
@@ -62,7 +62,7 @@ def missing_grant(db: Session, schema: str, tables: list[str]) -> str | None:
     if not all(has):
         missing = ", ".join(right for right, held in zip(rights, has, strict=True) if not held)
         return f"GRANT {missing} ON SCHEMA {name} TO {role}"
-    # Only its owner may change a table, attach a month to it, and drop one.
+    # Only the owner may alter a table and attach or drop its partitions.
     db.execute(
         "WITH ours AS (SELECT oid, relowner FROM pg_class WHERE relname = ANY(%s)"
         " AND relnamespace = to_regnamespace(%s))"
@@ -76,9 +76,9 @@ def missing_grant(db: Session, schema: str, tables: list[str]) -> str | None:
     return f"GRANT {owners} TO {role}" if owners else None
 
 
-def advisory_lock(db: Session, what: str) -> None:
-    """Keep other loads away from `what` until the transaction ends; readers need no such thing."""
-    db.execute("SELECT pg_advisory_xact_lock(hashtext('nyc_taxi'), hashtext(%s))", [what])
+def advisory_lock(db: Session, name: str) -> None:
+    """Serialize loads that use the same name until the transaction ends; readers are unaffected."""
+    db.execute("SELECT pg_advisory_xact_lock(hashtext('nyc_taxi'), hashtext(%s))", [name])
 
 
 def create_schema(db: Session, schema: str) -> None:
@@ -89,7 +89,10 @@ def create_schema(db: Session, schema: str) -> None:
 
 
 def month_columns(db: Session, table: Table) -> Columns | None:
-    """The columns of the table, None where there is none. Refuses a table of another shape."""
+    """Return the columns of the table; None if it does not exist.
+
+    Raises StorageError for a table that is not partitioned by trip_month.
+    """
     oid = find_oid(db, table)
     if oid is None:
         return None
@@ -100,14 +103,14 @@ def month_columns(db: Session, table: Table) -> Columns | None:
     )
     if scalar(db) != "trip_month":
         raise StorageError(
-            f"{table} is not partitioned by trip_month, so these flows did not make it; "
-            "rename it, or choose another name for the months"
+            f"{table} is not partitioned by trip_month, so these flows did not create it; "
+            "rename it, or use another table name"
         )
     return attributes(db, table)
 
 
 def find_oid(db: Session, table: Table) -> int | None:
-    # Not to_regclass: it may go by what this session has looked up before another made the table.
+    # Not to_regclass: the session's catalog cache may miss a table that another one just created.
     db.execute(
         "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
         " WHERE nspname = %s AND relname = %s",

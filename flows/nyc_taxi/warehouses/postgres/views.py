@@ -1,4 +1,4 @@
-"""The views over the trips, and the comments of tables and views."""
+"""Views over the trips, and comments on tables, views and columns."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from nyc_taxi.warehouses.postgres.tables import Columns, Table, find_oid, scalar
 
 VIEWS = ("rides_labeled", "rides")
 DROP_VIEWS = f"DROP VIEW IF EXISTS {', '.join(f'{DATASET}.{view}' for view in VIEWS)}"
-"""Lets a column that they show change its type; the next load makes them again."""
+"""A column that the views show cannot change its type. The next load creates them again."""
 
 
-def make_rides_views(db: Session, renew: bool = False) -> None:
-    """Make the views that are missing or show other columns than they should.
+def replace_rides_views(db: Session, renew: bool = False) -> None:
+    """Create or replace the views that are missing or have other columns.
 
-    `renew`: make all of them, because a table is new that a view may not show yet.
+    `renew`: replace all of them, because they may not include a new table yet.
     """
     db.execute(
         "SELECT relname, attname, format_type(atttypid, atttypmod)"
@@ -36,17 +36,17 @@ def make_rides_views(db: Session, renew: bool = False) -> None:
     for view in rides_views(tables, lambda table: f"{DATASET}.{table}"):
         shown = [name.lower() for name in view.comments.columns]
         if renew or list(tables.get(view.name, {})) != shown:
-            _make_view(db, view)
+            _replace_view(db, view)
         comment(db, Table(DATASET, view.name), view.comments, "VIEW")
 
 
-def drop_views_over(db: Session, table: Table) -> None:
-    """Drop the views that would keep the table from being dropped."""
+def drop_dependent_view(db: Session, table: Table) -> None:
+    """Drop `rides_labeled` before a table that it reads is dropped."""
     if table.schema == DATASET and table.name in TABLES:
         db.execute(f"DROP VIEW IF EXISTS {DATASET}.rides_labeled")
 
 
-def _make_view(db: Session, view: View) -> None:
+def _replace_view(db: Session, view: View) -> None:
     name = f"{DATASET}.{view.name}"
     db.execute("SAVEPOINT before_view")
     try:
@@ -57,7 +57,7 @@ def _make_view(db: Session, view: View) -> None:
 
 
 def read_comments(db: Session, table: Table) -> Comments:
-    """The comments of a table or view, and all of its columns; no columns if it does not exist."""
+    """Return the comments of a table or view and all of its columns; none if it does not exist."""
     oid = find_oid(db, table)
     db.execute("SELECT obj_description(%s, 'pg_class')", [oid])
     about = scalar(db) or ""
@@ -72,7 +72,7 @@ def read_comments(db: Session, table: Table) -> Comments:
 def comment(
     db: Session, table: Table, comments: Comments, kind: Literal["TABLE", "VIEW"] = "TABLE"
 ) -> None:
-    """Change the comments that differ."""
+    """Write the comments that differ."""
     changes = comments.changes(read_comments(db, table))
     if changes.table:
         db.execute(f"COMMENT ON {kind} {table} IS %s", [changes.table])

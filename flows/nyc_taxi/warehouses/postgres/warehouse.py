@@ -1,8 +1,7 @@
-"""A warehouse in PostgreSQL: tables partitioned by month, each month in a table of its own.
+"""PostgreSQL warehouse: one table per color, partitioned by month.
 
-A month is copied into a new table, which then takes the place of the old one: both in one
-transaction, so a reader sees the old month or the new one. The readers' table is locked for the
-exchange alone, and only while nobody reads it.
+A month is copied into a staging table, then swapped in as a partition in one transaction, so a
+reader sees the old month or the new one. Only the swap locks the table, under a short lock timeout.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ from nyc_taxi.warehouses.postgres.tables import (
 from nyc_taxi.warehouses.postgres.views import (
     VIEWS,
     comment,
-    drop_views_over,
-    make_rides_views,
+    drop_dependent_view,
     read_comments,
+    replace_rides_views,
 )
 
 
@@ -42,27 +41,27 @@ class PostgresWarehouse:
     reads: tuple[str, ...] = ()
 
     @classmethod
-    def from_address(cls, place: str) -> PostgresWarehouse:
-        return cls(find_database(place))
+    def from_address(cls, block: str) -> PostgresWarehouse:
+        return cls(find_database(block))
 
     def __init__(self, database: Database, table: Table | None = None) -> None:
         self.database = database
         self.table = table
-        """Takes the months instead of `dezoomcamp.<color>_rides`."""
+        """Target table instead of `dezoomcamp.<color>_rides`."""
 
     def replace_month(
         self,
         trips: TripMonth,
         parquet: Path | str,
         fill: Mapping[str, int],
-        only: str = ALL_TRIPS,
+        where: str = ALL_TRIPS,
     ) -> int:
-        """`only`: the SQL that is true of the trips to load."""
+        """Replace the month; `where` is an SQL predicate that selects the trips to load."""
         table = self._table(trips.color)
         with translate_duckdb_errors(table), open_duckdb(threads=1) as file:
             file.execute(
                 f"CREATE VIEW trips AS SELECT {fill_nulls_sql(fill)} FROM {parquet_sql(parquet)} "
-                f"WHERE {only}"
+                f"WHERE {where}"
             )
             types = postgres_types(file, parquet)
             with self.database.session() as db:
@@ -70,17 +69,17 @@ class PostgresWarehouse:
             with self.database.session() as db:
                 advisory_lock(db, f"{table.month(trips)}")
                 types = resolve_types(file, trips, table, types, month_columns(db, table))
-                new = Table(table.schema, f"{table.month(trips).name}_new")
-                loaded = load_partition(db, file, trips, table, new, types)
+                staging = Table(table.schema, f"{table.month(trips).name}_new")
+                loaded = load_partition(db, file, trips, table, staging, types)
                 swap_partition(
-                    db, trips, table, new, {n.lower(): kind for n, kind in types.items()}
+                    db, trips, table, staging, {n.lower(): kind for n, kind in types.items()}
                 )
         return loaded
 
     def replace_table(
         self, name: str, parquet: Path | str, comments: Comments = NO_COMMENTS
     ) -> int:
-        """Where the columns are the same the table stays, and so do its indexes and rights."""
+        """Replace the rows; a table with the same columns keeps its indexes and grants."""
         table = Table.named(lookup_table_name(name))
         with translate_duckdb_errors(table), open_duckdb(threads=1) as file:
             file.execute(f"CREATE VIEW trips AS FROM {parquet_sql(parquet)}")
@@ -94,12 +93,12 @@ class PostgresWarehouse:
                 if attributes(db, table) == columns:
                     db.execute(f"DELETE FROM {table}")
                 else:
-                    drop_views_over(db, table)
+                    drop_dependent_view(db, table)
                     db.execute(f"DROP TABLE IF EXISTS {table}")
                     db.execute(f"CREATE TABLE {table} ({definitions(columns)})")
                 loaded = copy_rows(db, file, table, types, f"{name} load")
                 comment(db, table, comments.over(found))
-                make_rides_views(db)
+                replace_rides_views(db)
         return loaded
 
     def count(self, trips: TripMonth) -> int:
@@ -118,11 +117,11 @@ class PostgresWarehouse:
             self.database.check_writable(db)
             if grant := missing_grant(db, schema, [*(t.name for t in tables), *views]):
                 raise StorageError(
-                    f"PostgreSQL at {self.database.name}: the role may not load months into "
-                    f"{schema}; let an administrator run {grant}"
+                    f"PostgreSQL at {self.database.name}: the role lacks permissions to load into "
+                    f"{schema}; ask an administrator to run {grant}"
                 )
             db.execute("SELECT version()")
-            return f"{scalar(db).partition(' on ')[0]} answers, months can be loaded into {schema}"
+            return f"{scalar(db).partition(' on ')[0]}; months can be loaded into {schema}"
 
     def _table(self, color: Color) -> Table:
         return self.table or Table(DATASET, f"{color}_rides")
