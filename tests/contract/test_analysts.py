@@ -70,7 +70,7 @@ def lookup_file(table: str, folder: Path) -> Path:
 
 
 def zones_file(folder: Path, *names: str) -> Path:
-    """The first zones, with these columns beside their number."""
+    """The first zones: their numbers and these columns."""
     path = folder / f"zones-{'-'.join(names)}.parquet"
     ids = list(range(1, KNOWN + 1))
     columns = {name: [f"{name} {id}" for id in ids] for name in names}

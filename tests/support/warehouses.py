@@ -67,7 +67,7 @@ WAREHOUSES = {"duckdb": empty_duckdb, "bigquery": empty_bigquery, "postgres": em
 
 
 def read_comments(place: EmptyWarehouse, table: str) -> tuple[str | None, dict[str, str | None]]:
-    """The comment of a table or view, and those of its columns by lower-case name."""
+    """Return the comment of a table or view, and the comments of its columns by lower-case name."""
     kind, _, name = place.address.partition(":")
     if kind == "bigquery":
         found = bigquery.Client(project=name).get_table(f"{name}.dezoomcamp.{table}")
