@@ -105,7 +105,7 @@ test-all: install  ## also run the slow tests: every kill point, 200 flows, depl
 test-docker: install  ## run the tests that need a Docker engine
 	$(BIN)/python -m pytest tests/e2e
 
-coverage: install  ## test-all with coverage in docs/coverage.txt; fails below the floor
+coverage: install  ## run test-all with coverage; fails below the floor
 	rm -rf .coverage
 	$(BIN)/python -m coverage run -m pytest $(PARALLEL)
 	$(BIN)/python -m coverage combine --quiet
