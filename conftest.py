@@ -38,9 +38,16 @@ from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site, write_month
-from tests.support.prefect_systems import LIGHTWEIGHT_SERVER, NO_SERVICE, bare_system, page, system  # noqa: F401
+from tests.support.prefect_homes import prefect_home
+from tests.support.prefect_systems import (  # noqa: F401
+    LIGHTWEIGHT_SERVER,
+    bare_system,
+    page,
+    system,
+)
 from tests.support.processes import ROOT
-from tests.support.tiers import MARKS, mark_slow_cases
+from tests.support.services import NO_SERVICE, pytest_sessionfinish  # noqa: F401
+from tests.support.tiers import pytest_collection_modifyitems, pytest_configure  # noqa: F401
 
 # Background jobs of a shell ignore SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -71,33 +78,6 @@ def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NYC_TAXI_WAIT", "30")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    for mark in MARKS:
-        config.addinivalue_line("markers", mark)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    mark_slow_cases(items)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the session if a test was skipped because a required service is unavailable.
-
-    NYC_TAXI_TEST_SERVICES=all requires every service; another value, such as docker, those whose
-    skip reason contains it.
-    """
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    wanted = os.environ.get("NYC_TAXI_TEST_SERVICES")
-    if not wanted or reporter is None:
-        return
-    for report in reporter.stats.get("skipped", []):
-        reason = report.longrepr[2]
-        if NO_SERVICE in reason and (wanted == "all" or wanted.lower() in reason.lower()):
-            reporter.write_line(f"skipped, but must run: {report.nodeid}", red=True)
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
 @pytest.fixture
 def real() -> Path:
     if not REAL_FILES.is_dir():
@@ -110,15 +90,18 @@ _own_servers: list[str] = []
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Prefect server with its own database, also used by scripts that a test starts."""
     os.environ.update(LIGHTWEIGHT_SERVER)
-    with prefect_test_harness(server_startup_timeout=150):
-        os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
-        _own_servers.append(os.environ["PREFECT_API_URL"])
-        yield
-        _own_servers.clear()
-        del os.environ["PREFECT_API_URL"]
+    home = prefect_home(tmp_path_factory.mktemp("prefect"), "prefect-test.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prefect.testing.utilities.mkdtemp", lambda: str(home))
+        with prefect_test_harness(server_startup_timeout=150):
+            os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
+            _own_servers.append(os.environ["PREFECT_API_URL"])
+            yield
+            _own_servers.clear()
+            del os.environ["PREFECT_API_URL"]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -29,7 +29,8 @@ from prefect.states import Scheduled
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site
-from tests.support.prefect_systems import NO_SERVICE, ROOT, System
+from tests.support.prefect_systems import ROOT, System
+from tests.support.services import NO_SERVICE
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -29,6 +29,7 @@ from nyc_taxi.errors import INTERRUPTED
 from nyc_taxi.orchestration.work_pools import JOB_COMMAND, save_pool
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site
+from tests.support.prefect_homes import prefect_home
 from tests.support.prefect_systems import System
 from tests.support.processes import ROOT
 from tests.support.workers import worker
@@ -113,7 +114,7 @@ def months(site: Site, month_file: Callable[..., Path]) -> None:
 def no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No PREFECT_API_URL, and an empty PREFECT_HOME."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    home = tmp_path / "home"
+    home = prefect_home(tmp_path / "home")
     monkeypatch.setenv("PREFECT_HOME", str(home))
     return home
 

@@ -29,6 +29,7 @@ from local_services import Service
 from local_services.postgres import PostgresServer
 from local_services.process import ServiceStartError, free_port, running
 from tests.support.docker_scripts import make_env
+from tests.support.prefect_homes import prefect_home
 from tests.support.prefect_systems import System
 from tests.support.processes import ROOT
 
@@ -135,7 +136,7 @@ def test_only_the_owner_can_read_the_servers_database(system: System) -> None:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("compose")
+    folder = prefect_home(tmp_path_factory.mktemp("compose"))
     port = free_port()
     command = service("server")["command"].replace("0.0.0.0", "127.0.0.1")
     command = re.sub(r"\$\{PREFECT_PORT:-4200\}", str(port), command)

@@ -21,6 +21,8 @@ from prefect.client.schemas.objects import FlowRun
 
 from local_services.process import free_port
 from synthetic_tlc import Site
+from tests.support.prefect_homes import prefect_home
+from tests.support.services import NO_SERVICE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -33,8 +35,6 @@ LIGHTWEIGHT_SERVER = {
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
 }
 """Prefect settings that make the tests' servers start faster."""
-NO_SERVICE = "no service: "
-"""Prefix of the skip reason if a service is unavailable."""
 
 
 @dataclass
@@ -87,7 +87,7 @@ class System:
 def surroundings(folder: Path, api: str) -> Iterator[System]:
     """Create the site, folders and environment of a system whose server is at `api`."""
     (folder / "site").mkdir()
-    (folder / "home").mkdir()
+    prefect_home(folder / "home")
     kept = {
         name: value
         for name, value in os.environ.items()
