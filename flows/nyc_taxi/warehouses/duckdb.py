@@ -90,10 +90,10 @@ class DuckDBWarehouse:
         with self._transaction() as db:
             self._column_types(db, parquet, is_month=False)
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
-            made = db.execute(
+            loaded = db.execute(
                 f"CREATE OR REPLACE TABLE {table} AS FROM {parquet_sql(parquet)}"
             ).fetchone()
-        return int(made[0]) if made else 0
+        return int(loaded[0]) if loaded else 0
 
     def count(self, trips: TripMonth) -> int:
         if not self.path.exists():
