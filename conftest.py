@@ -121,7 +121,7 @@ def postgres_server() -> Iterator[str]:
         yield url
         return
     with TemporaryDirectory(prefix="pg-") as folder:  # short, for the Unix socket in it
-        Path(folder).chmod(0o711)  # root runs PostgreSQL as nobody
+        Path(folder).chmod(0o711)  # root runs PostgreSQL as an unprivileged user
         server = PostgresServer(Path(folder) / "data", free_port())
         server.up()
         yield server.url

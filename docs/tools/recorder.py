@@ -92,7 +92,7 @@ def _tidy(output: str) -> str:
 def project() -> Iterator[tuple[Path, dict[str, str]]]:
     """Copy the project, with this environment's packages, and yield its folder and environment."""
     with TemporaryDirectory(prefix="docs-", ignore_cleanup_errors=True) as base:
-        Path(base).chmod(0o755)  # root runs PostgreSQL as nobody
+        Path(base).chmod(0o755)  # root runs PostgreSQL as an unprivileged user
         folder = Path(base, "nyc-taxi-flows")
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         files = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

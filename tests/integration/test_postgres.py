@@ -40,7 +40,7 @@ Clean = Callable[..., Path]
 def server() -> Iterator[PostgresServer]:
     """Server of this module, which tests may kill or fill up."""
     with TemporaryDirectory(prefix="pg-") as folder:
-        Path(folder).chmod(0o711)  # root runs PostgreSQL as nobody
+        Path(folder).chmod(0o711)  # root runs PostgreSQL as an unprivileged user
         server = PostgresServer(Path(folder) / "data", free_port())
         server.up()
         yield server

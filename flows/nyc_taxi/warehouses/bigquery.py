@@ -337,8 +337,8 @@ class BigQueryWarehouse:
             table.description = comments.table
             table.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="trip_month")
             table.clustering_fields = [trips.service.pickup_zone, trips.service.pickup]
-            made = self.client.create_table(table, exists_ok=True, **CALL_OPTIONS)
-            found = self._find(name) or made
+            created = self.client.create_table(table, exists_ok=True, **CALL_OPTIONS)
+            found = self._find(name) or created
         have = {
             field.name.lower(): _SQL_TYPES.get(k := field.field_type, k) for field in found.schema
         }

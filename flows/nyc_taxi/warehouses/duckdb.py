@@ -97,12 +97,12 @@ class DuckDBWarehouse:
             self._column_types(db, parquet, is_month=False)
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
             before = self._comments(db, table)
-            made = db.execute(
+            loaded = db.execute(
                 f"CREATE OR REPLACE TABLE {table} AS FROM {parquet_sql(parquet)}"
             ).fetchone()
             self._comment(db, table, comments.over(before))
             self._replace_rides_views(db)
-        return int(made[0]) if made else 0
+        return int(loaded[0]) if loaded else 0
 
     def count(self, trips: TripMonth) -> int:
         if not self.path.exists():
