@@ -96,8 +96,10 @@ down:  ## stop it; its volumes stay
 	@$(PYTHON) docker/make_env.py
 	$(COMPOSE) --profile emulators down
 
-test: install  ## test each behavior once, in a few minutes
+test: install  ## test every behavior once on every lake and warehouse, in a few minutes
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
+
+test-all coverage: export NYC_TAXI_TEST_EXAMPLES ?= 200
 
 test-all: install  ## the slow tests too: every kill point, 200 flows, whole deployments
 	$(BIN)/python -m pytest $(PARALLEL)
@@ -105,7 +107,7 @@ test-all: install  ## the slow tests too: every kill point, 200 flows, whole dep
 test-docker: install  ## test what needs a Docker engine
 	$(BIN)/python -m pytest tests/e2e
 
-coverage: install  ## test-all, measured: writes docs/coverage.txt, fails below the floor
+coverage: install  ## test-all, measured in every process; fails below the floor in pyproject.toml
 	rm -rf .coverage
 	$(BIN)/python -m coverage run -m pytest $(PARALLEL)
 	$(BIN)/python -m coverage combine --quiet
