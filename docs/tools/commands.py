@@ -20,24 +20,50 @@ from prefect import Flow
 
 from docs.tools.pages import ROOT, markdown_table
 
-MODULES = (
-    "nyc_taxi.doctor",
-    "nyc_taxi.environment",
-    "reference.zones.flow",
-    "synthetic_tlc",
-    "local_services",
-    "local_services.postgres",
-    "bench",
-    "docs.tools",
-)
+CHECKS = ("nyc_taxi.doctor", "nyc_taxi.environment")
+DEVELOPMENT = ("local_services", "local_services.postgres", "synthetic_tlc", "bench", "docs.tools")
 """Modules to run with `python -m`."""
 
 
 def scripts() -> list[str]:
     """Return every script to run by its path."""
-    found = [path for folder in ("flows", "blocks") for path in (ROOT / folder).glob("*.py")]
-    found += [ROOT / "scripts" / "docker_deploy.py", ROOT / "scripts/prefect_build/build.py"]
+    folders = ("flows", "blocks", "scripts")
+    found = [path for folder in folders for path in (ROOT / folder).glob("[a-z]*.py")]
+    found.append(ROOT / "scripts" / "prefect_build" / "build.py")
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def sections(which: str) -> str:
+    """Return a section with the help of each script: of a folder, or of the modules named."""
+    if which in ("checks", "development"):
+        found = [f"-m {name}" for name in (CHECKS if which == "checks" else DEVELOPMENT)]
+    else:
+        found = [
+            path.relative_to(ROOT).as_posix() for path in sorted((ROOT / which).glob("[a-z]*.py"))
+        ]
+    return "\n\n".join(f"### {_title(command)}\n\n{help_text(command)}" for command in found)
+
+
+def flow_sections() -> str:
+    """Return a section for each flow script: what it does, its parameters, its help."""
+    by_file: dict[str, list[Flow[..., Any]]] = {}
+    for name, flow in flows().items():
+        by_file.setdefault(name.partition(":")[0], []).append(flow)
+    found = []
+    for path, own in sorted(by_file.items()):
+        module = Path(path).relative_to("flows").with_suffix("").as_posix().replace("/", ".")
+        command = f"-m {module}" if "." in module else path
+        tables = (f"Flow `{flow.name}`. {_summary(flow)}\n\n{parameters(flow)}" for flow in own)
+        found.append(f"### {_title(command)}\n\n" + "\n\n".join([*tables, help_text(command)]))
+    return "\n\n".join(found)
+
+
+def _title(command: str) -> str:
+    return command.removeprefix("-m ") if command.startswith("-m ") else Path(command).name
+
+
+def _summary(flow: Flow[..., Any]) -> str:
+    return (flow.description or "").partition("\n\n")[0].replace("\n", " ")
 
 
 def help_text(command: str) -> str:
@@ -76,9 +102,8 @@ def flows() -> dict[str, Flow[..., Any]]:
     return found
 
 
-def parameters(name: str) -> str:
+def parameters(flow: Flow[..., Any]) -> str:
     """Return the parameters of a flow, as its form in the Prefect UI shows them."""
-    flow = flows()[name]
     properties = flow.parameters.properties
     if not properties:
         return "No parameters."

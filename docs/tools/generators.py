@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from docs.tools.commands import deployments, help_text, parameters, target_table
+from docs.tools.commands import (
+    deployments,
+    flow_sections,
+    help_text,
+    sections,
+    target_table,
+)
 from docs.tools.dictionary import aliases, codes, columns, rides
 from docs.tools.messages import messages
 
@@ -13,10 +19,11 @@ GENERATORS: dict[str, Callable[[str], str]] = {
     "codes": codes,
     "columns": columns,
     "deployments": lambda _: deployments(),
+    "flows": lambda _: flow_sections(),
     "help": help_text,
     "messages": lambda _: messages(),
-    "parameters": parameters,
     "rides": lambda _: rides(),
+    "scripts": sections,
     "targets": lambda _: target_table(),
 }
 

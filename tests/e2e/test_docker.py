@@ -309,7 +309,7 @@ def test_killing_a_service_loses_no_scheduled_run(
     before = up.restarts(service)
     os.kill(up.state(service)["Pid"], signal.SIGKILL)
     up.until(lambda: up.restarts(service) > before and up.healthy(service))
-    assert up.ended(run.id).state_name == "Completed"
+    assert up.wait_until_final(run.id).state_name == "Completed"
 
 
 def test_a_killed_container_crashes_its_run_and_the_next_run_completes(
@@ -325,7 +325,7 @@ def test_a_killed_container_crashes_its_run_and_the_next_run_completes(
         container = client.read_flow_run(run.id).infrastructure_pid
     assert container
     docker("kill", container.rsplit(":", 1)[-1])
-    assert up.ended(run.id).state_name == "Crashed"
+    assert up.wait_until_final(run.id).state_name == "Crashed"
     up.site.heal()
     assert up.run(DOCKER_FLOW, months=[3]).state_name == "Completed"
 

@@ -35,17 +35,9 @@ def test_generated_blocks_are_current(page: str) -> None:
     assert generated(TEXTS[page], generate) == TEXTS[page]
 
 
-@pytest.mark.parametrize(
-    "command", [*commands.scripts(), *(f"-m {module}" for module in commands.MODULES)]
-)
+@pytest.mark.parametrize("command", commands.scripts())
 def test_help_of_every_script_is_documented(command: str) -> None:
-    path = command.replace("-m reference.zones.flow", "flows/reference/zones/flow.py")
-    assert {f"<!-- generated: help {one} -->" in SCRIPTS for one in (command, path)} & {True}
-
-
-@pytest.mark.parametrize("flow", commands.flows())
-def test_parameters_of_every_flow_are_documented(flow: str) -> None:
-    assert f"<!-- generated: parameters {flow} -->" in SCRIPTS
+    assert f"$ python {command} --help" in SCRIPTS
 
 
 def test_every_make_target_is_described() -> None:
@@ -65,7 +57,7 @@ def test_every_setting_is_documented() -> None:
         if re.search(rf'["$]\{{?{name}[":}}]', text)
     }
     example = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", EXAMPLE, re.MULTILINE))
-    assert (fields | read | example) - {"NYC_TAXI_LOCAL"} <= DOCUMENTED
+    assert fields | read | example <= DOCUMENTED
 
 
 @pytest.mark.parametrize("setting", sorted(DOCUMENTED - {"UTC"}))

@@ -161,7 +161,7 @@ def test_ci_fails_on_skipped_tests() -> None:
     ],
 )
 def test_missing_service_fails_ci(tmp_path: Path, wanted: str, service: str, code: int) -> None:
-    assert conftest.pytest_sessionfinish is pytest_sessionfinish
+    assert vars(conftest)["pytest_sessionfinish"] is pytest_sessionfinish
     (tmp_path / "test_it.py").write_text(
         f"import pytest\ndef test_it(): pytest.skip({NO_SERVICE + service!r})\n"
     )
