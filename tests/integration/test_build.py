@@ -162,6 +162,7 @@ def test_build_reports_an_unknown_parameter(checkout: Checkout, verify: bool) ->
     assert f"flows/air/quality/flow.py: {finding}\n" in built.stdout
 
 
+@pytest.mark.slow
 def test_build_reports_orphaned_deployments_and_deletes_them_on_request(
     checkout: Checkout, bare_system: System
 ) -> None:

@@ -243,6 +243,7 @@ class TestTable:
 
 
 class TestFailures:
+    @pytest.mark.slow
     def test_load_is_atomic_when_the_server_is_killed(
         self, on_server: PostgresServer, clean: Clean
     ) -> None:
