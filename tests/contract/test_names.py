@@ -1,4 +1,4 @@
-"""Names of columns through every warehouse: as they are, or refused before anything changes."""
+"""Column names in every warehouse: loaded unchanged, or rejected before anything changes."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -31,7 +31,7 @@ NOWHERE = ["trip_month", "Trip_Month", "", "  ", "a\nb", "a\tb"]
 NOT_IN_POSTGRES = ["é" * 32, "a" * 64, "ctid", "XMIN", "tableoid"]
 anyhow = settings(
     deadline=None, max_examples=15, suppress_health_check=list(HealthCheck)
-)  # each example is two loads
+)  # each example loads twice
 
 
 @pytest.fixture(params=WAREHOUSES)
@@ -61,7 +61,7 @@ def quoted(place: EmptyWarehouse, name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def test_odd_names_arrive(place: EmptyWarehouse, trips: pa.Table, tmp_path: Path) -> None:
+def test_unusual_names_are_loaded(place: EmptyWarehouse, trips: pa.Table, tmp_path: Path) -> None:
     names = list(EVERYWHERE)
     if not place.address.startswith("bigquery:"):
         names += NOT_IN_BIGQUERY
@@ -77,7 +77,7 @@ def test_odd_names_arrive(place: EmptyWarehouse, trips: pa.Table, tmp_path: Path
             )
 
 
-def test_names_that_differ_by_case_from_the_table_are_the_same(
+def test_names_match_the_table_case_insensitively(
     place: EmptyWarehouse, trips: pa.Table, tmp_path: Path
 ) -> None:
     for name in ("Extra É", "extra é", "EXTRA É"):
@@ -87,8 +87,9 @@ def test_names_that_differ_by_case_from_the_table_are_the_same(
     assert sorted(stored, key=repr) == [(0,), (None,)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("names", [*([name] for name in NOWHERE), ["Foo", "foo"], ["é", "É"]])
-def test_names_that_no_warehouse_holds_are_refused(
+def test_names_invalid_in_every_warehouse_are_rejected(
     place: EmptyWarehouse, trips: pa.Table, tmp_path: Path, names: list[str]
 ) -> None:
     place.open().replace_month(YELLOW, with_names(trips, [], tmp_path / "good.parquet"), {})
@@ -101,7 +102,7 @@ def test_names_that_no_warehouse_holds_are_refused(
 @pytest.mark.parametrize(
     ("kind", "names"), [("postgres", NOT_IN_POSTGRES), ("bigquery", [*NOT_IN_BIGQUERY, "a" * 301])]
 )
-def test_names_that_one_warehouse_does_not_hold_are_refused(
+def test_names_invalid_in_one_warehouse_are_rejected(
     kind: str, names: list[str], trips: pa.Table, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     place = WAREHOUSES[kind](request)
@@ -130,7 +131,7 @@ names = st.lists(st.text(signs, min_size=1, max_size=12), min_size=1, max_size=4
 
 @given(names)
 @anyhow
-def test_any_name_arrives_in_duckdb(trips: pa.Table, tmp_path: Path, names: list[str]) -> None:
+def test_any_name_is_loaded_into_duckdb(trips: pa.Table, tmp_path: Path, names: list[str]) -> None:
     path = tmp_path / "any.duckdb"
     path.unlink(missing_ok=True)
     file = with_names(trips, names, tmp_path / "any.parquet")
@@ -148,7 +149,7 @@ def test_any_name_arrives_in_duckdb(trips: pa.Table, tmp_path: Path, names: list
 
 @given(names)
 @anyhow
-def test_any_name_arrives_in_postgresql(
+def test_any_name_is_loaded_into_postgresql(
     postgres: str, trips: pa.Table, tmp_path: Path, names: list[str]
 ) -> None:
     file = with_names(trips, names, tmp_path / "any.parquet")
@@ -164,10 +165,9 @@ def test_any_name_arrives_in_postgresql(
         assert cursor.fetchall() == [tuple(range(len(names)))]
 
 
-def test_a_dataframe_does_not_lose_values(
-    bigquery_block: str, trips: pa.Table, tmp_path: Path
-) -> None:
-    """A whole number beside a null, and a name that a DataFrame's load job would not find."""
+@pytest.mark.slow
+def test_dataframe_keeps_values(bigquery_block: str, trips: pa.Table, tmp_path: Path) -> None:
+    """An integer next to a null, and a name that the load job of a DataFrame would not find."""
     from google.cloud import bigquery
 
     warehouse = open_warehouse(f"bigquery:{bigquery_block}", "dataframe")
@@ -177,5 +177,5 @@ def test_a_dataframe_does_not_lose_values(
     query = "SELECT sum(large), count(large) FROM dezoomcamp.yellow_rides"
     [row] = bigquery.Client(project=bigquery_block).query_and_wait(query)
     assert row.values() == (2**53 + 1, 1)
-    with pytest.raises(StorageError, match=r"two words.*leave --method out"):
+    with pytest.raises(StorageError, match=r"two words.*omit --method"):
         warehouse.replace_month(YELLOW, with_names(trips, ["two words"], file), {})

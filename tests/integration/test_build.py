@@ -42,6 +42,7 @@ def read(system: System, name: str) -> DeploymentResponse:
         return client.read_deployment_by_name(name)
 
 
+@pytest.mark.slow
 def test_build_adds_to_what_prefect_deploy_registered(
     checkout: Checkout, bare_system: System
 ) -> None:
@@ -148,6 +149,7 @@ def test_build_reports_broken_flows_and_registers_the_others(
     assert read(bare_system, "breaks/default").updated == before.updated
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("verify", [True, False])
 def test_build_reports_an_unknown_parameter(checkout: Checkout, verify: bool) -> None:
     checkout.flow("air", "quality")
@@ -206,6 +208,7 @@ def test_build_selects_flows_and_overrides_settings(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_build_imports_each_of_200_flows_once(checkout: Checkout, tmp_path: Path) -> None:
     log = tmp_path / "imports"
@@ -219,6 +222,7 @@ def test_build_imports_each_of_200_flows_once(checkout: Checkout, tmp_path: Path
     assert len(imports) == len(set(imports)) == 200
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("url", "message"),
     {

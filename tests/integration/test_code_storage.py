@@ -181,6 +181,7 @@ def builder(worker: System, checkout: Checkout, place: Place) -> Iterator[Builde
                 client.delete_deployment(found.id)
 
 
+@pytest.mark.slow_on("Gcs")
 @BOTH
 def test_worker_fetches_the_code_and_runs_it(builder: Builder, tmp_path: Path) -> None:
     built = builder()
@@ -208,6 +209,7 @@ def test_worker_fetches_the_code_and_runs_it(builder: Builder, tmp_path: Path) -
     assert target.read_text() == "hello you, world"
 
 
+@pytest.mark.slow
 def test_zones_flow_runs_from_a_bucket(builder: Builder) -> None:
     builder.checkout, system = Checkout(ROOT), builder.system
     write_zones(system.folder / "site" / "misc")
@@ -252,6 +254,7 @@ def test_build_is_idempotent_and_a_change_makes_a_new_version(
     assert builder.place.objects().keys() == both.keys() - first.keys()
 
 
+@pytest.mark.slow
 def test_build_killed_during_the_upload(builder: Builder, tmp_path: Path) -> None:
     """The deployment always references a complete version; the next build completes the upload."""
     builder()
@@ -276,6 +279,7 @@ def test_build_killed_during_the_upload(builder: Builder, tmp_path: Path) -> Non
     assert builder.verify() == "1 checked, none broken\n"
 
 
+@pytest.mark.slow_on("Gcs")
 def test_verify_finds_what_would_make_a_run_fail(builder: Builder) -> None:
     builder()
     place, folder = builder.place, builder.folder
@@ -307,6 +311,7 @@ def test_verify_finds_what_would_make_a_run_fail(builder: Builder) -> None:
     assert builder.verify() == "1 checked, none broken\n"
 
 
+@pytest.mark.slow
 def test_prune_counts_age_from_the_replacement(
     builder: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +346,7 @@ def test_prune_counts_age_from_the_replacement(
     assert remaining() == {old}
 
 
+@pytest.mark.slow_on("Gcs")
 @BOTH
 def test_prune_keeps_referenced_and_recently_replaced_versions(
     place: Place, checkout: Checkout, tmp_path: Path

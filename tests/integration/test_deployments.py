@@ -107,6 +107,7 @@ def test_the_run_form_describes_parameters_and_lists_colors(system: System) -> N
         assert fields["color"]["enum"] == ["yellow", "green", "fhv", "fhvhv"]
 
 
+@pytest.mark.slow
 def test_deploy_is_idempotent(system: System) -> None:
     before = deployed(system)
     assert set(before) == DEPLOYMENTS
@@ -134,6 +135,7 @@ def test_scheduled_deployments_have_upcoming_runs(system: System) -> None:
     assert {run.state_name for run in upcoming} == {"Scheduled"}
 
 
+@pytest.mark.slow
 def test_new_months_are_loaded_once(system: System, month_file: MakeMonth) -> None:
     today = date.today()
     *_, newest, older, oldest = islice(months_back("green", today.year, today.month), 5)
@@ -156,6 +158,7 @@ def test_new_months_are_loaded_once(system: System, month_file: MakeMonth) -> No
     assert system.query(counts) == [*two, (newest.first_day, 2000)]
 
 
+@pytest.mark.slow
 def test_a_replaced_month_is_reloaded(system: System, month_file: MakeMonth) -> None:
     today = date.today()
     *_, newest = islice(months_back("fhv", today.year, today.month), 3)
@@ -226,6 +229,7 @@ def test_the_test_message_arrives(watched: System, webhook: Webhook) -> None:
     assert webhook.wait_for("a test", seconds=1)
 
 
+@pytest.mark.slow
 def test_only_a_failed_run_sends_a_message(
     watched: System, webhook: Webhook, month_file: MakeMonth
 ) -> None:
@@ -241,6 +245,7 @@ def test_only_a_failed_run_sends_a_message(
     assert not [text for text in webhook.texts if "green 2021 [1]" in text]
 
 
+@pytest.mark.slow
 def test_a_late_run_sends_a_message(watched: System, webhook: Webhook) -> None:
     with watched.client as client:
         client.update_work_pool("process-pool", WorkPoolUpdate(is_paused=True))

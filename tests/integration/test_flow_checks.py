@@ -125,7 +125,7 @@ def test_invalid_settings_are_reported(name: str, broken: dict[str, Candidate]) 
 @pytest.mark.parametrize(
     ("name", "finding"),
     {
-        "config": "config/column_types.yaml, line 1 is no YAML that can be meant: ",
+        "config": "config/column_types.yaml, line 1: invalid YAML: ",
         "yml": "deployment.yml is ignored; rename it to deployment.yaml",
         "manifest": "manifest.json is reserved for the list of files that build.py writes; rename",
         "old_copy": "flow_2025_12_23.py is an old copy of a flow; delete it",

@@ -6,10 +6,10 @@ import subprocess
 from importlib.metadata import requires
 
 import pytest
-from local_system import NO_SERVICE
 from packaging.requirements import Requirement
 
 from tests.support.processes import ROOT
+from tests.support.services import NO_SERVICE
 
 INTEL_MAC = ("--python-platform", "x86_64-apple-darwin", "--only-binary", ":all:")
 
