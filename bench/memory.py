@@ -1,4 +1,4 @@
-"""How much memory the largest months take, from the raw file to the warehouse."""
+"""Peak memory for the largest months, from raw file to warehouse."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,7 +8,7 @@ from bench.measured import measure
 from bench.processes import environment, make_month
 
 ROWS = 20_000_000
-"""About the largest month of fhvhv."""
+"""About the size of the largest fhvhv month."""
 
 
 def memory(rows: int = ROWS) -> str:

@@ -1,4 +1,4 @@
-"""Google Cloud on this machine: servers that answer Google's own clients, with no account.
+"""Local services for development and tests: GCS and BigQuery emulators, PostgreSQL, Prefect.
 
 with running(gcs(folder)) as storage, running(bigquery(folder)) as warehouse:
     environment = client_environment(storage, warehouse)

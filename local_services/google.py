@@ -1,4 +1,4 @@
-"""The servers for Cloud Storage and BigQuery, and how Google's clients find them."""
+"""GCS and BigQuery emulators, and the environment that points Google's clients to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local_services.python313 import environment, home
 PROJECT = "nyc-taxi"
 BUCKET = "nyc-taxi"
 CREDENTIALS = Path(__file__).with_name("credentials.json")
-"""A token that never has to be renewed: no request leaves this machine."""
+"""Fake credentials whose token never expires, so that no request leaves this machine."""
 
 
 def gcs(folder: Path, port: int | None = None, bucket: str = BUCKET) -> Service:
@@ -22,7 +22,10 @@ def gcs(folder: Path, port: int | None = None, bucket: str = BUCKET) -> Service:
 
 
 def bigquery(folder: Path, port: int | None = None) -> Service:
-    """Reads `gs://` from what `gcs` keeps in the same folder. Raises Python313NotFoundError."""
+    """BigQuery emulator; reads `gs://` from the data of `gcs` in the same folder.
+
+    Raises Python313NotFoundError.
+    """
     port = port or free_port()
     program = environment() / "local-bigquery"
     start = ("--host", "127.0.0.1", "--port", str(port), "--grpc-port", str(free_port()))
@@ -37,7 +40,7 @@ def bigquery(folder: Path, port: int | None = None) -> Service:
 
 
 def client_environment(storage: Service, warehouse: Service | None) -> dict[str, str]:
-    """What sends Google's clients to the emulators, without a line of code."""
+    """Return the environment variables that point Google's clients to the emulators."""
     found = {
         "STORAGE_EMULATOR_HOST": storage.url,
         "GOOGLE_APPLICATION_CREDENTIALS": str(CREDENTIALS),

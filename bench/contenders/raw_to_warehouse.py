@@ -1,8 +1,8 @@
-"""From the raw file to the warehouse in one process, as a flow run does it."""
+"""From the raw file to the warehouse in one process, as in a flow run."""
 
 from pathlib import Path
 
-from prefect import flow, get_run_logger, task  # noqa: F401 - a flow script holds them as well
+from prefect import flow, get_run_logger, task  # noqa: F401 - a flow script imports them too
 
 from nyc_taxi.conform.passenger_counts import passenger_fill
 from nyc_taxi.conform.plan import conform

@@ -177,5 +177,5 @@ def test_dataframe_keeps_values(bigquery_block: str, trips: pa.Table, tmp_path: 
     query = "SELECT sum(large), count(large) FROM dezoomcamp.yellow_rides"
     [row] = bigquery.Client(project=bigquery_block).query_and_wait(query)
     assert row.values() == (2**53 + 1, 1)
-    with pytest.raises(StorageError, match=r"two words.*leave --method out"):
+    with pytest.raises(StorageError, match=r"two words.*omit --method"):
         warehouse.replace_month(YELLOW, with_names(trips, ["two words"], file), {})

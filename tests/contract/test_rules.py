@@ -479,13 +479,13 @@ class TestFlows:
         assert etl_web_to_bq([1], 2021, "yellow") == 2000
         if not place.address.startswith("bigquery"):  # which has only one integer type
             follow("yellow_rides: {passenger_count: SMALLINT}")
-            narrower = r"(?i)holds passenger_count as bigint, the file as smallint; run "
+            narrower = r"(?i)has passenger_count as bigint, the file as smallint; run "
             with pytest.raises(PartialFailureError, match=narrower):
                 etl_web_to_bq([1], 2021, "yellow")
             assert place.open().count(YELLOW) == 2000
         follow(fields="VendorID: hash")
         with pytest.raises(
-            PartialFailureError, match=r"(?i)holds vendorid as \w+, the file as \w+; r"
+            PartialFailureError, match=r"(?i)has vendorid as \w+, the file as \w+; r"
         ):
             etl_web_to_bq([2], 2021, "yellow")
         assert place.open().count(FEBRUARY) == 0

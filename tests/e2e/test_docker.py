@@ -29,7 +29,8 @@ from prefect.states import Scheduled
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site
-from tests.support.prefect_systems import NO_SERVICE, ROOT, System
+from tests.support.prefect_systems import ROOT, System
+from tests.support.services import NO_SERVICE
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -308,7 +309,7 @@ def test_killing_a_service_loses_no_scheduled_run(
     before = up.restarts(service)
     os.kill(up.state(service)["Pid"], signal.SIGKILL)
     up.until(lambda: up.restarts(service) > before and up.healthy(service))
-    assert up.ended(run.id).state_name == "Completed"
+    assert up.wait_until_final(run.id).state_name == "Completed"
 
 
 def test_a_killed_container_crashes_its_run_and_the_next_run_completes(
@@ -324,7 +325,7 @@ def test_a_killed_container_crashes_its_run_and_the_next_run_completes(
         container = client.read_flow_run(run.id).infrastructure_pid
     assert container
     docker("kill", container.rsplit(":", 1)[-1])
-    assert up.ended(run.id).state_name == "Crashed"
+    assert up.wait_until_final(run.id).state_name == "Crashed"
     up.site.heal()
     assert up.run(DOCKER_FLOW, months=[3]).state_name == "Completed"
 

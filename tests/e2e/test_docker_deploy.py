@@ -17,7 +17,8 @@ from urllib.request import urlopen
 import pytest
 
 from local_services.process import free_port
-from tests.support.prefect_systems import NO_SERVICE, ROOT
+from tests.support.prefect_systems import ROOT
+from tests.support.services import NO_SERVICE
 
 pytestmark = pytest.mark.timeout(300)
 

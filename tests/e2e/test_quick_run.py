@@ -32,7 +32,7 @@ def test_quick_run_completes(
             runs = [run for run in client.read_flow_runs() if run.deployment_id == deployment.id]
             clicked = next((run for run in runs if run.id not in before), None)
 
-    assert system.ended(clicked.id).state_name == "Completed"
+    assert system.wait_until_final(clicked.id).state_name == "Completed"
     page.goto(f"{ui}/runs/flow-run/{clicked.id}")
     page.get_by_text("Completed").first.wait_for()
     picture = Path(os.environ.get("NYC_TAXI_SCREENSHOT", tmp_path / "quick-run.png"))

@@ -309,21 +309,22 @@ def test_doctor_accepts_a_source_with_one_color(site: Site, color: Color) -> Non
     newest = next(t for n, t in enumerate(months_back(color, *this_month())) if n == 3)
     add(site, newest.stem, f"{color}_tripdata_2021-01")
     text = check_source(site.url, 5)
-    assert text.startswith(f"it has {newest}; not found: ")
+    assert text.startswith(f"newest months: {newest}; not found: ")
     assert len(site.requests) < 80
 
 
 def test_doctor_accepts_a_source_with_the_course_months(site: Site) -> None:
     add(site, "yellow_tripdata_2021-01", "green_tripdata_2021-01")
     assert check_source(site.url, 5) == (
-        "it has yellow 2021-01, green 2021-01; not found: fhv, fhvhv"
+        "newest months: yellow 2021-01, green 2021-01; not found: fhv, fhvhv"
     )
 
 
 def test_doctor_checks_every_month_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "green_tripdata_2019-06.csv.gz").touch()
-    assert check_source(str(tmp_path), 5) == "it has green 2019-06; not found: yellow, fhv, fhvhv"
-    with pytest.raises(SourceError, match="none of the months"):
+    found = "newest months: green 2019-06; not found: yellow, fhv, fhvhv"
+    assert check_source(str(tmp_path), 5) == found
+    with pytest.raises(SourceError, match="no months found for any color"):
         check_source(str(tmp_path / "other"), 5)
 
 
@@ -340,7 +341,7 @@ def test_doctor_prints_no_credentials(
     monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"http://us3r:s3cr3t@{host}?sig=t0ken")
     assert doctor.main() == 0
     text = capsys.readouterr().out
-    assert f"ok      {site.url}: it has yellow 2021-01" in text
+    assert f"ok      {site.url}: newest months: yellow 2021-01" in text
     assert not [secret for secret in ("us3r", "s3cr3t", "t0ken") if secret in text]
 
 
@@ -368,7 +369,7 @@ def test_folder_that_looks_like_a_host_is_read(
 ) -> None:
     monkeypatch.setenv("NYC_TAXI_ROOT", str(tmp_path))
     (tmp_path / "data.v2").mkdir()
-    with pytest.raises(SourceError, match="none of the months"):
+    with pytest.raises(SourceError, match="no months found for any color"):
         check_source("data.v2", 5)
     (tmp_path / "data.v2" / "green_tripdata_2019-06.csv.gz").touch()
-    assert check_source("data.v2", 5).startswith("it has green 2019-06")
+    assert check_source("data.v2", 5).startswith("newest months: green 2019-06")

@@ -123,13 +123,13 @@ def test_an_environment_without_a_file_is_reported(root: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../prod", "Prod", "a b", "."])
 def test_an_invalid_environment_name_is_reported(root: Path, name: str) -> None:
-    with pytest.raises(InvalidInputError, match="is no environment; names have a-z"):
+    with pytest.raises(InvalidInputError, match="is not a valid environment name; use a-z"):
         load_environment(name)
 
 
 def test_a_binary_file_is_reported(root: Path) -> None:
     (root / ".env").write_bytes(b"A=\xff\xfe\n")
-    with pytest.raises(InvalidInputError, match=r"\.env is not text in UTF-8; save it as UTF-8"):
+    with pytest.raises(InvalidInputError, match=r"\.env is not valid UTF-8; save it as UTF-8"):
         load_environment()
 
 
@@ -175,24 +175,28 @@ class TestParameterStoreErrors:
 
     def test_a_missing_environment_name_is_reported(self, root: Path, store: Any) -> None:
         (root / ".env").write_text((root / ".env.dev").read_text())
-        with pytest.raises(InvalidInputError, match=r"=ssm:.* none was named; set NYC_TAXI_ENV"):
+        with pytest.raises(
+            InvalidInputError, match=r"=ssm:.* needs an environment; set NYC_TAXI_ENV"
+        ):
             load_environment()
 
     def test_missing_credentials_are_reported(self, store: Any) -> None:
         del os.environ["AWS_ACCESS_KEY_ID"]
         with pytest.raises(
-            InvalidInputError, match=f"{KEY} cannot.* no AWS credentials; set AWS_PR"
+            InvalidInputError, match=f"{KEY} cannot.* no AWS credentials were found; set AWS_PR"
         ):
             load_environment("dev")
 
     def test_a_missing_region_is_reported(self, store: Any) -> None:
         del os.environ["AWS_DEFAULT_REGION"]
-        with pytest.raises(InvalidInputError, match="no region is known; set AWS_DEFAULT_REGION"):
+        with pytest.raises(InvalidInputError, match="no AWS region is set; set AWS_DEFAULT_REGION"):
             load_environment("dev")
 
     def test_an_unknown_profile_is_reported(self, store: Any) -> None:
         os.environ["AWS_PROFILE"] = "unknown"
-        with pytest.raises(InvalidInputError, match=r"no profile unknown; .* AWS_PROFILE"):
+        with pytest.raises(
+            InvalidInputError, match="profile unknown does not exist; correct AWS_PROFILE"
+        ):
             load_environment("dev")
 
     def test_an_unreachable_endpoint_is_a_one_line_error(self, store: Any) -> None:
@@ -263,9 +267,9 @@ class TestRunCommand:
     @pytest.mark.parametrize(
         ("command", "message"),
         [
-            (["dev"], "name an environment and a command, as in python -m nyc_taxi.environment"),
+            (["dev"], "give an environment and a command: python -m nyc_taxi.environment"),
             (["no-such", "true"], "the environment no-such has no file .env.no-such; copy"),
-            (["Dev", "true"], "is no environment"),
+            (["Dev", "true"], "is not a valid environment name"),
         ],
     )
     def test_an_invalid_command_is_a_one_line_error(self, command: list[str], message: str) -> None:

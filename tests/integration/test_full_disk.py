@@ -77,7 +77,7 @@ def test_load_survives_a_disk_that_fills_up_at_any_point(
         rows = warehouse.replace_month(YELLOW, larger, {})
     except LocalWriteError as problem:
         rows = 1000
-        assert f"cannot write {path}: No space left on device; make room" in str(problem)
+        assert f"cannot write {path}: No space left on device; free space" in str(problem)
         assert "\n" not in str(problem)
     assert warehouse.count(YELLOW) == rows
     (disk / "filler").unlink()

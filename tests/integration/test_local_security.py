@@ -29,6 +29,7 @@ from local_services import Service
 from local_services.postgres import PostgresServer
 from local_services.process import ServiceStartError, free_port, running
 from tests.support.docker_scripts import make_env
+from tests.support.prefect_homes import prefect_home
 from tests.support.prefect_systems import System
 from tests.support.processes import ROOT
 
@@ -135,7 +136,7 @@ def test_only_the_owner_can_read_the_servers_database(system: System) -> None:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("compose")
+    folder = prefect_home(tmp_path_factory.mktemp("compose"))
     port = free_port()
     command = service("server")["command"].replace("0.0.0.0", "127.0.0.1")
     command = re.sub(r"\$\{PREFECT_PORT:-4200\}", str(port), command)
@@ -225,7 +226,7 @@ class TestPortInUse:
         port = httpx.URL(base(system)).port
         assert port
         error = self.error_line(system, port, tmp_path)
-        assert f"port {port}, which server needs, is taken by a program that was not" in error
+        assert f"port {port} of server is in use by another program" in error
         assert f"PREFECT_SERVER_API_PORT={port + 1} make up-local" in error
         with system.client as client:
             assert [pool.model_dump() for pool in client.read_work_pools()] == before
@@ -233,7 +234,7 @@ class TestPortInUse:
     def test_up_reports_another_program(self, system: System, tmp_path: Path) -> None:
         with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
             Thread(target=other.serve_forever, daemon=True).start()
-            assert "is taken" in self.error_line(system, other.server_port, tmp_path)
+            assert "is in use" in self.error_line(system, other.server_port, tmp_path)
             other.shutdown()
 
     @pytest.mark.parametrize("port", ["http", "0", "65536"])
@@ -243,7 +244,7 @@ class TestPortInUse:
         up = system.shell("./local.sh", "up", PREFECT_SERVER_API_PORT=port)
         assert up.returncode == 1
         assert up.stderr == (
-            f"error: PREFECT_SERVER_API_PORT={port!r} is not a port; set it to 1 to 65535\n"
+            f"error: PREFECT_SERVER_API_PORT={port!r} is not a valid port; use 1 to 65535\n"
         )
 
 
@@ -300,7 +301,7 @@ def test_a_server_running_on_another_port_is_reported(tmp_path: Path) -> None:
     with running(first):
         first.start()  # idempotent
         with pytest.raises(
-            ServiceStartError, match=f"web runs on port {first.port} already; stop it"
+            ServiceStartError, match=f"web is already running on port {first.port}; stop"
         ):
             second.start()
 

@@ -207,16 +207,19 @@ class TestEcs:
     )
     def test_a_missing_setting_is_reported(self, make: Make, name: str) -> None:
         with pytest.raises(
-            InvalidInputError, match=rf"^{name} is not set; write it into \.env \(\.env\.ex"
+            InvalidInputError, match=rf"^{name} is not set; set it in \.env \(see \.env\.ex"
         ):
             make(ecs, **{**ECS, name: ""})
 
     @pytest.mark.parametrize(
         ("env", "message"),
         [
-            ({"CLOUD_PREFECT_API_URL": ""}, "/api is this machine, which no job in a cloud"),
-            ({"CLOUD_PREFECT_API_URL": "http://localhost/api"}, "localhost/api is this machine"),
-            ({"PREFECT_API_KEY": "k"}, "NYC_TAXI_ECS_API_KEY_SECRET is needed too"),
+            ({"CLOUD_PREFECT_API_URL": ""}, "/api is a loopback address, unreachable from"),
+            (
+                {"CLOUD_PREFECT_API_URL": "http://localhost/api"},
+                "localhost/api is a loopback address",
+            ),
+            ({"PREFECT_API_KEY": "k"}, "NYC_TAXI_ECS_API_KEY_SECRET is required"),
             ({"NYC_TAXI_ECS_SUBNETS": "subnet-1"}, "NYC_TAXI_ECS_VPC is not set"),
             ({"NYC_TAXI_ECS_SECURITY_GROUPS": "sg-1"}, "requires NYC_TAXI_ECS_SUBNETS"),
             ({"NYC_TAXI_ECS_CPU": "1 vCPU"}, "field 'cpu'. Failure reason: '1 vCPU' is not"),
@@ -282,7 +285,7 @@ class TestCloudRun:
         [
             ({"NYC_TAXI_CLOUD_RUN_REGION": ""}, "NYC_TAXI_CLOUD_RUN_REGION is not set"),
             ({"NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT": ""}, "_SERVICE_ACCOUNT is not set"),
-            ({"PREFECT_API_KEY": "k"}, "NYC_TAXI_CLOUD_RUN_API_KEY_SECRET is needed too"),
+            ({"PREFECT_API_KEY": "k"}, "NYC_TAXI_CLOUD_RUN_API_KEY_SECRET is required"),
             ({"NYC_TAXI_CLOUD_RUN_MEMORY": "2 GB"}, "field 'memory'. Failure reason: '2 GB'"),
             ({"NYC_TAXI_CLOUD_RUN_TIMEOUT": "1h"}, "field 'timeout'. Failure reason: '1h'"),
         ],
@@ -339,7 +342,7 @@ class TestSecrets:
         self, make: Make, main: Callable[[], None], env: dict[str, str]
     ) -> None:
         with pytest.raises(
-            InvalidInputError, match=r"_PREFECT_API_URL holds a user, a password or a"
+            InvalidInputError, match=r"_PREFECT_API_URL contains a user, a password or"
         ) as no:
             make(main, **env)
         assert "in_clear" not in str(no.value)
@@ -405,7 +408,7 @@ def test_docker_flow_moves_to_an_existing_pool(make: Make) -> None:
     assert Variable.get(DOCKER_FLOW_POOL) == "docker-pool"
     with get_client(sync_client=True) as client:
         client.delete_work_pool("docker-pool")
-    message = "docker-flow runs in process-pool: there is no work pool docker-pool any more\n"
+    message = "docker-flow now runs in process-pool: the work pool docker-pool no longer exists\n"
     assert make(process_pool).startswith(message)
     assert Variable.get(DOCKER_FLOW_POOL) == "process-pool"
     assert "docker-flow" not in make(process_pool)
@@ -427,7 +430,8 @@ def test_an_invalid_environment_name_is_a_one_line_error(script: str) -> None:
         output, _ = run.communicate(timeout=60)
     assert run.returncode == 1
     assert (
-        output == "error: 'No Name' is no environment; names have a-z, 0-9, - and _, such as prod\n"
+        output
+        == "error: 'No Name' is not a valid environment name; use a-z, 0-9, - and _, such as prod\n"
     )
 
 
@@ -435,7 +439,7 @@ def test_an_unreachable_server_is_a_one_line_error() -> None:
     with start("blocks/make_process_pool.py", PREFECT_API_URL="http://127.0.0.1:9/api") as run:
         output, _ = run.communicate(timeout=60)
     assert run.returncode == 1
-    assert output.startswith("error: the Prefect server at http://127.0.0.1:9/api does not answer")
+    assert output.startswith("error: the Prefect server at http://127.0.0.1:9/api does not respond")
     assert output.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""AWS on this machine: moto's server."""
+"""Local AWS: moto's server."""
 
 import logging
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from moto.server import ThreadedMotoServer
 
 @contextmanager
 def moto_server() -> Iterator[dict[str, str]]:
-    """AWS, empty: moto's server, and what sends Amazon's own clients to it."""
+    """Start an empty moto server; yields the environment that points AWS clients to it."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()

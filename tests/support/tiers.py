@@ -1,9 +1,8 @@
-"""The marks that leave a test, or some of its cases, to `make test-all`; see tests/README.md."""
+"""Pytest plugin: marks that leave tests, or some of their cases, to `make test-all`."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 import pytest
 
@@ -15,7 +14,13 @@ MARKS = [
 DESTINATIONS = ("local", "gcs", "duckdb", "postgres", "bigquery", "S3", "Gcs")
 
 
-def mark_slow_cases(items: Iterable[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    for mark in MARKS:
+        config.addinivalue_line("markers", mark)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects by the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the cases as slow that `slow_on` and `few` mean."""
     tests = defaultdict[str, list[pytest.Function]](list)
     for item in items:

@@ -1,4 +1,4 @@
-"""An empty warehouse of each kind, and a way to query it without the code under test."""
+"""An empty warehouse of each kind, with a query function that bypasses the code under test."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -18,12 +18,11 @@ LOAD_SCRIPT = (
     "w = open_warehouse('{address}'); print('ready', flush=True);"
     "print(w.replace_month(TripMonth('{color}', {year}, {month}), Path('{file}'), {fill}))"
 )
-
-"""Code of a process that loads a month, and can be killed."""
+"""Python code that loads a month, for a process that a test can kill."""
 
 
 class EmptyWarehouse(NamedTuple):
-    """A warehouse of the test's own, and a way to ask it that does not go through our code."""
+    """Address of an empty warehouse, and a query function that bypasses the code under test."""
 
     address: str
     query: Callable[[str], list[tuple[Any, ...]]]

@@ -8,8 +8,8 @@ from importlib.metadata import requires
 import pytest
 from packaging.requirements import Requirement
 
-from tests.support.prefect_systems import NO_SERVICE
 from tests.support.processes import ROOT
+from tests.support.services import NO_SERVICE
 
 INTEL_MAC = ("--python-platform", "x86_64-apple-darwin", "--only-binary", ":all:")
 

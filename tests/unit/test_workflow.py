@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+import conftest
 from tests.support.processes import ROOT
+from tests.support.services import NO_SERVICE, pytest_sessionfinish
 
 PATH = ROOT / ".github" / "workflows" / "pipeline.yml"
 TEXT = PATH.read_text()
@@ -147,6 +149,7 @@ def test_ci_fails_on_skipped_tests() -> None:
     assert re.search(r"apt-get update .*apt-get install .*docker-registry chromium", local)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("wanted", "service", "code"),
     [
@@ -158,17 +161,19 @@ def test_ci_fails_on_skipped_tests() -> None:
     ],
 )
 def test_missing_service_fails_ci(tmp_path: Path, wanted: str, service: str, code: int) -> None:
-    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    assert vars(conftest)["pytest_sessionfinish"] is pytest_sessionfinish
     (tmp_path / "test_it.py").write_text(
-        f"import conftest, pytest\ndef test_it(): pytest.skip(conftest.NO_SERVICE + {service!r})\n"
+        f"import pytest\ndef test_it(): pytest.skip({NO_SERVICE + service!r})\n"
     )
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        + ["-p", "tests.support.services", tmp_path],
         cwd=tmp_path,
         env={
             **os.environ,
             "NYC_TAXI_TEST_SERVICES": wanted,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "flows"), str(ROOT / "tests")]),
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""Artifacts in the Prefect UI: month reports and progress."""
+"""Artifacts shown in the Prefect UI: month reports and progress."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def publish(
     key: str,
     failed: Mapping[TripMonth, BaseException | None] | None = None,
 ) -> None:
-    """Show months in the Prefect UI: a table with one row each, those that failed at the end."""
+    """Publish a table artifact with one row per month; failed months come last."""
     rows = [report.as_row() for report in reports]
     columns = dict.fromkeys(name for row in rows for name in row)
     rows = [{name: row.get(name, 0) for name in columns} for row in rows]
@@ -31,16 +31,16 @@ def publish(
 
 @contextmanager
 def log_artifact_errors() -> Iterator[None]:
-    """Log an artifact that the Prefect server refuses; the run continues."""
+    """Log a failure to save an artifact as a warning; the run continues."""
     try:
         yield
     except Exception as problem:
-        said = " ".join(str(problem).split())
-        get_run_logger().warning("the Prefect UI cannot show this: %s", said)
+        reason = " ".join(str(problem).split())
+        get_run_logger().warning("cannot save an artifact for the Prefect UI: %s", reason)
 
 
 class MonthsProgress:
-    """The part of the months that are done, in the Prefect UI."""
+    """Progress artifact: the share of completed months."""
 
     def __init__(self, months: int) -> None:
         self.done, self.months = 0, months

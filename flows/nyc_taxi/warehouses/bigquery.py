@@ -1,7 +1,7 @@
-"""A warehouse in BigQuery, with the rights of a GcpCredentials block: `bigquery:zoom-gcp-creds`.
+"""BigQuery warehouse, given by a GcpCredentials block: `bigquery:zoom-gcp-creds`.
 
-A month goes into a staging table of its own by a load job, from `gs://` without passing through
-this machine. One transaction then puts it in the place of the month that was there.
+A load job copies the month into a staging table; from a `gs://` URL the file does not pass through
+this machine. One transaction then replaces the month in the target table.
 """
 
 from __future__ import annotations
@@ -51,42 +51,42 @@ from nyc_taxi.warehouses.base import (
 
 ROLES = "roles/bigquery.user on the project and roles/bigquery.dataEditor on the dataset"
 CALL_OPTIONS: dict[str, Any] = {"retry": CHANGE_RETRY, "timeout": 60}
-"""For each call: how often it is made, and seconds for one answer."""
+"""Retry policy and timeout (in seconds) per API call."""
 JOB_OPTIONS: dict[str, Any] = {"retry": BIGQUERY_RETRY, "timeout": 60}
 STAGING_LIFETIME = timedelta(days=1)
-"""How long BigQuery keeps what a killed run has staged."""
+"""Expiry of the staging table of a killed run."""
 NEW_TABLE_TIMEOUT = 5
-"""Seconds for a table without columns to get them."""
+"""Seconds to wait for the columns of a table that is being created."""
 UPLOAD_RETRIES = 4
-"""Tries for a part of a file, about 15 seconds."""
+"""Retries per chunk of an upload, about 15 seconds in total."""
 POLL_INTERVALS = (0.05, 1.0)
-"""Seconds between two looks at a job, at first and at most."""
+"""Initial and maximum seconds between polls of a job."""
 MAX_NAME_LENGTH = 300
-"""Characters of a column's name."""
+"""Maximum characters of a column name."""
 _RESERVED_PREFIXES = (
     *("_TABLE_", "_FILE_", "_PARTITION", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER"),
     *("_CHANGE_SEQUENCE_NUMBER", "_CHANGE_TYPE", "_CHANGE_TIMESTAMP"),
 )
-"""How a column's name cannot begin, in whatever case; for what it is made of see _is_valid_name:
+"""Prefixes that BigQuery reserves in column names, in any case; see also _is_valid_name:
 https://cloud.google.com/bigquery/docs/schemas#flexible-column-names"""
 _SQL_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
-"""BigQuery answers with other names of some types than those of its SQL."""
+"""The API's legacy type names -> SQL type names."""
 LOADS_SCHEMA = [
     SchemaField("color", "STRING"),
     SchemaField("trip_month", "DATE"),
     SchemaField("trips", "INT64"),
     SchemaField("loaded_at", "TIMESTAMP"),
 ]
-"""The table `loads`: a row for each month. Two loads of one month both change its row, so BigQuery
-lets one of them pass and aborts the other, even where there were no trips to delete."""
+"""Schema of the table `loads`, one row per color and month. Concurrent loads of a month update the
+same row, so BigQuery aborts all but one, even if the month had no trips to delete."""
 
 
 class BigQueryWarehouse:
     reads: tuple[str, ...] = ("gs",)
 
     @classmethod
-    def from_address(cls, place: str) -> Self:
-        return cls(load_block(GcpCredentials, place))
+    def from_address(cls, block: str) -> Self:
+        return cls(load_block(GcpCredentials, block))
 
     def __init__(self, credentials: GcpCredentials) -> None:
         self.credentials = credentials
@@ -106,20 +106,20 @@ class BigQueryWarehouse:
             self.client.create_table(staging, exists_ok=True, **CALL_OPTIONS)
             loaded = self._load_staging_table(parquet, staging, f"stage-{run}")
             if loaded != rows:
-                raise StorageError(f"{table} took {loaded} of {rows} rows; nothing was changed")
+                raise StorageError(f"{table} received {loaded} of {rows} rows; nothing was changed")
             self._replace(trips, table, staging, fill, rows, run, names, doubles)
             self.client.delete_table(staging, not_found_ok=True, **CALL_OPTIONS)
         return rows
 
     def replace_table(self, name: str, parquet: Path | str) -> int:
-        """A load job that truncates puts the new table in the place of the old one at its end."""
+        """Replace the table with one WRITE_TRUNCATE load job, which is atomic."""
         table = Table(f"{self.client.project}.{lookup_table_name(name)}")
         with self._translating_errors():
             rows, table.schema = self._read_footer(parquet, is_month=False)
             self._create_dataset()
             loaded = self._load(parquet, table, f"replace-{_job_prefix(name)}")
         if loaded != rows:
-            raise StorageError(f"{name} took {loaded} of {rows} rows; run this again")
+            raise StorageError(f"{name} received {loaded} of {rows} rows; rerun")
         return rows
 
     def count(self, trips: TripMonth) -> int:
@@ -137,20 +137,20 @@ class BigQueryWarehouse:
             try:
                 location = self.client.get_dataset(self.dataset, **CALL_OPTIONS).location
             except NotFound:
-                return f"{self.dataset} is not there yet, the first load makes it"
-        return f"{self.dataset} is there, in {location}"
+                return f"{self.dataset} does not exist yet; the first load creates it"
+        return f"{self.dataset} exists in {location}"
 
     def _load_staging_table(self, parquet: Path | str, staging: Table, name: str) -> int:
-        """Put the file into the staging table; returns the number of rows."""
+        """Load the file into the staging table; returns the number of rows."""
         return self._load(parquet, staging, name)
 
     def _load(self, parquet: Path | str, table: Table, name: str) -> int:
-        """Load the file in the place of what the table holds; returns the number of rows."""
+        """Replace the contents of the table with the file; returns the number of rows."""
         config = LoadJobConfig(
             source_format="PARQUET",
             schema=table.schema,
             write_disposition="WRITE_TRUNCATE",
-            # Otherwise BigQuery looks for `two_words` in the file and makes `two words` null.
+            # Without V2, BigQuery reads the column `two words` as null.
             column_name_character_map="V2",
         )
 
@@ -176,8 +176,11 @@ class BigQueryWarehouse:
         names: Mapping[str, str],
         doubles: list[str],
     ) -> None:
-        """`names`: of the file's columns, in the file and in the table; `doubles`: whole numbers
-        of the file that are doubles in the table."""
+        """Replace the month from the staging table, in one transaction.
+
+        `names` maps columns of the file to columns of the table. `doubles` lists integer columns
+        of the file that are FLOAT64 in the table.
+        """
         values = [f"coalesce(`{n}`, {fill[n]})" if n in fill else f"`{n}`" for n in names]
         loads, month = f"{self.dataset}.loads", f"DATE '{trips.first_day}'"
         row = f"color = '{trips.color}' AND trip_month = {month}"
@@ -196,7 +199,7 @@ class BigQueryWarehouse:
         self._query(
             f"""
             ASSERT NOT EXISTS (SELECT 1 FROM `{_full_name(staging)}` WHERE {beyond})
-            AS '{table} holds {shown} as FLOAT64, which cannot hold the file exactly';
+            AS '{table} has {shown} as FLOAT64, which cannot store all values of the file exactly';
             BEGIN TRANSACTION;
             DELETE FROM `{loads}` WHERE {row};
             INSERT INTO `{loads}` (color, trip_month, trips, loaded_at)
@@ -205,7 +208,7 @@ class BigQueryWarehouse:
             INSERT INTO `{table}` (trip_month, {", ".join(f"`{n}`" for n in names.values())})
             SELECT {month}, {", ".join(values)} FROM `{_full_name(staging)}`;
             ASSERT {rows} = (SELECT count(*) FROM `{table}` WHERE trip_month = {month})
-            AS '{trips} has not {rows} rows, nothing was changed';
+            AS '{trips} does not have {rows} rows; nothing was changed';
             COMMIT TRANSACTION""",
             name=f"replace-{run}",
         )
@@ -219,10 +222,10 @@ class BigQueryWarehouse:
         self._run(start, name)
 
     def _run(self, start: Callable[[str], Any], name: str) -> Any:
-        """Run a job to its end, once: a name that is taken is this run's own job, tried before.
+        """Run a job exactly once; on Conflict, reattach to the existing job id.
 
-        A job that failed for a reason that passes runs again, under another name. Of two
-        transactions on one table BigQuery may abort one, which is retried:
+        A transient failure is retried under a new job id, for at most NYC_TAXI_WAIT seconds. So is
+        a transaction that BigQuery aborts because of a concurrent one:
         https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
         """
         deadline = time.monotonic() + settings().wait
@@ -234,16 +237,14 @@ class BigQueryWarehouse:
             if not (is_concurrent_update(problem) or is_transient(problem)):
                 raise problem
             if time.monotonic() > deadline:
-                raise LockTimeoutError(
-                    f"{self.dataset}: {one_line(problem)}; run this again"
-                ) from problem
+                raise LockTimeoutError(f"{self.dataset}: {one_line(problem)}; rerun") from problem
             attempt += 1
             interruptible_sleep(min(attempt, 10) * random.uniform(0.5, 1))
 
     def _wait_for_job(
         self, start: Callable[[str], Any], job_id: str
     ) -> tuple[Any, Exception | None]:
-        """The job, at its end, and what it failed with. It is canceled when the run is stopped."""
+        """Wait for a job; returns it and its error, if any. Cancels it if the run is stopped."""
         pause, longest = POLL_INTERVALS
         try:
             try:
@@ -258,8 +259,8 @@ class BigQueryWarehouse:
             raise
         except BaseException:
             with suppress(Exception):
-                patience = bigquery.DEFAULT_RETRY.with_timeout(2)
-                self.client.cancel_job(job_id, location=self.location, retry=patience, timeout=2)
+                retry = bigquery.DEFAULT_RETRY.with_timeout(2)
+                self.client.cancel_job(job_id, location=self.location, retry=retry, timeout=2)
             raise
         return job, job.exception()
 
@@ -269,12 +270,15 @@ class BigQueryWarehouse:
     def _read_footer(
         self, parquet: Path | str, is_month: bool = True
     ) -> tuple[int, list[SchemaField]]:
-        """What the file says of itself: the number of its rows, and its columns."""
+        """Return the number of rows and the columns of a Parquet file, from its footer.
+
+        Raises StorageError for names and types that BigQuery does not support.
+        """
         try:
             with self._open(parquet) as file, pq.ParquetFile(file) as opened:
                 rows, schema = opened.metadata.num_rows, opened.schema_arrow
         except pa.ArrowInvalid as problem:
-            raise StorageError(f"{parquet} is no Parquet file: {one_line(problem)}") from problem
+            raise StorageError(f"{parquet} is not a Parquet file: {one_line(problem)}") from problem
         check_names(schema.names, parquet, is_month)
         for name in schema.names:
             if not _is_valid_name(name):
@@ -307,8 +311,11 @@ class BigQueryWarehouse:
     def _create_or_widen_table(
         self, trips: TripMonth, columns: list[SchemaField], run: str
     ) -> tuple[str, dict[str, str], list[str]]:
-        """The color's table, with all of these columns; what it calls each of them; and which of
-        them are doubles only there."""
+        """Create the color's table, or add the columns it lacks.
+
+        Returns its name, a mapping of the file's columns to its columns, and the integer
+        columns of the file that are FLOAT64 in the table.
+        """
         name = self._table(trips.color)
         found = self._find(name)
         if not found:
@@ -322,19 +329,19 @@ class BigQueryWarehouse:
         }
         if "trip_month" not in have:
             raise StorageError(
-                f"{name} has no column trip_month, so these flows did not make it; rename it"
+                f"{name} has no column trip_month, so these flows did not create it; rename it"
             )
         doubles = []
         for field in columns:
-            there, kind = have.get(field.name.lower(), field.field_type), field.field_type
-            if there == kind:
+            existing, kind = have.get(field.name.lower(), field.field_type), field.field_type
+            if existing == kind:
                 continue
             declared = is_declared(trips, field.name, kind)
-            if declared or (there, kind) != ("FLOAT64", "INT64"):
+            if declared or (existing, kind) != ("FLOAT64", "INT64"):
                 raise StorageError(
-                    f"{name} holds {field.name} as {there}, the file as {kind}; "
-                    f"rename the table (ALTER TABLE `{name}` RENAME TO ...) and load its months "
-                    "again, or take the change of type back"
+                    f"{name} has {field.name} as {existing}, the file as {kind}; "
+                    f"rename the table (ALTER TABLE `{name}` RENAME TO ...) and reload its "
+                    "months, or undo the change of type"
                 )
             doubles.append(field.name)
         new = [field for field in columns if field.name.lower() not in have]
@@ -345,7 +352,7 @@ class BigQueryWarehouse:
         return name, {f.name: called.get(f.name.lower(), f.name) for f in columns}, doubles
 
     def _replace_rides_view(self, run: str) -> None:
-        """Yellow and green together, as far as there are tables of them."""
+        """Create or update the view `rides`: a union of the yellow and green tables that exist."""
         name = f"{self.dataset}.rides"
         tables = {c: found for c in RIDES_COLORS if (found := self._find(self._table(c)))}
         query = rides_sql(
@@ -354,7 +361,9 @@ class BigQueryWarehouse:
         )
         found = self._find(name)
         if found and found.table_type != "VIEW":
-            raise StorageError(f"{name} is a table, where these flows make a view; rename it")
+            raise StorageError(
+                f"{name} is a table, but these flows need the name for a view; rename it"
+            )
         if query and (not found or found.view_query != query):
             self._query(f"CREATE OR REPLACE VIEW `{name}` AS {query}", f"view-{run}")
 
@@ -362,7 +371,7 @@ class BigQueryWarehouse:
         return f"{self.dataset}.{color}_rides"
 
     def _find(self, name: str) -> Table | None:
-        """The emulator shows a table that somebody is making before it has columns."""
+        """Return the table, or None. The emulator shows a new table before its columns exist."""
         deadline = time.monotonic() + NEW_TABLE_TIMEOUT
         while True:
             try:
@@ -379,9 +388,9 @@ class BigQueryWarehouse:
             yield
 
 
-def _job_prefix(what: str) -> str:
-    """The name of jobs that a retry must not start a second time."""
-    return f"{what}-{task_run.id or uuid4()}"
+def _job_prefix(name: str) -> str:
+    """Return a job id prefix that stays the same when Prefect retries the task."""
+    return f"{name}-{task_run.id or uuid4()}"
 
 
 def _full_name(table: Table) -> str:
@@ -389,7 +398,7 @@ def _full_name(table: Table) -> str:
 
 
 def _is_valid_name(name: str) -> bool:
-    """Whether BigQuery takes it as the name of a column."""
+    """Return whether BigQuery allows the column name."""
     kinds = {unicodedata.category(sign) for sign in set(name) - set("&%=+:'<>#| ")}
     allowed = all(kind[0] in "LNM" or kind in ("Pc", "Pd") for kind in kinds)
     return (
@@ -417,4 +426,6 @@ def _bigquery_type(field: pa.Field, parquet: Path | str) -> str:
     for name, is_kind in kinds.items():
         if is_kind(kind):
             return name
-    raise StorageError(f"{parquet} holds {field.name} as {field.type}, which has no BigQuery type")
+    raise StorageError(
+        f"{parquet} has {field.name} as {field.type}, which BigQuery does not support"
+    )

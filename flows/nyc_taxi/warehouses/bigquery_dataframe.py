@@ -1,4 +1,4 @@
-"""BigQuery by way of pandas: the course's way for the trips."""
+"""BigQuery warehouse that loads trips through pandas, as the course does."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from nyc_taxi.warehouses.bigquery import CALL_OPTIONS, BigQueryWarehouse
 from nyc_taxi.warehouses.registry import open_warehouse
 
 CHUNK_ROWS = 500_000
-"""Rows that go to BigQuery at a time, as in the course."""
+"""Rows per append, as in the course."""
 
 
 class BigQueryDataFrameWarehouse(BigQueryWarehouse):
-    """The whole month as one DataFrame: more memory and more time, to be compared with."""
+    """Loads the month as one DataFrame: slower and needs more memory than a load job."""
 
     reads = ()
 
@@ -28,13 +28,13 @@ class BigQueryDataFrameWarehouse(BigQueryWarehouse):
         for field in staging.schema:
             if not re.fullmatch(r"[A-Za-z_]\w*", field.name, re.ASCII):
                 raise StorageError(
-                    f"{parquet} has a column {field.name!r}, which a DataFrame would bring to "
-                    "BigQuery as null; leave --method out"
+                    f"{parquet} has a column {field.name!r}, which would be null when loaded "
+                    "from a DataFrame; omit --method"
                 )
-        # A try before this one may have left some of its chunks.
+        # A previous attempt may have appended some chunks.
         self.client.delete_table(staging, **CALL_OPTIONS)
         self.client.create_table(staging, **CALL_OPTIONS)
-        # With pandas' own types an integer column with nulls is of doubles, which loses digits.
+        # pandas' default types would turn integers with nulls into doubles and lose digits.
         trips = pd.read_parquet(parquet, dtype_backend="numpy_nullable")
         for first in range(0, len(trips), CHUNK_ROWS):
             check_stopped()
@@ -42,7 +42,7 @@ class BigQueryDataFrameWarehouse(BigQueryWarehouse):
         return int(self.client.get_table(staging, **CALL_OPTIONS).num_rows)
 
     def query(self, sql: str) -> pd.DataFrame:
-        """The answer of a query, to be shown to people."""
+        """Run a query and return its result."""
         with self._translating_errors():
             return pandas_gbq.read_gbq(
                 sql, bigquery_client=self.client, progress_bar_type=None, use_bqstorage_api=False

@@ -1,4 +1,4 @@
-"""A warehouse in one DuckDB file, for who has no cloud and no server."""
+"""DuckDB warehouse stored in one file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from nyc_taxi.warehouses.base import (
 )
 
 _thread_locks: dict[Path, threading.Lock] = {}
-"""DuckDB keeps other processes out of a file; this keeps other threads of this one out."""
+"""A lock per file between the threads of this process; DuckDB itself locks out other processes."""
 _thread_locks_guard = threading.Lock()
 
 SAFE_WIDENINGS: dict[str, tuple[str, ...]] = {
@@ -48,15 +48,15 @@ _ACCEPTED_TYPES = re.compile(
     r"U?TINYINT|U?SMALLINT|U?INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|BOOLEAN|DATE|VARCHAR|"
     r"TIMESTAMP(_S|_MS)?"
 )
-"""The types that every warehouse has."""
+"""Types that every warehouse supports."""
 
 
 class DuckDBWarehouse:
     reads = ()
 
     @classmethod
-    def from_address(cls, place: str) -> DuckDBWarehouse:
-        return cls(from_root(place))
+    def from_address(cls, path: str) -> DuckDBWarehouse:
+        return cls(from_root(path))
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -79,7 +79,9 @@ class DuckDBWarehouse:
                     f"{trip_rows} FROM {source}"
                 ).fetchone()
             if loaded != expected:
-                raise StorageError(f"{table} took {loaded} of {expected} rows; nothing was changed")
+                raise StorageError(
+                    f"{table} received {loaded} of {expected} rows; nothing was changed"
+                )
             self._replace_rides_view(db)
         return int(loaded[0]) if loaded else 0
 
@@ -108,13 +110,13 @@ class DuckDBWarehouse:
     def check(self) -> str:
         with file_lock(self.path):
             if not self.path.exists():
-                return f"{self.path} is not there yet, the first load makes it"
+                return f"{self.path} does not exist yet; the first load creates it"
         with self._open() as db:
-            return f"{self.path} holds {len(self._tables(db))} tables of {DATASET}"
+            return f"{self.path} has {len(self._tables(db))} tables in {DATASET}"
 
     @contextmanager
     def _open(self) -> Iterator[Database]:
-        """The file, once no other run holds it; at most `NYC_TAXI_WAIT` seconds from now."""
+        """Open the file, waiting up to NYC_TAXI_WAIT seconds for other runs to release it."""
         if self.path.is_dir():
             raise StorageError(
                 f"{self.path} is a folder; set NYC_TAXI_WAREHOUSE to a file in it, such as "
@@ -142,12 +144,12 @@ class DuckDBWarehouse:
     def _open_error(self, problem: duckdb.Error) -> StorageError:
         return StorageError(
             f"cannot open {self.path}: {str(problem).splitlines()[0]}; "
-            "set NYC_TAXI_WAREHOUSE to another file, or move this one away"
+            "set NYC_TAXI_WAREHOUSE to another file, or move this one"
         )
 
     @contextmanager
     def _thread_lock(self, deadline: float) -> Iterator[None]:
-        """One thread at a time; a file is the same under whatever path."""
+        """Let one thread at a time use the file, also if it is reached through a symbolic link."""
         with _thread_locks_guard:
             lock = _thread_locks.setdefault(self.path.resolve(), threading.Lock())
         while not lock.acquire(timeout=0.1):
@@ -161,8 +163,8 @@ class DuckDBWarehouse:
     def _check_deadline(self, deadline: float) -> None:
         if time.monotonic() > deadline:
             raise LockTimeoutError(
-                f"{self.path} has been held by another program for "
-                f"{settings().wait:.0f} s; close it and run this again"
+                f"{self.path} has been locked by another program for "
+                f"{settings().wait:.0f} s; close it and rerun"
             )
 
     @contextmanager
@@ -181,67 +183,67 @@ class DuckDBWarehouse:
 
     @staticmethod
     def _columns(db: Database, table: str) -> dict[str, tuple[str, str]]:
-        """By lower-case name, the name as it is and the type."""
+        """Return lower-case name -> (name, type)."""
         rows = db.execute(f"DESCRIBE {table}").fetchall()
         return {name.lower(): (name, kind) for name, kind, *_ in rows}
 
     @staticmethod
     def _column_types(db: Database, parquet: Path | str, is_month: bool = True) -> dict[str, str]:
-        """The columns of the file and their types; refuses what a warehouse does not hold."""
+        """Return column -> type of the file. Raises StorageError for names or types it rejects."""
         query = f"DESCRIBE FROM {parquet_sql(parquet)}"
         kinds = {name: kind for name, kind, *_ in db.execute(query).fetchall()}
-        # Of the file itself: DuckDB has renamed what it cannot tell apart.
+        # Names from the file itself: DuckDB renames duplicates.
         check_names(pq.read_schema(parquet).names, parquet, is_month)
         for name, kind in kinds.items():
             if not _ACCEPTED_TYPES.fullmatch(kind):
                 raise StorageError(
-                    f"{parquet} holds {name} as {kind}, which not every warehouse has; "
-                    "write it as a number, BOOLEAN, DATE, TIMESTAMP or VARCHAR. Nothing was changed"
+                    f"{parquet} has {name} as {kind}, which not every warehouse supports; "
+                    "cast it to a number, BOOLEAN, DATE, TIMESTAMP or VARCHAR. Nothing was changed"
                 )
         return kinds
 
     def _add_columns(
         self, db: Database, trips: TripMonth, table: str, source: str, kinds: Mapping[str, str]
     ) -> list[str]:
-        """Give the table the columns it does not have; returns its names for those of the file."""
+        """Add missing columns to the table; returns the table's names of the file's columns."""
         have = self._columns(db, table)
         if "trip_month" not in have:
             raise StorageError(
-                f"{table} in {self.path} has no column trip_month, so these flows did not make it; "
-                "rename it, or set NYC_TAXI_WAREHOUSE to another file"
+                f"{table} in {self.path} has no column trip_month, so these flows did not create "
+                "it; rename it, or set NYC_TAXI_WAREHOUSE to another file"
             )
         names = []
         for name, kind in kinds.items():
-            named, there = have.get(name.lower(), (name, None))
-            names.append(named)
-            if there is None:
+            column, existing = have.get(name.lower(), (name, None))
+            names.append(column)
+            if existing is None:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
-            elif there != kind and (
+            elif existing != kind and (
                 is_declared(trips, name, kind)
-                or there not in (*SAFE_WIDENINGS.get(kind, ()), "VARCHAR")
+                or existing not in (*SAFE_WIDENINGS.get(kind, ()), "VARCHAR")
             ):
                 raise StorageError(
-                    f"{table} in {self.path} holds {name} as {there}, the file as "
+                    f"{table} in {self.path} has {name} as {existing}, the file as "
                     f"{kind}; run ALTER TABLE {table} ALTER COLUMN {quoted(name)} TYPE {kind}, or "
-                    "rename the table and load its months again"
+                    "rename the table and reload its months"
                 )
-            elif (there, kind) == ("DOUBLE", "BIGINT"):
+            elif (existing, kind) == ("DOUBLE", "BIGINT"):
                 beyond = (
                     f"FROM {source} WHERE {quoted(name)} NOT BETWEEN -{MAX_EXACT} AND {MAX_EXACT}"
                 )
                 bad = db.execute(f"SELECT {quoted(name)} {beyond} LIMIT 1").fetchone()
                 if bad:
                     raise StorageError(
-                        f"{table} in {self.path} holds {name} as DOUBLE, which cannot hold "
-                        f"{bad[0]} of the file exactly; run ALTER TABLE {table} ALTER COLUMN "
+                        f"{table} in {self.path} has {name} as DOUBLE, which cannot store "
+                        f"{bad[0]} exactly; run ALTER TABLE {table} ALTER COLUMN "
                         f"{quoted(name)} TYPE BIGINT"
                     )
         return names
 
     def _replace_rides_view(self, db: Database) -> None:
-        """Yellow and green together, as far as there are tables of them."""
-        there = self._tables(db)
-        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES_COLORS if f"{c}_rides" in there}
+        """Create or update the view `rides`: a union of the yellow and green tables that exist."""
+        existing = self._tables(db)
+        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES_COLORS if f"{c}_rides" in existing}
         if tables:
             columns = {c: self._columns(db, table) for c, table in tables.items()}
             db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables, columns)}")
