@@ -123,7 +123,7 @@ def test_make_target_exists(target: str) -> None:
     ),
 )
 def test_path_exists(path: str) -> None:
-    assert (ROOT / path).exists() or path.startswith("docs/destinations/")
+    assert (ROOT / path).exists() or path == "docs/coverage.txt"  # make coverage writes it
 
 
 def test_options_of_scripts_exist() -> None:
