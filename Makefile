@@ -20,7 +20,7 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run \
-        deploy up-local down-local image up down test test-docker check audit fix pins bench clean
+        deploy up-local down-local image up down test test-docker test-s3 check audit fix pins bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -96,6 +96,10 @@ test: install  ## everything is tested, three files of tests at a time
 
 test-docker: install  ## what needs a Docker engine
 	$(BIN)/python -m pytest tests/e2e
+
+test-s3: install  ## the S3 lake on MinIO's gateway too
+	$(UV) pip install --quiet --python $(BIN)/python --group s3
+	NYC_TAXI_TEST_SERVICES=minio $(BIN)/python -m pytest tests/contract/test_lakes.py tests/integration/test_s3.py -k s3
 
 check: install  ## lint, formatting, types, secrets, and that every flow runs where only its code is
 	$(BIN)/ruff check .

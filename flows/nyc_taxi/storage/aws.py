@@ -7,6 +7,7 @@ import re
 from typing import Any, cast
 
 from boto3.s3.transfer import S3TransferRetriesExceededError as RetriesExceededError
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -60,9 +61,9 @@ _ADVICE = {
     "SSL_CERT_FILE to a PEM file of its certificate authority",
     r"NotTls": "the server does not speak TLS; write http:// in AWS_ENDPOINT_URL_S3 and run: "
     "{make}",
-    r"ResponseParserError|InvalidArgument|Bad.?Request|MethodNotAllowed|NoSuchKey|40[045]": "the "
-    "response is not from an S3 API ({said}); set AWS_ENDPOINT_URL_S3 to its address, without the "
-    "bucket and not to a web console, and run: {make}",
+    r"WebPage|ResponseParserError|InvalidArgument|Bad.?Request|MethodNotAllowed|NoSuchKey|"
+    r"40[045]": "the response is not from an S3 API ({said}); set AWS_ENDPOINT_URL_S3 to its "
+    "address, without the bucket and not to a web console, and run: {make}",
     r"ParamValidationError|InvalidBucketName": "the block is invalid ({said}); set "
     "NYC_TAXI_S3_BUCKET and run: {make}",
 }
@@ -103,12 +104,23 @@ def s3_client(block: S3Bucket) -> Any:
     given.setdefault("verify", _authorities())
     try:
         session = block.credentials.get_boto3_session()
-        return session.client("s3", config=config.merge(signed), **given)
+        client = session.client("s3", config=config.merge(signed), **given)
     except ValueError as problem:
         raise InvalidInputError(
             f"the endpoint of the S3 bucket is not a URL ({one_line(problem)}); set "
             f"AWS_ENDPOINT_URL_S3 to https://HOST:PORT and run: {MAKE_BLOCK}"
         ) from problem
+    client.meta.events.register("before-call.s3.HeadBucket", _unknown_region)
+    return client
+
+
+def _unknown_region(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+    """Response to the request by which botocore looks up a bucket's region after a redirect.
+
+    A server that redirects that request too would make it recurse without end; Amazon names the
+    region in the redirect itself.
+    """
+    return AWSResponse("", 200, {}, None), {"ResponseMetadata": {"HTTPHeaders": {}}}
 
 
 def _authorities() -> str | None:
@@ -135,6 +147,9 @@ def explain(place: str, problem: BaseException) -> StorageError:
 def error_kind(problem: BaseException) -> str:
     """The error code of S3, such as `NoSuchBucket`; the class name of any other exception."""
     if isinstance(problem, ClientError):
+        headers = problem.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        if status(problem) == 500 and "html" in headers.get("content-type", ""):
+            return "WebPage"  # botocore makes it of a response 200 that is not XML
         return str(problem.response.get("Error", {}).get("Code", ""))
     text = str(problem)
     if "Invalid header value" in text:  # a line break in a key
@@ -153,7 +168,8 @@ def status(problem: ClientError) -> int:
 def _is_transient(problem: BaseException, kind: str) -> bool:
     if isinstance(problem, ClientError):
         failed = status(problem) >= 500 and status(problem) not in (501, 507)
-        return bool(_TRANSIENT.fullmatch(kind)) or (failed and not kind.endswith("Full"))
+        permanent = kind == "WebPage" or kind.endswith("Full")
+        return bool(_TRANSIENT.fullmatch(kind)) or (failed and not permanent)
     connection = (ConnectionError, HTTPClientError, IncompleteReadError, FlexibleChecksumError)
     return kind not in ("InvalidHeader", "NotTrusted", "NotTls") and isinstance(problem, connection)
 
