@@ -7,10 +7,10 @@ ENV PYTHONUNBUFFERED=1 PYTHONPATH=/opt/prefect/flows \
 
 WORKDIR /opt/prefect
 
-# The layer that changes seldom. The list is complete, so nothing is left to resolve. Left out are
-# the libraries' own tests, Arrow's headers, Flight and S3, and what Google's and Amazon's clients
-# know of services that neither a flow nor a worker (Cloud Run, ECS) asks for; pip's bytecode stays,
-# without it each start takes half as long again.
+# The layer that rarely changes. The list is complete, so there is nothing to resolve. Removed: the
+# libraries' tests, Arrow's headers, Flight and S3, and the descriptions of Google and AWS services
+# that neither flows nor workers (Cloud Run, ECS) use. pip's bytecode is kept: without it each start
+# takes 50% longer.
 COPY docker-requirements.txt .
 RUN pip install --no-cache-dir --no-deps --requirement docker-requirements.txt \
  && cd "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
@@ -20,7 +20,7 @@ RUN pip install --no-cache-dir --no-deps --requirement docker-requirements.txt \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d \
     | grep -Ev '/(batch|ec2|ecs|lambda|logs|s3|secretsmanager|ssm|sso|sso-oidc|sts)$' | xargs rm -r
 
-# What the flows keep. Not below /opt/prefect: each run in a container begins with a copy of that.
+# Data of the flows. Not under /opt/prefect, which each run in a container copies first.
 ENV NYC_TAXI_DATA_DIR=/data NYC_TAXI_LAKE=local:/data/lake \
     NYC_TAXI_WAREHOUSE=duckdb:/data/warehouse.duckdb
 RUN useradd --create-home --uid 1000 prefect && mkdir /data && chown prefect /data
@@ -31,7 +31,7 @@ COPY local_services/credentials.json local_services/
 COPY blocks blocks
 COPY flows flows
 
-# Healthy is who reaches the API: the server itself, a worker, a flow run.
+# The same check for the server, workers and flow runs: the API answers.
 ENV PREFECT_API_URL=http://127.0.0.1:4200/api
 COPY docker/healthy.py docker/prefect_server.py docker/
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "docker/healthy.py"]

@@ -8,19 +8,24 @@ POSTGRES_PORT ?= 5434
 BIN := .venv/bin
 COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 UV := $(BIN)/uv
+# Three workers, a file of tests each, keep two cores busy while some tests wait.
+PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 10
 # The secrets scan stays offline (-n); the tests' passwords and the users in their URLs are invented.
 FILES := git ls-files -z --cached --others --exclude-standard --
 SCAN := $(BIN)/detect-secrets-hook -n
 INVENTED := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
+DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE := copy
+export UV_PYTHON_DOWNLOADS := never
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run \
-        deploy up-local down-local image up down test test-docker test-s3 check audit fix pins bench clean
+        deploy up-local down-local image up down test test-all test-docker test-minio coverage check \
+        audit fix pins bench docs docs-output clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -91,21 +96,32 @@ down:  ## stop it; its volumes stay
 	@$(PYTHON) docker/make_env.py
 	$(COMPOSE) --profile emulators down
 
-test: install  ## everything is tested, three files of tests at a time
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+test: install  ## test each behavior once, in a few minutes
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
-test-docker: install  ## what needs a Docker engine
+test-all: install  ## the slow tests too: every kill point, 200 flows, whole deployments
+	$(BIN)/python -m pytest $(PARALLEL)
+
+test-docker: install  ## test what needs a Docker engine
 	$(BIN)/python -m pytest tests/e2e
 
-test-s3: install  ## the S3 lake on MinIO's gateway too
-	$(UV) pip install --quiet --python $(BIN)/python --group s3
-	NYC_TAXI_TEST_SERVICES=minio $(BIN)/python -m pytest tests/contract/test_lakes.py tests/integration/test_s3.py -k s3
+test-minio: install  ## test the S3 lake on MinIO's gateway
+	$(UV) pip install --quiet --python $(BIN)/python --group minio
+	NYC_TAXI_TEST_SERVICES=minio $(BIN)/python -m pytest tests/contract/test_lakes.py -k minio
+
+coverage: install  ## test-all, measured: writes docs/coverage.txt, fails below the floor
+	rm -rf .coverage
+	$(BIN)/python -m coverage run -m pytest $(PARALLEL)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --fail-under 0 --format total > docs/coverage.txt
+	$(BIN)/python -m coverage report
 
 check: install  ## lint, formatting, types, secrets, and that every flow runs where only its code is
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(DOCS)
 	$(BIN)/zizmor --offline --no-progress --pedantic --strict-collection .github
 	git ls-files --error-unmatch Makefile >/dev/null # else nothing would be scanned
 	$(FILES) ':!tests' ':!*/tests.py' ':!conftest.py' | xargs -0 $(SCAN) --baseline .secrets.baseline
@@ -123,9 +139,16 @@ pins: install  ## renew docker-requirements.txt from requirements.in
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header \
 	  --output-file docker-requirements.txt requirements.in
 
-bench: install  ## the figures of the README
+bench: install  ## the figures of docs/benchmarks.md
 	$(BIN)/python -m bench
 
+docs: install  ## build the documentation into site/
+	$(DOCS)
+	@echo "open site/index.html"
+
+docs-output: install  ## renew what the documentation generates and records
+	$(BIN)/python -m docs.tools --record
+
 clean:  ## remove the environment, caches and the demo's files; downloads and data stay
-	rm -rf .venv .venv-bigquery data/demo data/demo-gcp .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bigquery data/demo data/demo-gcp .mypy_cache .pytest_cache .ruff_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
-"""Measure what the README claims, and print its tables.
+"""Run the benchmarks and print their tables as Markdown.
 
-Other work on the machine changes every figure, so contenders run in turn, the best of three
-counts, and what to look at is how they compare.
+Contenders run in turn and the best of three counts, because other load on the machine affects
+every figure: compare them with each other, not with figures of another run.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from bench import build, cached, conform, gcp, image, memory, postgres
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = parser.add_subparsers(dest="what", metavar="WHAT", help="all of them if left out")
-    conforming = commands.add_parser("conform", help=conform.__doc__)
-    conforming.add_argument("--rows", type=int, nargs="+", default=conform.ROWS)
-    remembering = commands.add_parser("memory", help=memory.__doc__)
-    remembering.add_argument("--rows", type=int, default=memory.ROWS)
+    commands = parser.add_subparsers(dest="what", metavar="BENCHMARK", help="default: all")
+    conform_parser = commands.add_parser("conform", help=conform.__doc__)
+    conform_parser.add_argument("--rows", type=int, nargs="+", default=conform.ROWS)
+    memory_parser = commands.add_parser("memory", help=memory.__doc__)
+    memory_parser.add_argument("--rows", type=int, default=memory.ROWS)
     commands.add_parser("cached", help=cached.__doc__)
     commands.add_parser("gcp", help=gcp.__doc__)
     commands.add_parser("postgres", help=postgres.__doc__)

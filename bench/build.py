@@ -1,4 +1,4 @@
-"""How long build.py takes to register flows, and how that grows with their number."""
+"""Time of build.py to register flows, by number of flows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLOW = '''from prefect import flow
 
 @flow
 def flow_{number}_of_{flows}(month: int = 1) -> int:
-    """An invented flow."""
+    """A generated flow."""
     return month
 '''
 
@@ -33,7 +33,7 @@ def build() -> str:
                 again = seconds(BUILD, "--root", root, env=env)
                 lines.append((flows, first, again))
     (_, first_alone, again_alone), *_ = lines
-    header = ("flows", "first run, s", "again, s", "each further flow: first, ms", "again, ms")
+    header = ("flows", "first run, s", "rerun, s", "per further flow: first run, ms", "rerun, ms")
     rows = [
         (
             str(flows),
@@ -44,7 +44,7 @@ def build() -> str:
         )
         for flows, first, again in lines
     ]
-    return f"build.py: invented flows, ten to a project\n\n{table(header, rows)}"
+    return f"build.py: generated flows, ten per project\n\n{table(header, rows)}"
 
 
 def write_flows(root: Path, flows: int) -> Path:

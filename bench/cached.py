@@ -1,4 +1,4 @@
-"""What a run costs when there is nothing to fetch: Python, Prefect and its server."""
+"""Time of a run with nothing to download: Python, Prefect and its server."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def cached() -> str:
                     for _ in range(ROUNDS)
                 ]
     print(f"import, run, run with a server: {turns}", file=sys.stderr)
-    importing, later, beside = map(min, zip(*turns, strict=True))
+    importing, later, served = map(min, zip(*turns, strict=True))
     lines = [
         ('`python -c "import prefect"`', f"{importing:.1f}"),
-        ("the first run: the month is fetched, Prefect makes its database", f"{first:.1f}"),
-        ("a later run: the month is here", f"{later:.1f}"),
-        ("a later run beside a Prefect server that is up", f"{beside:.1f}"),
+        ("first run: downloads the month, creates Prefect's database", f"{first:.1f}"),
+        ("later run: the month is cached", f"{later:.1f}"),
+        ("later run with a running Prefect server", f"{served:.1f}"),
     ]
     title = f"`python {' '.join(FLOW)}`, {ROWS:,} rows, from start to end"
     return f"{title}\n\n{table(('what', 'seconds'), lines)}"

@@ -1,4 +1,4 @@
-"""Ways for a month to get from GCS into BigQuery, both of them emulators."""
+"""Time to load a month from GCS into BigQuery, both emulated, per method."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bench.processes import environment, make_month
 from local_services import bigquery, client_environment, gcs, running
 
 ROWS = 1_369_769
-"""Those of yellow 2021-01."""
+"""Rows of yellow 2021-01."""
 ROUNDS = 3
-WAYS = {
-    "its URL: BigQuery reads GCS (the default)": "into_bigquery",
-    "its file, sent from here": "into_bigquery",
+CONTENDERS = {
+    "`gs://` URL: BigQuery reads GCS (default)": "into_bigquery",
+    "local file, uploaded": "into_bigquery",
     "`--method dataframe`, the course's `to_gbq`": "dataframe_into_bigquery",
 }
 
@@ -32,19 +32,21 @@ def gcp(rows: int = ROWS) -> str:
             url = "gs://nyc-taxi/clean.parquet"
             measure("into_gcs", parquet, env=env)
             envs = (env | {"BENCH_URL": url}, env, env)
-            measure("into_bigquery", parquet, env=env)  # makes the dataset and the table
+            measure("into_bigquery", parquet, env=env)  # creates the dataset and the table
             turns = [
                 [
-                    measure(way, parquet, env=own)
-                    for way, own in zip(WAYS.values(), envs, strict=True)
+                    measure(contender, parquet, env=own)
+                    for contender, own in zip(CONTENDERS.values(), envs, strict=True)
                 ]
                 for _ in range(ROUNDS)
             ]
     print(f"from GCS to BigQuery: {turns}", file=sys.stderr)
-    best = [min(way, key=lambda taken: taken.seconds) for way in zip(*turns, strict=True)]
-    title = f"A yellow month of {rows:,} rows into BigQuery's emulator, in place of the same month"
-    header = ("the warehouse is given", "seconds", "rows/s", "peak MB of our process")
-    lines = [_line(what, taken, rows) for what, taken in zip(WAYS, best, strict=True)]
+    best = [
+        min(contender, key=lambda taken: taken.seconds) for contender in zip(*turns, strict=True)
+    ]
+    title = f"A yellow month of {rows:,} rows into the BigQuery emulator, replacing itself"
+    header = ("source", "seconds", "rows/s", "peak MB of our process")
+    lines = [_line(what, taken, rows) for what, taken in zip(CONTENDERS, best, strict=True)]
     return f"{title}\n\n{table(header, lines)}"
 
 

@@ -1,4 +1,4 @@
-"""The image nyc-taxi:latest: how large it is, what of, and how fast a container of it starts."""
+"""Size of the image nyc-taxi:latest, its largest packages, and container start time."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ for name in sorted(sizes, key=sizes.get, reverse=True)[:10]:
 
 def image() -> str:
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        return "The image is not measured: no Docker engine answers."
+        return "Image not measured: no Docker engine is available."
     _docker("build", "--tag", IMAGE, str(ROOT))
     return "\n\n".join([_sizes(), _largest(), _starts()])
 
 
 def _sizes() -> str:
     whole, base = (int(_docker("image", "inspect", "-f", "{{.Size}}", i)) for i in (IMAGE, BASE))
-    sizes = {f"the base, `{BASE}`": base, "what is added": whole - base, f"`{IMAGE}`": whole}
+    sizes = {f"the base, `{BASE}`": base, "added layers": whole - base, f"`{IMAGE}`": whole}
     lines = [(what, _mb(size), f"{size / base:.1f}") for what, size in sizes.items()]
-    return f"The image\n\n{table(('what', 'MB', 'times the base'), lines)}"
+    return f"Image size\n\n{table(('what', 'MB', 'times the base'), lines)}"
 
 
 def _largest() -> str:
     found = [line.rsplit(" ", 1) for line in _run(IMAGE, "python", "-c", LARGEST).splitlines()]
     lines = [(f"`{name}`", _mb(int(size))) for name, size in found]
-    return f"The ten largest of its site-packages\n\n{table(('what', 'MB'), lines)}"
+    return f"Ten largest packages\n\n{table(('what', 'MB'), lines)}"
 
 
 def _starts() -> str:
@@ -60,8 +60,8 @@ def _starts() -> str:
             best[what] = min(best[what], time.perf_counter() - began)
     base = next(iter(best.values()))
     lines = [(what, f"{taken:.2f}", f"{taken / base:.1f}") for what, taken in best.items()]
-    title = f"A container from `docker run` to its end, best of {ROUNDS}"
-    return f"{title}\n\n{table(('what it runs', 'seconds', 'times the base'), lines)}"
+    title = f"`docker run` from start to exit, best of {ROUNDS}"
+    return f"{title}\n\n{table(('command', 'seconds', 'times the base'), lines)}"
 
 
 def _mb(size: int) -> str:

@@ -18,18 +18,18 @@ from bench.processes import python
 @dataclass(frozen=True)
 class Measure:
     seconds: float
-    """Without the interpreter's start and the imports."""
+    """Excludes the start of the interpreter and imports."""
     peak: float
-    """Most memory held at once, in MB, imports included."""
+    """Peak memory in MB, including imports."""
 
 
-def measure(way: str, *paths: Path, env: Mapping[str, str]) -> Measure:
-    return Measure(**json.loads(python("-m", "bench.measured", way, *paths, env=env)))
+def measure(contender: str, *paths: Path, env: Mapping[str, str]) -> Measure:
+    return Measure(**json.loads(python("-m", "bench.measured", contender, *paths, env=env)))
 
 
-def main(way: str, *paths: str) -> None:
-    run = import_module(f"bench.contenders.{way}").run
-    os.sync()  # what others wrote is not this one's to wait for
+def main(contender: str, *paths: str) -> None:
+    run = import_module(f"bench.contenders.{contender}").run
+    os.sync()  # flush earlier writes before the clock starts
     began = time.perf_counter()
     run(*map(Path, paths))
     seconds = time.perf_counter() - began

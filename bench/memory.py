@@ -1,4 +1,4 @@
-"""How much memory the largest months take, from the raw file to the warehouse."""
+"""Peak memory for the largest months, from raw file to warehouse."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,7 +8,7 @@ from bench.measured import measure
 from bench.processes import environment, make_month
 
 ROWS = 20_000_000
-"""About the largest month of fhvhv."""
+"""About the size of the largest fhvhv month."""
 
 
 def memory(rows: int = ROWS) -> str:
@@ -16,7 +16,7 @@ def memory(rows: int = ROWS) -> str:
         folder = Path(name)
         raw = make_month(folder, "fhvhv", rows)
         size = raw.stat().st_size / 1e6
-        taken = measure("whole_journey", raw, folder, env=environment(folder))
+        taken = measure("raw_to_warehouse", raw, folder, env=environment(folder))
     header = ("rows", "raw file, MB", "seconds", "rows/s", "peak MB")
     line = (
         f"{rows:,}",

@@ -1,4 +1,4 @@
-"""How fast a clean month gets into PostgreSQL, beside other ways and beside psql's `\\copy`."""
+"""Time to load a clean month into PostgreSQL, compared with other loaders and psql's `\\copy`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tempfile import TemporaryDirectory
 from bench.markdown import table
 from bench.measured import Measure, measure
 from bench.processes import environment, free_port, make_month, python, seconds
-from local_services.postgres import BIN, PASSWORD, USER, Server
+from local_services.postgres import BIN, PASSWORD, USER, PostgresServer
 
 ROWS = 1_370_000
 TO_SQL_ROWS = 200_000
-"""What `bench.contenders.pg_to_sql` loads: all of them would take minutes."""
+"""Rows that `bench.contenders.pg_to_sql` loads; all of them would take minutes."""
 ROUNDS = 3
-WAYS = {
-    "pg_this_project": "this project, with index, ANALYZE and exchange",
-    "pg_binary": "its COPY alone",
-    "pg_to_sql": f"the course: `to_sql`, {TO_SQL_ROWS:,} rows of them",
+CONTENDERS = {
+    "pg_this_project": "this project, with index, ANALYZE and swap",
+    "pg_binary": "its COPY only",
+    "pg_to_sql": f"the course: `to_sql`, {TO_SQL_ROWS:,} rows only",
     "pg_csv": "psycopg2 COPY of CSV written by Arrow",
     "pg_adbc": "ADBC ingest",
     "csv": "psql `\\copy` of a ready CSV file",
@@ -45,7 +45,7 @@ def postgres(rows: int = ROWS) -> str:
     with TemporaryDirectory(prefix="pg-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # root runs PostgreSQL as nobody
-        server = Server(folder / "data", free_port())
+        server = PostgresServer(folder / "data", free_port())
         server.up()
         try:
             env = environment(folder, POSTGRES_URL=server.url)
@@ -57,41 +57,41 @@ def postgres(rows: int = ROWS) -> str:
             server.down()
 
 
-def _loads(rows: int, folder: Path, server: Server, env: dict[str, str]) -> str:
+def _loads(rows: int, folder: Path, server: PostgresServer, env: dict[str, str]) -> str:
     measure("pg_this_project", folder / "clean.parquet", env=env)
     server.psql(f"CREATE TABLE bench_copy (LIKE {MONTH} INCLUDING DEFAULTS)", "ny_taxi")
     best: dict[str, Measure] = {}
     for _ in range(ROUNDS):
-        for way in WAYS:
-            server.psql("CHECKPOINT", "ny_taxi")  # what one wrote is not the next one's to wait for
-            if way in ("csv", "binary"):
-                now = _psql(way, folder, server)
+        for contender in CONTENDERS:
+            server.psql("CHECKPOINT", "ny_taxi")  # flush earlier writes before the clock starts
+            if contender in ("csv", "binary"):
+                now = _psql(contender, folder, server)
             else:
-                now = measure(way, folder / "clean.parquet", env=env)
-            print(f"{way}: {now.seconds:.2f} s, {now.peak:.0f} MB", file=sys.stderr)
-            before = best.get(way, now)
-            best[way] = Measure(min(now.seconds, before.seconds), max(now.peak, before.peak))
+                now = measure(contender, folder / "clean.parquet", env=env)
+            print(f"{contender}: {now.seconds:.2f} s, {now.peak:.0f} MB", file=sys.stderr)
+            before = best.get(contender, now)
+            best[contender] = Measure(min(now.seconds, before.seconds), max(now.peak, before.peak))
     speed = {
-        way: (TO_SQL_ROWS if way == "pg_to_sql" else rows) / taken.seconds
-        for way, taken in best.items()
+        contender: (TO_SQL_ROWS if contender == "pg_to_sql" else rows) / taken.seconds
+        for contender, taken in best.items()
     }
     lines = [
         (
             title,
-            f"{best[way].seconds:.2f}",
-            f"{speed[way]:,.0f}",
-            f"{best[way].peak:,.0f}",
-            f"{speed[way] / speed['pg_to_sql']:.1f}",
-            f"{speed[way] / speed['csv']:.2f}",
+            f"{best[contender].seconds:.2f}",
+            f"{speed[contender]:,.0f}",
+            f"{best[contender].peak:,.0f}",
+            f"{speed[contender] / speed['pg_to_sql']:.1f}",
+            f"{speed[contender] / speed['csv']:.2f}",
         )
-        for way, title in WAYS.items()
+        for contender, title in CONTENDERS.items()
     ]
-    header = ("way", "seconds", "rows/s", "peak MB", "times `to_sql`", "times `\\copy` CSV")
+    header = ("contender", "seconds", "rows/s", "peak MB", "times `to_sql`", "times `\\copy` CSV")
     return f"A clean yellow month of {rows:,} rows into PostgreSQL\n\n{table(header, lines)}"
 
 
-def _psql(format: str, folder: Path, server: Server) -> Measure:
-    """psql itself, timed from start to end; it is up in a few hundredths of a second."""
+def _psql(format: str, folder: Path, server: PostgresServer) -> Measure:
+    """Measure psql from start to exit; its startup is negligible."""
     columns = server.psql(
         "SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute "
         "WHERE attrelid = 'bench_copy'::regclass AND attnum > 1", "ny_taxi",
@@ -113,36 +113,36 @@ def _psql(format: str, folder: Path, server: Server) -> Measure:
     return Measure(taken, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
-def _indexes(server: Server) -> str:
+def _indexes(server: PostgresServer) -> str:
     lines = []
     server.psql(f"ALTER TABLE dezoomcamp.yellow_rides DETACH PARTITION {MONTH}", "ny_taxi")
     server.psql("DROP INDEX dezoomcamp.yellow_rides_2021_01_pickup", "ny_taxi")
     for title, definition in INDEXES.items():
-        made, size = 0.0, 0
+        built, size = 0.0, 0
         if definition:
             began = time.perf_counter()
             server.psql(f"CREATE INDEX bench_index ON {MONTH} {definition}", "ny_taxi")
-            made = time.perf_counter() - began
+            built = time.perf_counter() - began
             size = int(server.psql("SELECT pg_relation_size('dezoomcamp.bench_index')", "ny_taxi"))
         runs = [
             json.loads(server.psql(f"EXPLAIN (ANALYZE, FORMAT json) {HOUR}", "ny_taxi"))[0]
             for _ in range(5)
         ]
-        asked = min(run["Execution Time"] for run in runs)
-        lines.append((title, f"{made:.2f}", f"{size / 1e6:,.2f}", f"{asked:.1f}"))
+        fastest = min(run["Execution Time"] for run in runs)
+        lines.append((title, f"{built:.2f}", f"{size / 1e6:,.2f}", f"{fastest:.1f}"))
         server.psql("DROP INDEX IF EXISTS dezoomcamp.bench_index", "ny_taxi")
     server.psql(f"DROP TABLE {MONTH}", "ny_taxi")
-    header = ("index on the pickup time", "seconds to make", "MB", "ms for an hour's trips")
-    return f"What an index of the same month costs and brings\n\n{table(header, lines)}"
+    header = ("index on the pickup time", "seconds to build", "MB", "ms for an hour's trips")
+    return f"Cost and benefit of an index on the same month\n\n{table(header, lines)}"
 
 
 def _year(folder: Path, rows: int, env: dict[str, str]) -> str:
-    """The flow from start to end, downloads from the folder beside it included."""
+    """Measure the flow from start to end, including copies from the local source folder."""
     months = [f"yellow:2021-{month:02}" for month in range(1, 13)]
     python("-m", "synthetic_tlc", "make", folder / "site", *months, "--rows", str(rows))
     env = env | {"NYC_TAXI_SOURCE_URL": str(folder / "site" / "trip-data")}
     flow = ("flows/ingest_data_flow.py", "--keep-zero", "--months")
-    seconds(*flow, "1", env=env)  # Prefect makes its database
+    seconds(*flow, "1", env=env)  # creates Prefect's database
     one = min(seconds(*flow, "1", env=env) for _ in range(2))
     twelve = seconds(*flow, "1-12", env=env)
     print(f"one month {one:.1f} s, twelve {twelve:.1f} s", file=sys.stderr)

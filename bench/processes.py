@@ -1,7 +1,6 @@
-"""Commands as a user would start them, in processes of their own.
+"""Run commands in separate processes, as a user would.
 
-This process imports nothing large: what one has in memory when it starts another counts as the
-other's peak.
+Keep imports small here: the memory of the parent counts towards the peak of a child.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """The user's own, but with all that is written in `folder`, and no Prefect server of theirs."""
+    """Return the user's environment, with all output in `folder` and no Prefect server."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
     return {
         **inherited,
@@ -34,7 +33,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def python(*args: str | Path, env: Mapping[str, str] | None = None) -> str:
-    """What `python *args` printed."""
+    """Run `python *args` and return its output."""
     done = subprocess.run(
         [sys.executable, *args], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )
@@ -44,27 +43,27 @@ def python(*args: str | Path, env: Mapping[str, str] | None = None) -> str:
 
 
 def seconds(*args: str | Path, env: Mapping[str, str] | None = None) -> float:
-    """How long `python *args` took, from its start to its end."""
+    """Return the seconds that `python *args` takes."""
     began = time.perf_counter()
     python(*args, env=env)
     return time.perf_counter() - began
 
 
 def make_month(folder: Path, color: str, rows: int) -> Path:
-    """The raw file of an invented January of 2021."""
+    """Generate the raw file of a synthetic January 2021."""
     python("-m", "synthetic_tlc", "make", folder, f"{color}:2021-01", "--rows", str(rows))
     return folder / "trip-data" / f"{color}_tripdata_2021-01.parquet"
 
 
 @contextmanager
 def serving(*args: str | Path, port: int, env: Mapping[str, str] | None = None) -> Iterator[None]:
-    """`python *args` in the background, from when it takes connections to the block's end."""
+    """Run `python *args` in the background; enter the block once it accepts connections."""
     server = subprocess.Popen([sys.executable, *args], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     try:
         while not _answers(port):
             if server.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"error: python {' '.join(map(str, args))} does not serve; see above")
+                sys.exit(f"error: python {' '.join(map(str, args))} did not start; see above")
             time.sleep(0.1)
         yield
     finally:
@@ -73,11 +72,11 @@ def serving(*args: str | Path, port: int, env: Mapping[str, str] | None = None) 
 
 
 def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
 
 
 def _answers(port: int) -> bool:
-    with socket.socket() as knock:
-        return knock.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

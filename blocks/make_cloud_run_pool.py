@@ -1,13 +1,13 @@
-"""Save the work pool `cloud-run-pool`: each flow run is a job of Google's Cloud Run.
+"""Save the work pool `cloud-run-pool`, which runs each flow run as a Google Cloud Run job.
 
-The values come from the environment, `.env.<name>` with NYC_TAXI_ENV=<name>, or `.env`:
+Settings are read from the environment, `.env.<name>` with NYC_TAXI_ENV=<name>, or `.env`:
 
     NYC_TAXI_IMAGE, NYC_TAXI_CLOUD_RUN_REGION, NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT
     NYC_TAXI_CLOUD_RUN_CPU, NYC_TAXI_CLOUD_RUN_MEMORY, NYC_TAXI_CLOUD_RUN_TIMEOUT
     NYC_TAXI_CLOUD_RUN_API_KEY_SECRET, NYC_TAXI_CLOUD_RUN_SECRETS, CLOUD_PREFECT_API_URL
 
-.env.example explains each. Project and credentials are those of the block
-`gcp-credentials/zoom-gcp-creds`, which blocks/make_gcp_blocks.py makes.
+.env.example describes each of them. Project and credentials come from the block
+`gcp-credentials/zoom-gcp-creds`, which blocks/make_gcp_blocks.py saves.
 """
 
 import os
@@ -22,13 +22,13 @@ from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.orchestration.work_pools import (
     JOB_COMMAND,
     api_for_jobs,
+    api_key_secret,
     block_reference,
     flow_settings,
-    key_by_reference,
-    needed,
-    number,
+    integer_setting,
+    required_setting,
     save_pool,
-    secrets_by_reference,
+    secret_references,
 )
 
 POOL = "cloud-run-pool"
@@ -36,33 +36,33 @@ CREDENTIALS = "zoom-gcp-creds"
 
 
 def credentials() -> tuple[str, dict[str, Any]]:
-    """The project, and whose credentials; of a block with a key no more than where it is."""
-    mend = "run: python blocks/make_gcp_blocks.py"
+    """Return the project and the job variable `credentials`, which never contains a key."""
+    fix = "run: python blocks/make_gcp_blocks.py"
     try:
         with get_client(sync_client=True) as client:
             block = client.read_block_document_by_name(CREDENTIALS, "gcp-credentials")
     except ObjectNotFound:
         raise InvalidInputError(
-            f"the block gcp-credentials/{CREDENTIALS} is not there; {mend}"
+            f"the block gcp-credentials/{CREDENTIALS} does not exist; {fix}"
         ) from None
-    held = {name: value for name, value in block.data.items() if value is not None}
-    if "project" not in held:
+    fields = {name: value for name, value in block.data.items() if value is not None}
+    if "project" not in fields:
         raise InvalidInputError(
-            f"the block gcp-credentials/{CREDENTIALS} names no project; "
-            f"set NYC_TAXI_GCP_PROJECT and {mend}"
+            f"the block gcp-credentials/{CREDENTIALS} has no project; "
+            f"set NYC_TAXI_GCP_PROJECT and {fix}"
         )
-    # Prefect's server refuses a pool that refers to a block of these without a key.
-    has_key = "service_account_info" in held
-    return held["project"], block_reference(block.id) if has_key else held
+    # Prefect's server rejects a pool that refers to credentials without a key.
+    has_key = "service_account_info" in fields
+    return fields["project"], block_reference(block.id) if has_key else fields
 
 
 def main() -> None:
-    image = needed("NYC_TAXI_IMAGE")
-    region = needed("NYC_TAXI_CLOUD_RUN_REGION")
-    secret = key_by_reference("NYC_TAXI_CLOUD_RUN_API_KEY_SECRET", "prefect-api-key")
-    held = {
+    image = required_setting("NYC_TAXI_IMAGE")
+    region = required_setting("NYC_TAXI_CLOUD_RUN_REGION")
+    secret = api_key_secret("NYC_TAXI_CLOUD_RUN_API_KEY_SECRET", "prefect-api-key")
+    secrets = {
         name: {"secret": secret, "version": "latest"}
-        for name, secret in secrets_by_reference(
+        for name, secret in secret_references(
             "NYC_TAXI_CLOUD_RUN_SECRETS", "NYC_TAXI_HASH_KEY=nyc-taxi-hash-key"
         ).items()
     }
@@ -70,13 +70,13 @@ def main() -> None:
         "image": image,
         "command": JOB_COMMAND,
         "region": region,
-        "service_account_name": needed("NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT"),
+        "service_account_name": required_setting("NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT"),
         "cpu": os.environ.get("NYC_TAXI_CLOUD_RUN_CPU") or "1000m",
         "memory": os.environ.get("NYC_TAXI_CLOUD_RUN_MEMORY") or "4Gi",
-        "timeout": number("NYC_TAXI_CLOUD_RUN_TIMEOUT", 3600),
+        "timeout": integer_setting("NYC_TAXI_CLOUD_RUN_TIMEOUT", 3600),
         "prefect_api_key_secret": {"secret": secret, "version": "latest"} if secret else None,
-        "prefect_api_auth_string_secret": held.pop("PREFECT_API_AUTH_STRING", None),
-        "env_from_secrets": held or None,
+        "prefect_api_auth_string_secret": secrets.pop("PREFECT_API_AUTH_STRING", None),
+        "env_from_secrets": secrets or None,
         "env": {"PREFECT_API_URL": api_for_jobs(), **flow_settings()},
     }
     project, block = credentials()

@@ -1,15 +1,15 @@
-"""Save the work pool `docker-pool`: each flow run is a container of the project's image.
+"""Save the work pool `docker-pool`, which runs each flow run in a container of the project's image.
 
-What the course's DockerContainer block was. The defaults fit docker-compose.yml; the environment,
-or `.env`, may say otherwise:
+It replaces the course's DockerContainer block. The defaults match docker-compose.yml; set others
+in the environment or `.env`:
 
     NYC_TAXI_IMAGE          nyc-taxi:latest
-    NYC_TAXI_NETWORK        nyc-taxi, the network on which the server is `server`
-    NYC_TAXI_VOLUME         nyc-taxi-data, mounted where the flows keep their data
-    DOCKER_PREFECT_API_URL  http://server:4200/api, as a container on that network sees it
+    NYC_TAXI_NETWORK        nyc-taxi, the network with the server, whose host name is `server`
+    NYC_TAXI_VOLUME         nyc-taxi-data, mounted at the flows' data folder
+    DOCKER_PREFECT_API_URL  http://server:4200/api, the server's URL on that network
     REGISTRY_URL, REGISTRY_USERNAME, REGISTRY_PASSWORD, to pull a private image
-    STORAGE_EMULATOR_HOST, BIGQUERY_EMULATOR_HOST, GOOGLE_APPLICATION_CREDENTIALS, as they are
-    in a container, for flows that use emulators of Google Cloud
+    STORAGE_EMULATOR_HOST, BIGQUERY_EMULATOR_HOST, GOOGLE_APPLICATION_CREDENTIALS, as seen from
+    a container, to use emulators of Google Cloud
 """
 
 import os
@@ -23,12 +23,12 @@ from pydantic import SecretStr
 from nyc_taxi.orchestration.work_pools import (
     JOB_COMMAND,
     block_reference,
-    docker_flow_runs_in,
     flow_settings,
-    needed,
+    reject_credentials,
+    required_setting,
     save_pool,
-    secrets_in_blocks,
-    without_password,
+    save_secret_blocks,
+    set_docker_flow_pool,
 )
 
 POOL = "docker-pool"
@@ -38,18 +38,18 @@ EMULATORS = ("STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GOOGLE_APPLICAT
 
 def emulators() -> dict[str, str]:
     if not os.environ.get("STORAGE_EMULATOR_HOST"):
-        return {}  # then credentials, if any, are a file of this machine
+        return {}  # without emulators, the credentials are a file on this machine
     return {name: os.environ[name] for name in EMULATORS if name in os.environ}
 
 
 def registry() -> dict[str, Any]:
-    """Credentials, when given: kept in a block, to which the pool only refers."""
+    """Save the registry's credentials, if set, in a block; return the pool's reference to it."""
     if not os.environ.get("REGISTRY_PASSWORD"):
         return {}
     block = DockerRegistryCredentials(
-        username=needed("REGISTRY_USERNAME"),
-        password=SecretStr(needed("REGISTRY_PASSWORD")),
-        registry_url=needed("REGISTRY_URL"),
+        username=required_setting("REGISTRY_USERNAME"),
+        password=SecretStr(required_setting("REGISTRY_PASSWORD")),
+        registry_url=required_setting("REGISTRY_URL"),
     )
     saved = block.save("registry", overwrite=True)
     return {"registry_credentials": block_reference(saved)}
@@ -60,7 +60,7 @@ def main() -> None:
     network = os.environ.get("NYC_TAXI_NETWORK", "nyc-taxi")
     volume = os.environ.get("NYC_TAXI_VOLUME", "nyc-taxi-data")
     api = os.environ.get("DOCKER_PREFECT_API_URL", "http://server:4200/api")
-    without_password("DOCKER_PREFECT_API_URL", api)
+    reject_credentials("DOCKER_PREFECT_API_URL", api)
     private = registry()
     save_pool(
         POOL,
@@ -71,10 +71,10 @@ def main() -> None:
         auto_remove=True,
         networks=[network],
         volumes=[f"{volume}:{DATA}"],
-        env={"PREFECT_API_URL": api, **flow_settings(), **emulators(), **secrets_in_blocks()},
+        env={"PREFECT_API_URL": api, **flow_settings(), **emulators(), **save_secret_blocks()},
         **private,
     )
-    docker_flow_runs_in(POOL, overwrite=True)
+    set_docker_flow_pool(POOL, overwrite=True)
     print(f"work pool {POOL}: containers of {image} on the network {network}")
 
 

@@ -1,8 +1,8 @@
-"""Make the blocks for Google Cloud: GcpCredentials `zoom-gcp-creds` and GcsBucket `zoom-gcs`.
+"""Save the blocks for Google Cloud: GcpCredentials `zoom-gcp-creds` and GcsBucket `zoom-gcs`.
 
-The values come from the environment or `.env`: NYC_TAXI_GCP_CREDENTIALS (the path of a service
-account's key, or its JSON; empty for the machine's own credentials), NYC_TAXI_GCP_PROJECT,
-NYC_TAXI_GCS_BUCKET and NYC_TAXI_GCS_FOLDER. Run it again after a change; without one it changes
+Settings are read from the environment or `.env`: NYC_TAXI_GCP_CREDENTIALS (path of a service
+account key, or its JSON; empty for this machine's default credentials), NYC_TAXI_GCP_PROJECT,
+NYC_TAXI_GCS_BUCKET and NYC_TAXI_GCS_FOLDER. Rerun it after a change; otherwise a rerun changes
 nothing.
 """
 
@@ -34,82 +34,80 @@ def make_gcp_blocks() -> None:
         credentials = GcpCredentials(service_account_info=key, project=config.gcp_project or None)
     except GoogleAuthError as problem:
         raise InvalidInputError(
-            "this machine has no credentials of its own; put a service account's key into "
-            "NYC_TAXI_GCP_CREDENTIALS, or run: gcloud auth application-default login"
+            "this machine has no default credentials; set NYC_TAXI_GCP_CREDENTIALS to a service "
+            "account key, or run: gcloud auth application-default login"
         ) from problem
     for kind in (GcpCredentials, GcsBucket):
         kind.register_type_and_schema()
-    source = f"key of {key['client_email']}" if key else "this machine's own credentials"
+    source = f"key of {key['client_email']}" if key else "this machine's default credentials"
     save(credentials, CREDENTIALS, f"{source}, project {credentials.project}")
-    made = GcsBucket(gcp_credentials=GcpCredentials.load(CREDENTIALS), **bucket)
-    save(made, BUCKET, f"gs://{made.bucket}/{made.bucket_folder}")
+    block = GcsBucket(gcp_credentials=GcpCredentials.load(CREDENTIALS), **bucket)
+    save(block, BUCKET, f"gs://{block.bucket}/{block.bucket_folder}")
 
 
 def bucket_values(bucket: str, folder: str) -> dict[str, str]:
-    """Refuse what looks like an address, and say how it is written."""
+    """Return the fields of the bucket's block. Raises InvalidInputError for a URL or a path."""
     if not bucket:
-        raise InvalidInputError(
-            "NYC_TAXI_GCS_BUCKET is empty; put the bucket's name there, or into .env"
-        )
+        raise InvalidInputError("NYC_TAXI_GCS_BUCKET is not set; set it to the name of the bucket")
     name, _, rest = bucket.removeprefix("gs://").strip("/").partition("/")
     if name != bucket:
         also = f" and NYC_TAXI_GCS_FOLDER={rest}" if rest else ""
         raise InvalidInputError(
-            f"NYC_TAXI_GCS_BUCKET={bucket!r} is more than a name; "
+            f"NYC_TAXI_GCS_BUCKET={bucket!r} is not just a name; "
             f"write NYC_TAXI_GCS_BUCKET={name}{also}"
         )
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", bucket):
         raise InvalidInputError(
-            f"NYC_TAXI_GCS_BUCKET={bucket!r} is no bucket's name: it has 3 or more of a-z, 0-9, "
-            "- _ and . and begins and ends with a letter or a digit"
+            f"NYC_TAXI_GCS_BUCKET={bucket!r} is not a valid bucket name: 3 or more of a-z, 0-9, "
+            "- _ and ., with a letter or a digit at both ends"
         )
     if "\\" in folder or folder.startswith(("/", "gs:")) or "//" in folder:
         raise InvalidInputError(
-            f"NYC_TAXI_GCS_FOLDER={folder!r} is no folder; write it as trips/2021"
+            f"NYC_TAXI_GCS_FOLDER={folder!r} is not a valid folder; write it like trips/2021"
         )
     return {"bucket": bucket, "bucket_folder": folder}
 
 
 def service_account(value: str) -> dict[str, Any] | None:
-    """The key, given as JSON or by its path; None stands for the machine's own credentials."""
+    """Read the key from JSON or a path; None for this machine's default credentials."""
     if not value.strip():
         return None
-    text, shown = value, "the JSON in NYC_TAXI_GCP_CREDENTIALS"
+    text, origin = value, "the JSON in NYC_TAXI_GCP_CREDENTIALS"
     if not value.lstrip().startswith("{"):
         path = from_root(value)
-        shown = f"NYC_TAXI_GCP_CREDENTIALS={value}"
+        origin = f"NYC_TAXI_GCP_CREDENTIALS={value}"
         if not path.is_file():
             raise InvalidInputError(
-                f"{shown} is not there; give the path of a service account's key"
+                f"{origin} does not exist; set it to the path of a service account key"
             )
         text = path.read_text()
     try:
         key: dict[str, Any] = json.loads(text)
         Credentials.from_service_account_info(key)
     except (ValueError, TypeError, AttributeError, GoogleAuthError):
-        # Neither this message nor its cause may hold a part of the key.
+        # Neither this message nor its cause may contain a part of the key.
         raise InvalidInputError(
-            f"{shown} is no service account's key; make one with: gcloud iam service-accounts "
+            f"{origin} is not a service account key; create one: gcloud iam service-accounts "
             "keys create key.json --iam-account=NAME@PROJECT.iam.gserviceaccount.com"
         ) from None
     return key
 
 
-def save(block: Block, name: str, what: str) -> None:
-    """Save the block unless it is saved already with the same values, and say which it was."""
+def save(block: Block, name: str, summary: str) -> None:
+    """Save the block if it is new or its values changed, and print which of them it was."""
     try:
         old = cast(Block | None, type(block).load(name))
     except ValueError:
         old = None
-    if old is not None and values(old) == values(block):
-        outcome = "kept"
+    if old is not None and field_values(old) == field_values(block):
+        outcome = "unchanged"
     else:
         block.save(name, overwrite=True)
-        outcome = "changed" if old is not None else "made"
-    print(f"{outcome:8} {block.get_block_type_slug()}/{name}: {what}")
+        outcome = "updated" if old is not None else "created"
+    print(f"{outcome:9} {block.get_block_type_slug()}/{name}: {summary}")
 
 
-def values(block: Block) -> dict[str, Any]:
+def field_values(block: Block) -> dict[str, Any]:
     return block.model_dump(
         include=set(type(block).model_fields), context={"include_secrets": True}, mode="json"
     )

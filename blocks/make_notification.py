@@ -2,8 +2,8 @@
 
     NOTIFICATION_URL=https://hooks.slack.com/... python blocks/make_notification.py [--test]
 
-Saves the block `flow-run-notification` and the automation of that name. Slack's webhooks and any
-other that takes JSON are understood; `--test` sends a small message at once.
+Saves the block `flow-run-notification` and an automation of the same name. It works with Slack's
+webhooks and any other that accepts JSON; `--test` sends a test message first.
 """
 
 import os
@@ -30,11 +30,11 @@ BODY = """\
 
 
 def webhook() -> CustomWebhookNotificationBlock:
-    """Slack reads `text`, others what they like; the URL is the secret, so it is kept as one."""
+    """Return the block, with the message in `text` as Slack expects it; the URL is a secret."""
     url = os.environ.get("NOTIFICATION_URL", "")
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise InvalidInputError(
-            "NOTIFICATION_URL holds no http(s) address; set it to the webhook's, "
+            "NOTIFICATION_URL is not an http(s) URL; set it to the webhook's URL, "
             "such as https://hooks.slack.com/services/..."
         )
     return CustomWebhookNotificationBlock(
@@ -52,7 +52,7 @@ def automation(block: CustomWebhookNotificationBlock) -> AutomationCore:
     assert block._block_document_id is not None
     return AutomationCore(
         name=NAME,
-        description=f"A message to the webhook for a run that is {', '.join(states)}.",
+        description=f"Sends a message to the webhook when a run is {', '.join(states)}.",
         trigger=EventTrigger(
             expect={f"prefect.flow-run.{state}" for state in states},
             match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
@@ -72,24 +72,24 @@ def automation(block: CustomWebhookNotificationBlock) -> AutomationCore:
 
 def send_test(block: CustomWebhookNotificationBlock) -> None:
     try:
-        block.notify("This is how a message looks.", subject="Prefect: a test")
+        block.notify("This is a test message.", subject="Prefect: a test")
     except httpx.HTTPError as problem:
         raise InvalidInputError(
-            f"the webhook did not take the message ({type(problem).__name__})"
+            f"the webhook rejected the message ({type(problem).__name__}); check NOTIFICATION_URL"
         ) from problem
-    print("a test message is sent")
+    print("test message sent")
 
 
 def main(*, test: bool = False) -> None:
     block = webhook()
     if test:
-        send_test(block)  # before it replaces one that works
+        send_test(block)  # before it replaces a working block
     block.save(NAME, overwrite=True)
     with get_client(sync_client=True) as client:
         for old in client.read_automations_by_name(NAME):
             client.delete_automation(old.id)
         client.create_automation(automation(block))
-    print(f"automation {NAME}: flow runs that fail, crash or are late")
+    print(f"automation {NAME}: sends a message when a flow run fails, crashes or is late")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Save the block `postgres-connector`: the database of POSTGRES_URL (environment, or .env).
+"""Save the block `postgres-connector` for the database at POSTGRES_URL (environment or .env).
 
-User and password may be left out of it and stand, as they are, in PGUSER and PGPASSWORD.
+User and password may instead be set in PGUSER and PGPASSWORD, without URL encoding.
 """
 
 import os
@@ -22,7 +22,7 @@ def main() -> None:
     SqlAlchemyConnector(connection_info=parts).save(BLOCK, overwrite=True)
     database = find_database()
     if database.connector.connection_info.create_url() != parts.create_url():
-        sys.exit(f"error: the block {BLOCK} came back other than it was saved; run this again")
+        sys.exit(f"error: the saved block {BLOCK} has other values than these; rerun this script")
     print(f"block {BLOCK}: PostgreSQL at {database.name}, user {parts.username}")
 
 

@@ -1,11 +1,11 @@
-"""Save the work pool `process-pool`: its flow runs are processes of the worker, in this checkout.
+"""Save the work pool `process-pool`, which runs flow runs as worker processes in this checkout.
 
-Without a docker pool (blocks/make_docker_block.py) docker-flow runs here too.
+Without a docker pool (blocks/make_docker_block.py), docker-flow also runs here.
 """
 
 from nyc_taxi.cli import script
 
-from nyc_taxi.orchestration.work_pools import docker_flow_runs_in, save_pool
+from nyc_taxi.orchestration.work_pools import save_pool, set_docker_flow_pool
 from nyc_taxi.settings import ROOT
 
 POOL = "process-pool"
@@ -13,7 +13,7 @@ POOL = "process-pool"
 
 def main() -> None:
     save_pool(POOL, "process", working_dir=str(ROOT), env={"NYC_TAXI_ROOT": str(ROOT)})
-    docker_flow_runs_in(POOL, overwrite=False)
+    set_docker_flow_pool(POOL, overwrite=False)
     print(f"work pool {POOL}: processes in {ROOT}")
 
 

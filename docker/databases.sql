@@ -1,2 +1,2 @@
--- Beside POSTGRES_DB, which holds the trips: the database of the Prefect server.
+-- The database of the Prefect server; POSTGRES_DB is the one with the trips.
 CREATE DATABASE prefect;

@@ -1,8 +1,8 @@
 """Wait until the Prefect API answers, then run a command: `healthy.py [SECONDS [COMMAND...]]`.
 
-Exits with the command's exit code. As process 1 of a container, which the kernel guards against
-signals without a handler, it passes SIGTERM (`docker stop`) on to every process, waits for all of
-them and exits with 143.
+Exits with the command's exit code. As process 1 of a container, which ignores signals without a
+handler, it forwards SIGTERM (`docker stop`) to every process, waits for all of them and exits with
+143.
 """
 
 import os
@@ -25,9 +25,9 @@ def wait_for_api(seconds: float) -> None:
             return
         except OSError as problem:
             if isinstance(problem, HTTPError) and problem.code < 500:
-                return  # it answers, and need not have a /health
+                return  # it answers, even if it has no /health
             if time.monotonic() > deadline:
-                sys.exit(f"error: no answer from {url}: {problem}")
+                sys.exit(f"error: the Prefect API at {url} does not answer: {problem}")
             time.sleep(1)
 
 
@@ -37,7 +37,7 @@ def run(command: list[str]) -> int:
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.append(number)
         with suppress(ProcessLookupError):
-            # The flow is in a separate session, below the process that `command` is.
+            # The flow run is a grandchild in a separate session: as process 1, signal all of them.
             os.kill(-1 if os.getpid() == 1 else process.pid, signal.SIGTERM)
 
     process = subprocess.Popen(command)
@@ -45,7 +45,7 @@ def run(command: list[str]) -> int:
     code = process.wait()
     if not stopped:
         return code
-    with suppress(ChildProcessError):  # no more of them
+    with suppress(ChildProcessError):  # all have ended
         while True:
             os.wait()
     return 128 + stopped[0]

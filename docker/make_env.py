@@ -1,6 +1,6 @@
-"""Add the secrets that docker-compose.yml needs to .env, where they are missing: `make up`.
+"""Add missing secrets of docker-compose.yml to .env; `make up` runs it.
 
-Nothing else in the file changes. It ends up readable by its owner alone.
+The rest of the file is unchanged. Afterwards only its owner can read it.
 """
 
 from __future__ import annotations
@@ -13,38 +13,41 @@ import tempfile
 from pathlib import Path
 
 ENV = Path(__file__).resolve().parents[1] / ".env"
-MADE = {
+GENERATORS = {
     "POSTGRES_PASSWORD": lambda: secrets.token_hex(16),
     "PREFECT_AUTH_STRING": lambda: f"admin:{secrets.token_hex(16)}",
 }
 
 
 def add_secrets(path: Path) -> list[str]:
-    """Return the names of the secrets that were added. Raises OSError, ValueError."""
-    path = path.resolve()  # a link stays a link
-    held = path.read_bytes() if path.exists() else b""
-    if b"\0" in held:
+    """Add missing secrets and return their names. Raises OSError, ValueError."""
+    path = path.resolve()  # keep a symbolic link
+    content = path.read_bytes() if path.exists() else b""
+    if b"\0" in content:
         raise ValueError("is not UTF-8 text; save it as UTF-8")
-    missing = [name for name in MADE if not os.environ.get(name) and not value(held, name)]
+    missing = [
+        name for name in GENERATORS if not os.environ.get(name) and not get_value(content, name)
+    ]
     if missing:
-        end = b"\r\n" if held.count(b"\r\n") == held.count(b"\n") > 0 else b"\n"
-        if held and not held.endswith(b"\n"):
-            held += end
-        held += b"".join(f"{name}={MADE[name]()}".encode() + end for name in missing)
-        replace(path, held)
+        end = b"\r\n" if content.count(b"\r\n") == content.count(b"\n") > 0 else b"\n"
+        if content and not content.endswith(b"\n"):
+            content += end
+        content += b"".join(f"{name}={GENERATORS[name]()}".encode() + end for name in missing)
+        write_atomically(path, content)
     elif path.exists():
         path.chmod(0o600)
     return missing
 
 
-def value(held: bytes, name: str) -> bytes:
-    """The variable's value; the last line that sets it counts."""
-    found = re.findall(rb"(?m)^[ \t]*(?:export[ \t]+)?%b[ \t]*=[ \t]*(.*)$" % name.encode(), held)
-    return bytes(found[-1].strip(b"\r \t\"'")) if found else b""
+def get_value(content: bytes, name: str) -> bytes:
+    """Return the variable's value; the last line that sets it counts."""
+    line = rb"(?m)^[ \t]*(?:export[ \t]+)?%b[ \t]*=[ \t]*(.*)$" % name.encode()
+    values = re.findall(line, content)
+    return bytes(values[-1].strip(b"\r \t\"'")) if values else b""
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Put the new content in the file's place in one step, with mode 0600."""
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace the file with one of mode 0600."""
     handle, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     part = Path(name)
     try:

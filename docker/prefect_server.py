@@ -1,11 +1,11 @@
-"""Prefect's API and UI, closed to web pages of other origins.
+"""Prefect's API and UI, protected from web pages of other origins.
 
     prefect_server.py [--host 127.0.0.1] [--port 4200] [--origin http://127.0.0.1:4200 ...]
                       [--name HOST ...]
 
-CORS alone leaves gaps: a page may open a WebSocket, send a POST that needs no preflight, or point
-its own host name at 127.0.0.1 (DNS rebinding). So each request must be addressed to a loopback
-name, an origin's host or a `--name`, and what a browser sends must come from one of the origins.
+CORS alone leaves gaps: a page can open a WebSocket, send a POST that needs no preflight, or point
+its own host name at 127.0.0.1 (DNS rebinding). Therefore the Host of each request must be a
+loopback name, the host of an origin or a `--name`, and its Origin, if any, one of the origins.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLICY_VIOLATION = 1008
 
 
-class OnlyTheseOrigins:
-    """ASGI middleware for HTTP and WebSockets alike."""
+class OriginGuard:
+    """ASGI middleware that rejects HTTP and WebSocket requests with another Host or Origin."""
 
     def __init__(self, app: App, origins: set[str], names: set[str]) -> None:
         self.app = app
@@ -35,36 +35,38 @@ class OnlyTheseOrigins:
         self.names = names | {urlsplit(origin).hostname or "" for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and (problem := self.problem(scope["headers"])):
-            await refuse(scope["type"], problem, send)
+        if scope["type"] in ("http", "websocket") and (
+            reason := self.rejection_reason(scope["headers"])
+        ):
+            await reject(scope["type"], reason, send)
         else:
             await self.app(scope, receive, send)
 
-    def problem(self, headers: list[tuple[bytes, bytes]]) -> str | None:
+    def rejection_reason(self, headers: list[tuple[bytes, bytes]]) -> str | None:
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
         origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
         if len(hosts) != 1 or host_name(hosts[0]) not in self.names:
-            return f"unknown host {', '.join(hosts)!r}; the server's names: {sorted(self.names)}"
+            return f"unknown host {', '.join(hosts)!r}; allowed: {sorted(self.names)}"
         if origins and set(origins) - self.origins:
             return f"origin {', '.join(origins)!r} is not allowed; allowed: {sorted(self.origins)}"
         return None
 
 
 def host_name(host: str) -> str | None:
-    """Without the port, in small letters, without the dot of the DNS root."""
+    """Return the host in lower case, without port and trailing dot; None if it is invalid."""
     try:
         return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
         return None
 
 
-async def refuse(kind: str, problem: str, send: Send) -> None:
+async def reject(kind: str, reason: str, send: Send) -> None:
     if kind == "websocket":
         await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         return
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 403, "headers": headers})
-    body = json.dumps({"exception_message": problem}).encode()
+    body = json.dumps({"exception_message": reason}).encode()
     await send({"type": "http.response.body", "body": body})
 
 
@@ -72,13 +74,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=4200)
     parser.add_argument(
-        "--origin", action="append", metavar="URL", help="where browsers see the UI; may repeat"
+        "--origin", action="append", metavar="URL", help="URL of the UI in browsers; repeatable"
     )
     parser.add_argument(
-        "--name", action="append", default=[], metavar="HOST", help="another name of this server"
+        "--name",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="additional host name of this server; repeatable",
     )
     args = parser.parse_args()
     origins = args.origin or [f"http://{name}:{args.port}" for name in LOOPBACK[:2]]
@@ -94,7 +100,7 @@ def main() -> None:
 
     settings = get_current_settings().server
     uvicorn.run(
-        OnlyTheseOrigins(create_app(final=True), set(origins), {*LOOPBACK, *args.name}),
+        OriginGuard(create_app(final=True), set(origins), {*LOOPBACK, *args.name}),
         host=args.host,
         port=args.port,
         log_level=settings.logging_level.lower(),

@@ -1,7 +1,8 @@
-"""Deploy flows with the one image to the work pool `docker-pool`, from Python, as the course does.
+"""Deploy flows that run in the project's Docker image to the work pool `docker-pool`.
 
-`etl-parent-flow/docker-flow` (prefect.yaml has it too) and `Ingest Data/docker-ingest`, into the
-PostgreSQL of the block `postgres-connector`. Each is a `to_deployment` in the list.
+Creates `etl-parent-flow/docker-flow` (also declared in prefect.yaml) and
+`Ingest Data/docker-ingest`, which loads into the database of the block `postgres-connector`.
+To deploy another flow, add a `to_deployment` to the list.
 """
 
 import os
@@ -18,16 +19,16 @@ MONTHS = {"months": [1, 2], "year": 2021, "color": "yellow"}
 
 
 def main() -> None:
-    os.chdir(ROOT)  # the entrypoints are kept as the image has them: flows/parameterized_flow.py
+    os.chdir(ROOT)  # entrypoints are stored relative to it, as in the image
     deploy(
-        etl_parent_flow.to_deployment(  # type: ignore[arg-type]  # no coroutine in a script
+        etl_parent_flow.to_deployment(  # type: ignore[arg-type]  # synchronous when called from a script
             name="docker-flow",
-            description="Months of trips from the web into the lake, in a container.",
+            description="Ingest months of trips into the lake, in a container.",
             parameters=MONTHS,
         ),
         ingest_data.to_deployment(  # type: ignore[arg-type]
             name="docker-ingest",
-            description="Months of trips from the web into a table of PostgreSQL, in a container.",
+            description="Ingest months of trips into a PostgreSQL table, in a container.",
             parameters={"table_name": "yellow_taxi_trips", **MONTHS},
         ),
         work_pool_name="docker-pool",

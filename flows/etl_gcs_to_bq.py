@@ -1,4 +1,4 @@
-"""The lake -> the warehouse (GCS -> BigQuery; a folder -> DuckDB without a cloud)."""
+"""Lake -> warehouse: load months of trips (default: local folder -> DuckDB; or GCS -> BigQuery)."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,9 +12,10 @@ from prefect.cache_policies import NO_CACHE
 import etl_web_to_local
 from nyc_taxi.conform.column_rules import read_rules
 from nyc_taxi.conform.conformed_files import check_conformed
-from nyc_taxi.conform.passenger_counts import missing, passengers_fill
+from nyc_taxi.conform.passenger_counts import count_missing_passengers, passenger_fill
 from nyc_taxi.lakes.base import uri_or_local_copy
 from nyc_taxi.lakes.registry import open_lake
+from nyc_taxi.orchestration.logs import log_missing_passengers
 from nyc_taxi.orchestration.params import Months, Year
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.orchestration.run_months import check_stores, run_months
@@ -27,7 +28,7 @@ from nyc_taxi.warehouses.registry import open_warehouse
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def extract_from_gcs(trips: TripMonth, method: Method) -> Path | str:
-    """The month's file in the lake at NYC_TAXI_LAKE: only its URL, where that is enough."""
+    """Return the month's URI in the lake if the warehouse can read it, else a local copy."""
     lake = open_lake(settings().lake)
     with lake.open(trips.key) as file:
         check_conformed(file, trips, read_rules(etl_web_to_local.CONFIG))
@@ -36,13 +37,11 @@ def extract_from_gcs(trips: TripMonth, method: Method) -> Path | str:
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def transform(trips: TripMonth, keep_missing: bool) -> Mapping[str, int]:
-    """Say which missing values become which; the warehouse replaces them as it loads."""
-    fill = {} if keep_missing else passengers_fill(trips)
+    """Choose a value for null passenger counts; the warehouse fills them during the load."""
+    fill = {} if keep_missing else passenger_fill(trips)
     with open_lake(settings().lake).open(trips.key) as file:
-        pre = missing(file)
-    what = "(passenger_count is null)"
-    get_run_logger().info("pre: missing passenger count: %s %s", pre, what)
-    get_run_logger().info("post: missing passenger count: %s %s", 0 if fill else pre, what)
+        nulls = count_missing_passengers(file)
+    log_missing_passengers(nulls, 0 if fill else nulls, "passenger_count is null")
     return fill
 
 
@@ -50,7 +49,7 @@ def transform(trips: TripMonth, keep_missing: bool) -> Mapping[str, int]:
 def write_bq(trips: TripMonth, parquet: Path | str, fill: Mapping[str, int], method: Method) -> int:
     """Replace the month in the warehouse at NYC_TAXI_WAREHOUSE."""
     rows = open_warehouse(settings().warehouse, method).replace_month(trips, parquet, fill)
-    get_run_logger().info("%s is in the warehouse: %s rows", trips, f"{rows:,}")
+    get_run_logger().info("%s loaded into the warehouse: %s rows", trips, f"{rows:,}")
     return rows
 
 
@@ -71,8 +70,8 @@ def etl_gcs_to_bq(
     """Load months of trips from the lake into the warehouse.
 
     Args:
-        keep_missing: Keep unknown passenger counts null instead of making them 0.
-        method: How the trips get into BigQuery: as the file they are, or by way of pandas.
+        keep_missing: Keep unknown passenger counts null instead of setting them to 0.
+        method: Load the Parquet file directly, or through a pandas DataFrame (BigQuery only).
     """
     check_stores("lake", "warehouse", method=method)
     load = partial(load_month, keep_missing=keep_missing, method=method)

@@ -1,4 +1,4 @@
-"""web -> parquet -> the lake -> the warehouse: months of trips in one run."""
+"""TLC site -> Parquet -> lake -> warehouse: ingest and load months of trips in one run."""
 
 from functools import partial
 
@@ -30,11 +30,11 @@ def etl_web_to_bq(
     keep_missing: bool = False,
     method: Method = "load",
 ) -> int:
-    """Take months of trips from the TLC's site through the lake into the warehouse.
+    """Ingest months of trips from the TLC's site into the lake and load them into the warehouse.
 
     Args:
-        keep_missing: Keep unknown passenger counts null instead of making them 0.
-        method: How the trips get into BigQuery: as the file they are, or by way of pandas.
+        keep_missing: Keep unknown passenger counts null instead of setting them to 0.
+        method: Load the Parquet file directly, or through a pandas DataFrame (BigQuery only).
     """
     check_stores("lake", "warehouse", method=method)
     load = partial(web_to_bq, keep_missing=keep_missing, method=method)

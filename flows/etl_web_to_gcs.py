@@ -1,4 +1,4 @@
-"""web -> parquet -> the lake (GCS; a folder without a cloud), one month of trips."""
+"""TLC site -> Parquet -> lake: ingest one month of trips (default: local folder; or GCS)."""
 
 from nyc_taxi.cli import command
 
@@ -18,15 +18,15 @@ from nyc_taxi.trips.schemas import Color
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def write_gcs(report: MonthReport) -> str:
-    """Put the month into the lake at NYC_TAXI_LAKE."""
+    """Upload the month to the lake at NYC_TAXI_LAKE."""
     address = open_lake(settings().lake).put(report.path, report.trips.key)
-    get_run_logger().info("%s is in the lake: %s", report.trips, address)
+    get_run_logger().info("%s written to the lake: %s", report.trips, address)
     return address
 
 
 @flow(name="etl-web-to-gcs", flow_run_name="{color} {year}-{month:02}")
 def etl_web_to_gcs(color: Color = "yellow", year: Year = 2021, month: Month = 1) -> MonthReport:
-    """Fetch a month of trips, clean it and put it into the lake as Parquet."""
+    """Fetch a month of trips, clean it and write it to the lake as Parquet."""
     check_stores("lake")
     trips = TripMonth(color, year, month)
     raw = fetch(trips)

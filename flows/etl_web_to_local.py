@@ -1,4 +1,4 @@
-"""web -> parquet: one month of trips from the TLC's site to a clean file on this machine."""
+"""TLC site -> Parquet: ingest one month of trips into a clean local file."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from prefect.cache_policies import NO_CACHE
 
 from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.conform.plan import Plan, conform, write_month
-from nyc_taxi.conform.trip_column_rules import trip_rules
+from nyc_taxi.conform.trip_column_rules import read_trip_rules
 from nyc_taxi.orchestration.artifacts import publish
 from nyc_taxi.orchestration.params import Month, Year
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.settings import settings
-from nyc_taxi.sources.downloads import discarding_damaged
+from nyc_taxi.sources.downloads import discard_if_corrupt
 from nyc_taxi.sources.tlc import fetch_month
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import Color
@@ -24,17 +24,17 @@ CONFIG = Path(__file__).with_name("config")
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def fetch(trips: TripMonth) -> Path:
-    """Download the month, unless what lies here is still what the site has."""
-    trip_rules(CONFIG, trips.color)  # what is wrong with them is said before any download
+    """Download the month, unless the local copy is current."""
+    read_trip_rules(CONFIG, trips.color)  # invalid rules fail before the download
     config = settings()
     return fetch_month(trips, config.source_url, config.data_dir / "raw", config.timeout)
 
 
 @task(cache_policy=NO_CACHE)
 def clean(trips: TripMonth, raw: Path) -> Plan:
-    """Match the file's columns with the schema of its colour, and with what `config/` says."""
-    with discarding_damaged(raw, settings().source_url):
-        plan = conform(trips, raw, trip_rules(CONFIG, trips.color))
+    """Plan how the file's columns map to the schema of its color and the rules in `config/`."""
+    with discard_if_corrupt(raw, settings().source_url):
+        plan = conform(trips, raw, read_trip_rules(CONFIG, trips.color))
     for note in plan.notes:
         get_run_logger().info("%s: %s", trips, note)
     return plan
@@ -42,7 +42,7 @@ def clean(trips: TripMonth, raw: Path) -> Plan:
 
 @task(cache_policy=NO_CACHE)
 def write_local(plan: Plan) -> MonthReport:
-    """Write the month as Parquet, whole or not at all."""
+    """Write the month as Parquet, atomically."""
     report = write_month(plan, settings())
     publish([report], key=str(plan.trips).replace(" ", "-"))
     get_run_logger().info(str(report))
@@ -51,7 +51,7 @@ def write_local(plan: Plan) -> MonthReport:
 
 @flow(name="etl-web-to-local", flow_run_name="{color} {year}-{month:02}")
 def etl_web_to_local(color: Color = "yellow", year: Year = 2021, month: Month = 1) -> Path:
-    """Fetch a month of trips, clean it and write it as Parquet on this machine."""
+    """Fetch a month of trips, clean it and write it as a local Parquet file."""
     trips = TripMonth(color, year, month)
     raw = fetch(trips)
     plan = clean(trips, raw)

@@ -1,4 +1,4 @@
-"""web -> PostgreSQL: months of trips into one table, each month exactly once."""
+"""TLC site -> PostgreSQL: ingest months of trips into one table. Reruns replace a month."""
 
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,12 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from etl_web_to_local import clean, fetch, write_local
-from nyc_taxi.conform.passenger_counts import EVERY_TRIP, nonzero_passengers_sql, zero_passengers
+from nyc_taxi.conform.passenger_counts import (
+    ALL_TRIPS,
+    count_zero_passengers,
+    nonzero_passengers_sql,
+)
+from nyc_taxi.orchestration.logs import log_missing_passengers
 from nyc_taxi.orchestration.params import Months, Year
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.orchestration.run_months import run_months
@@ -21,40 +26,38 @@ from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse, Table
 
 @flow(name="Subflow")
 def log_subflow(table_name: str) -> None:
-    """Say which table is loaded."""
+    """Log the table that is loaded."""
     get_run_logger().info("Logging Subflow for: %s", table_name)
 
 
 @task(cache_policy=NO_CACHE)
 def extract_data(trips: TripMonth) -> Path:
-    """The month as clean Parquet on this machine."""
+    """Fetch and clean the month; returns a local Parquet file."""
     return write_local(clean(trips, fetch(trips))).path
 
 
 @task(cache_policy=NO_CACHE)
 def transform_data(trips: TripMonth, parquet: Path, keep_zero: bool) -> str:
-    """Say which trips are loaded, as SQL: none with 0 passengers, unless they are to be kept."""
-    only = EVERY_TRIP if keep_zero else nonzero_passengers_sql(trips)
-    log = get_run_logger()
-    pre, post = (zero_passengers(trips, parquet, rows) for rows in (EVERY_TRIP, only))
-    log.info("pre: missing passenger count: %s (passenger_count is 0)", pre)
-    log.info("post: missing passenger count: %s (passenger_count is 0)", post)
-    return only
+    """Return an SQL predicate that skips trips with 0 passengers, unless `keep_zero`."""
+    where = ALL_TRIPS if keep_zero else nonzero_passengers_sql(trips)
+    pre, post = (count_zero_passengers(trips, parquet, rows) for rows in (ALL_TRIPS, where))
+    log_missing_passengers(pre, post, "passenger_count is 0")
+    return where
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
-def load_data(trips: TripMonth, parquet: Path, only: str, table_name: str) -> int:
+def load_data(trips: TripMonth, parquet: Path, where: str, table_name: str) -> int:
     """Replace the month in the table."""
     warehouse = PostgresWarehouse(find_database(), Table.named(table_name))
-    rows = warehouse.replace_month(trips, parquet, {}, only)
-    get_run_logger().info("%s is in %s: %s rows", trips, table_name, f"{rows:,}")
+    rows = warehouse.replace_month(trips, parquet, {}, where)
+    get_run_logger().info("%s loaded into %s: %s rows", trips, table_name, f"{rows:,}")
     return rows
 
 
 def ingest_month(trips: TripMonth, table_name: str, keep_zero: bool) -> int:
     parquet = extract_data(trips)
-    only = transform_data(trips, parquet, keep_zero)
-    return load_data(trips, parquet, only, table_name)
+    where = transform_data(trips, parquet, keep_zero)
+    return load_data(trips, parquet, where, table_name)
 
 
 @flow(name="Ingest Data", flow_run_name="{table_name} {color} {year} {months}")
@@ -65,11 +68,11 @@ def ingest_data(
     color: Color = "yellow",
     keep_zero: bool = False,
 ) -> int:
-    """Load months of trips from the TLC's site into a table of PostgreSQL.
+    """Ingest months of trips from the TLC's site into a PostgreSQL table.
 
     Args:
-        table_name: The table, with or without its schema; it holds trips of one color.
-        keep_zero: Load trips with a passenger count of 0 as well.
+        table_name: Target table, with or without a schema; holds trips of one color.
+        keep_zero: Also load trips with a passenger count of 0.
     """
     PostgresWarehouse(find_database(), Table.named(table_name)).check()
     log_subflow(table_name)

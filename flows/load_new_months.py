@@ -1,4 +1,4 @@
-"""web -> the lake -> the warehouse: what the TLC has published, or replaced, since the last run."""
+"""TLC site -> lake -> warehouse: load the months published or replaced since the last run."""
 
 from functools import partial
 from itertools import islice
@@ -24,50 +24,50 @@ from nyc_taxi.warehouses.registry import open_warehouse
 
 Back = Annotated[
     int,
-    ui_field("How many months, the newest included, the warehouse should hold.", minimum=1),
+    ui_field("Number of months to keep current, counted back from the newest.", minimum=1),
 ]
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def find_newest(color: Color) -> TripMonth:
-    """Ask the source for this month, the one before, and so on, until it has one."""
+    """Find the newest published month, counting back from the current one."""
     config = settings()
     newest = newest_month(color, config.source_url, config.timeout)
-    get_run_logger().info("the newest month of the source: %s", newest)
+    get_run_logger().info("newest published month: %s", newest)
     return newest
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def find_version(trips: TripMonth) -> str | None:
-    """Which file the source has of the month: the TLC replaces some of them later."""
+    """Return the version token of the published file; the TLC replaces some files later."""
     config = settings()
     return published_version(trips, config.source_url, config.timeout)
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def is_in_warehouse(trips: TripMonth, version: str | None) -> bool:
-    """Whether the warehouse at NYC_TAXI_WAREHOUSE holds this version of the month."""
-    place = settings().warehouse
-    same = version is None or is_loaded(trips, version, place)
-    return same and open_warehouse(place).count(trips) > 0
+    """Return whether the warehouse holds this version of the month."""
+    address = settings().warehouse
+    same = version is None or is_loaded(trips, version, address)
+    return same and open_warehouse(address).count(trips) > 0
 
 
 def load_version(trips: TripMonth, keep_missing: bool) -> MonthReport | None:
     if is_in_warehouse(trips, find_version(trips)):
-        get_run_logger().info("%s is in the warehouse already", trips)
+        get_run_logger().info("%s is already loaded", trips)
         return None
     report = web_to_bq(trips, keep_missing, method="load")
-    # Not what find_version said: the source may have given another file since, or from a cache.
+    # The version that was downloaded; it may be newer than the one that find_version saw.
     remember_loaded(trips, report.version, settings().warehouse)
     return report
 
 
 @flow(name="load-new-months", flow_run_name="{color}")
 def load_new_months(color: Color = "yellow", back: Back = 3, keep_missing: bool = False) -> int:
-    """Load what the TLC has published or replaced; where there is nothing new, that is fine too.
+    """Load new and replaced months; a no-op when nothing is new.
 
     Args:
-        keep_missing: Keep unknown passenger counts null instead of making them 0.
+        keep_missing: Keep unknown passenger counts null instead of setting them to 0.
     """
     check_stores("lake", "warehouse")
     newest = find_newest(color)

@@ -1,4 +1,4 @@
-"""web -> the lake for several months: one `etl-web-to-gcs` subflow each, a few at a time."""
+"""TLC site -> lake: ingest several months, one `etl-web-to-gcs` subflow per month."""
 
 from nyc_taxi.cli import command
 
@@ -18,7 +18,7 @@ def web_to_gcs(trips: TripMonth) -> MonthReport:
 
 @flow(name="etl-parent-flow", flow_run_name="{color} {year} {months}")
 def etl_parent_flow(months: Months = [1, 2], year: Year = 2021, color: Color = "yellow") -> None:
-    """Fetch months of trips, clean them and put them into the lake as Parquet."""
+    """Fetch months of trips, clean them and write them to the lake as Parquet."""
     check_stores("lake")
     run_months(web_to_gcs, trip_months(color, year, months), table=f"{color}-{year}")
 

@@ -1,4 +1,4 @@
-"""Start and stop the emulators of Google Cloud, or see the flows run through them."""
+"""Start and stop the GCS and BigQuery emulators, or run the demo on them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import shlex
 import sys
 from pathlib import Path
 
-from local_services import Server, ServiceStartError, bigquery, client_environment, gcs
-from local_services.demo import demo, places
+from local_services import Service, ServiceStartError, bigquery, client_environment, gcs
+from local_services.demo import demo, flow_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "data" / "emulators"
 PORTS = {"gcs": 9023, "bigquery": 9050}
 
 
-def servers() -> list[Server]:
+def servers() -> list[Service]:
     return [gcs(FOLDER, PORTS["gcs"]), bigquery(FOLDER, PORTS["bigquery"])]
 
 
@@ -24,14 +24,14 @@ def up() -> None:
     for server in (storage, warehouse):
         server.start()
         print(f"{server.name:10}{server.url}")
-    values = {**client_environment(storage, warehouse), **places(FOLDER)}
+    values = {**client_environment(storage, warehouse), **flow_environment(FOLDER)}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     env = FOLDER / "env"
     env.touch(mode=0o600)
     env.write_text("\n".join(["unset PREFECT_API_URL", *lines, ""]))
-    (FOLDER / "prefect").mkdir(mode=0o700, exist_ok=True)  # its database holds secrets
+    (FOLDER / "prefect").mkdir(mode=0o700, exist_ok=True)  # its database contains secrets
     print(f"""
-To work with them, in this shell:
+To use them in this shell:
   . {env.relative_to(ROOT)}
   .venv/bin/python blocks/make_gcp_blocks.py
   .venv/bin/python flows/etl_web_to_bq.py --color green --month 1
@@ -54,22 +54,24 @@ def status() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local_services", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for name, run, about in (
-        ("up", up, "start both, and write the variables that point to them"),
+    for name, run, help_text in (
+        ("up", up, "start both and write an env file that points to them"),
         ("down", down, "stop both"),
-        ("status", status, "say which of them run, and where"),
+        ("status", status, "print which of them run, and their URLs"),
     ):
-        commands.add_parser(name, help=about).set_defaults(run=run)
-    showing = commands.add_parser("demo", help="web -> GCS -> BigQuery; leaves nothing running")
-    showing.add_argument("folder", type=Path)
+        commands.add_parser(name, help=help_text).set_defaults(run=run)
+    demo_parser = commands.add_parser(
+        "demo", help="run the demo: TLC site -> GCS -> BigQuery, all local"
+    )
+    demo_parser.add_argument("folder", type=Path)
     args = parser.parse_args()
     try:
         demo(args.folder.resolve()) if "folder" in args else args.run()
     except ServiceStartError as problem:
         sys.exit(f"error: {problem}")
     except OSError as problem:
-        place = problem.filename or FOLDER
-        sys.exit(f"error: {place}: {problem.strerror}; make it writable, or work elsewhere")
+        path = problem.filename or FOLDER
+        sys.exit(f"error: {path}: {problem.strerror}; make it writable, or use another folder")
 
 
 if __name__ == "__main__":

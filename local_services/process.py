@@ -1,4 +1,4 @@
-"""A server in a process of its own, from its first answer to its clean end."""
+"""Background services with a pid file: start, wait until ready, stop."""
 
 from __future__ import annotations
 
@@ -16,39 +16,41 @@ from pathlib import Path
 import httpx
 import psutil
 
-PATIENCE = 120
-"""Seconds for a server to be ready, once it is started."""
-CLOCK_STEP = 5
-"""Seconds by which a process's start may seem to come after what was written later."""
+START_TIMEOUT = 120
+"""Seconds for a service to become ready."""
+CLOCK_TOLERANCE = 5
+"""Seconds by which a process may seem to start after its pid file was written."""
 
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
-"""Python complains of a process that it started, forgot and did not see end."""
+"""Keeps started processes referenced, so that Python does not warn about unreaped children."""
 
 
 class ServiceStartError(Exception):
-    pass
+    """A service cannot be started; the message includes the fix."""
 
 
 @dataclass(frozen=True)
-class Server:
+class Service:
+    """A program that runs in the background until it is stopped."""
+
     name: str
     folder: Path
-    """Its data, its log and the id of its process."""
+    """Folder of its data, log and pid file."""
     command: tuple[str, ...]
     port: int | None
-    """On 127.0.0.1; None for a program that answers no requests, such as a worker."""
+    """Port on 127.0.0.1; None for a program that serves no requests, such as a worker."""
     path: str = "/"
-    """What it answers once it is ready."""
+    """URL path that returns HTTP 200 once it is ready."""
     logs: str = ""
-    """What its log says once it is ready, where there is no port."""
+    """Text in its log once it is ready, if it has no port."""
     env: Mapping[str, str] = field(default_factory=dict)
     umask: int = -1
-    """Of its files; -1 is that of who starts it."""
-    advice: str = "stop the program that has it"
-    """What to do where its port is taken."""
+    """Umask of the process; -1 inherits it."""
+    advice: str = "stop the program that uses it"
+    """Fix to suggest if the port is in use."""
     seconds_to_stop: int = 10
-    """From SIGTERM to SIGKILL."""
+    """Seconds between SIGTERM and SIGKILL."""
 
     @property
     def url(self) -> str:
@@ -63,19 +65,20 @@ class Server:
         return self.folder / f"{self.name}.pid"
 
     def start(self) -> None:
-        """Start it in the background and wait until it is ready; nothing, if it runs.
+        """Start it in the background and wait until it is ready; a no-op if it is running.
 
-        Raises ServiceStartError, also where its port is taken by a program that is not this server.
+        Raises ServiceStartError, for example if another program uses the port.
         """
         if self.process():
             port = json.loads(self._pid.read_text())["port"]
             if port != self.port:
-                raise ServiceStartError(f"{self.name} runs on port {port} already; stop it first")
+                raise ServiceStartError(
+                    f"{self.name} is already running on port {port}; stop it first"
+                )
             return
         if self.port and listens(self.port):
             raise ServiceStartError(
-                f"port {self.port}, which {self.name} needs, is taken by a program that was not "
-                f"started here; {self.advice}"
+                f"port {self.port} of {self.name} is in use by another program; {self.advice}"
             )
         with writable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -89,20 +92,20 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 umask=self.umask,
-                preexec_fn=_heed_sigint,
+                preexec_fn=_restore_sigint,
             )
         _children[process.pid] = process
-        facts = {"pid": process.pid, "command": self.command, "port": self.port}
-        self._pid.write_text(json.dumps(facts))
-        deadline = time.monotonic() + PATIENCE
+        record = {"pid": process.pid, "command": self.command, "port": self.port}
+        self._pid.write_text(json.dumps(record))
+        deadline = time.monotonic() + START_TIMEOUT
         while not self.answers():
             if process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise ServiceStartError(f"{self.name} does not start; see {self.log}")
+                raise ServiceStartError(f"{self.name} did not start; see {self.log}")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it, if it runs; it is gone when this returns."""
+        """Stop it and wait until it has exited; a no-op if it is not running."""
         if process := self.process():
             process.terminate()
             try:
@@ -115,17 +118,18 @@ class Server:
         self._pid.unlink(missing_ok=True)
 
     def process(self) -> psutil.Process | None:
-        """Its process, and not another that came to have the same number."""
+        """Return its process, or None. Ignores a process that reuses the pid."""
         with suppress(OSError, ValueError, KeyError, TypeError, psutil.Error):
-            held = json.loads(self._pid.read_text())
-            process = psutil.Process(held["pid"])
-            same = process.cmdline()[-len(held["command"]) :] == held["command"]
-            older = process.create_time() < self._pid.stat().st_mtime + CLOCK_STEP
+            record = json.loads(self._pid.read_text())
+            process = psutil.Process(record["pid"])
+            same = process.cmdline()[-len(record["command"]) :] == record["command"]
+            older = process.create_time() < self._pid.stat().st_mtime + CLOCK_TOLERANCE
             if same and older and process.status() != psutil.STATUS_ZOMBIE:
                 return process
         return None
 
     def answers(self) -> bool:
+        """Return whether it is ready."""
         if self.port is None:
             return self.logs in self.log.read_text(errors="replace")
         try:
@@ -134,39 +138,39 @@ class Server:
             return False
 
 
-def _heed_sigint() -> None:
-    """A shell's background jobs ignore SIGINT; Prefect's worker sends it to itself to stop."""
+def _restore_sigint() -> None:
+    """Handle SIGINT, which background jobs of a shell ignore; Prefect's worker needs it to stop."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
 def writable(folder: Path) -> Iterator[None]:
-    """One line where the folder cannot be made or written to."""
+    """Turn an OSError into ServiceStartError."""
     try:
         yield
     except OSError as problem:
         raise ServiceStartError(
-            f"{folder} cannot be written: {problem.strerror}; make it writable, or work in a "
-            "checkout that is"
+            f"cannot write {folder}: {problem.strerror}; make it writable, or use a writable "
+            "checkout"
         ) from None
 
 
 @contextmanager
-def running(server: Server) -> Iterator[Server]:
-    server.start()
+def running(service: Service) -> Iterator[Service]:
+    service.start()
     try:
-        yield server
+        yield service
     finally:
-        server.stop()
+        service.stop()
 
 
 def listens(port: int) -> bool:
-    with socket.socket() as knock:
-        knock.settimeout(5)
-        return knock.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as client:
+        client.settimeout(5)
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])

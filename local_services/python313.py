@@ -1,4 +1,4 @@
-"""The environment of BigQuery's emulator, which runs on Python 3.13 alone."""
+"""Virtual environment of the BigQuery emulator, which requires Python 3.13."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from local_services.process import ServiceStartError
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv-bigquery"
 REQUIREMENTS = Path(__file__).with_name("bigquery-requirements.txt")
-EXTEND = "import sys, duckdb_extensions as d; [d.import_extension(x) for x in sys.argv[1:]]"
+IMPORT_EXTENSIONS = (
+    "import sys, duckdb_extensions as d; [d.import_extension(x) for x in sys.argv[1:]]"
+)
 
 
 class Python313NotFoundError(ServiceStartError):
     def __init__(self) -> None:
         super().__init__(
-            "BigQuery's emulator needs Python 3.13, and none was found on the PATH, in pyenv or "
-            "uv; install one, for instance with: .venv/bin/uv python install 3.13"
+            "the BigQuery emulator requires Python 3.13, which was not found on PATH, in pyenv or "
+            "in uv; install it, for example: .venv/bin/uv python install 3.13"
         )
 
 
 def environment() -> Path:
-    """The folder of its programs; made the first time, and when the list of versions changes."""
-    with FileLock(f"{ENVIRONMENT}.lock"):  # tests may run side by side
+    """Return its bin folder; create the environment first if its requirements have changed."""
+    with FileLock(f"{ENVIRONMENT}.lock"):  # tests may run in parallel
         installed = ENVIRONMENT / "installed"
         wanted = REQUIREMENTS.read_text()
         if not installed.is_file() or installed.read_text() != wanted:
@@ -39,22 +41,22 @@ def environment() -> Path:
             _run(uv, "venv", "--quiet", "--clear", "--python", find_python(), str(ENVIRONMENT))
             _run(uv, "pip", "install", "--quiet", "--python", python, "-r", str(REQUIREMENTS))
             extensions = re.findall(r"^duckdb-extension-(\w+)", wanted, re.MULTILINE)
-            _run(python, "-c", EXTEND, *extensions, **home())
+            _run(python, "-c", IMPORT_EXTENSIONS, *extensions, **home())
             installed.write_text(wanted)
     return ENVIRONMENT / "bin"
 
 
 def home() -> dict[str, str]:
-    """DuckDB keeps its extensions under HOME: they belong to the environment, not to the user."""
+    """Return the HOME of the emulator: DuckDB stores its extensions there, not in the user's."""
     return {"HOME": str(ENVIRONMENT)}
 
 
 def find_python() -> str:
-    """A Python 3.13 of this machine. Raises Python313NotFoundError when there is none."""
+    """Return the path of a Python 3.13. Raises Python313NotFoundError."""
     for python in _candidates():
-        asked = [python, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 13))"]
+        probe = [python, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 13))"]
         try:
-            if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+            if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
                 return python
         except OSError:
             continue
@@ -67,15 +69,17 @@ def _candidates() -> Iterator[str]:
     pyenvs = [Path("~/.pyenv").expanduser()]
     if on_path:
         yield on_path
-        pyenvs.append(Path(on_path).parents[1])  # pyenv's shim of a version that is not chosen
+        pyenvs.append(
+            Path(on_path).parents[1]
+        )  # in case it is the shim of a version that is not selected
     if root := os.environ.get("PYENV_ROOT"):
         pyenvs.append(Path(root))
     for pyenv in pyenvs:
         yield from map(str, pyenv.glob("versions/3.13*/bin/python"))
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv:
-        asked = [uv, "python", "find", "--managed-python", "--no-python-downloads", "3.13"]
-        found = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+        command = [uv, "python", "find", "--managed-python", "--no-python-downloads", "3.13"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
         if found:
             yield found
 
@@ -83,4 +87,6 @@ def _candidates() -> Iterator[str]:
 def _run(*command: str, **env: str) -> None:
     done = subprocess.run(command, env={**os.environ, **env}, check=False)
     if done.returncode:
-        raise ServiceStartError(f"{' '.join(command[:3])} failed, see above: no BigQuery emulator")
+        raise ServiceStartError(
+            f"{' '.join(command[:3])} failed (see above), so the BigQuery emulator is unavailable"
+        )

@@ -1,12 +1,12 @@
-"""Build the image, push it to a registry, and print its digest, which deployments pin.
+"""Build the image, push it to a registry, and print its digest for deployments to pin.
 
     python scripts/docker_deploy.py --dockerfile-dir ./ --docker-name taxi --registry ghcr.io/you
 
-The last line, alone on the standard output, is `<registry>/<name>@sha256:...`; without --registry
-nothing is pushed and it is the image's id. Whose registry it is its host tells: for AWS's ECR
-(NUMBER.dkr.ecr.REGION.amazonaws.com) and Google's (REGION-docker.pkg.dev/PROJECT/REPOSITORY,
-gcr.io) the login comes from the cloud's own credentials, for any other from REGISTRY_USERNAME and
-REGISTRY_PASSWORD, or an earlier `docker login`.
+The only line on standard output is `<registry>/<name>@sha256:...`; without --registry nothing is
+pushed, and it is the image's id. The registry's host decides where the login comes from: for AWS
+ECR (NUMBER.dkr.ecr.REGION.amazonaws.com) and Google (REGION-docker.pkg.dev/PROJECT/REPOSITORY,
+gcr.io) the cloud's credentials, for any other REGISTRY_USERNAME and REGISTRY_PASSWORD, or an
+earlier `docker login`.
 """
 
 from __future__ import annotations
@@ -43,55 +43,62 @@ def _option(help: str) -> cyclopts.Parameter:
     return cyclopts.Parameter(help=help)
 
 
-class Failed(NycTaxiError):
-    """A command of docker's."""
+class DockerError(NycTaxiError):
+    """A docker command failed."""
 
 
 def docker_deploy(
     *,
-    dockerfile_dir: Annotated[Path, _option("the folder of the Dockerfile")],
-    docker_name: Annotated[str, _option("the image's name")],
-    registry: Annotated[str | None, _option("where to push it: a host, and what it has")] = None,
-    tag: Annotated[str | None, _option("default: the git commit, and -dirty if changed")] = None,
+    dockerfile_dir: Annotated[Path, _option("folder that contains the Dockerfile")],
+    docker_name: Annotated[str, _option("name of the image")],
+    registry: Annotated[str | None, _option("where to push it, such as ghcr.io/you")] = None,
+    tag: Annotated[
+        str | None, _option("default: the git commit, with -dirty after changes")
+    ] = None,
 ) -> str:
     load_environment()
-    check(dockerfile_dir, docker_name, registry, tag)
+    validate_options(dockerfile_dir, docker_name, registry, tag)
     repository = f"{registry}/{docker_name}" if registry else docker_name
-    image = f"{repository}:{tag or commit(dockerfile_dir)}"
-    engine()
-    docker("build", "--force-rm", "--tag", image, str(dockerfile_dir), failing="the build failed")
+    image = f"{repository}:{tag or commit_tag(dockerfile_dir)}"
+    check_engine()
+    docker("build", "--force-rm", "--tag", image, str(dockerfile_dir), error="the build failed")
     if not registry:
-        return docker("image", "inspect", "--format", "{{.Id}}", image, shown=False)
+        return docker("image", "inspect", "--format", "{{.Id}}", image, echo=False)
     host, _, path = repository.partition("/")
     log_in(host, path)
-    said = docker("push", image, failing=f"{host} did not take the image{mend(host, path)}")
-    digests = re.findall(r"digest: (sha256:[0-9a-f]{64})", said)
+    error = f"{host} rejected the image{create_repository_hint(host, path)}"
+    output = docker("push", image, error=error)
+    digests = re.findall(r"digest: (sha256:[0-9a-f]{64})", output)
     if not digests:
-        raise Failed(f"docker named no digest of {image}; it said: {said[-300:]!r}")
+        raise DockerError(f"docker printed no digest of {image}: {output[-300:]!r}")
     return f"{repository}@{digests[-1]}"
 
 
-def check(folder: Path, name: str, registry: str | None, tag: str | None) -> None:
+def validate_options(folder: Path, name: str, registry: str | None, tag: str | None) -> None:
     if not (folder / "Dockerfile").is_file():
         raise InvalidInputError(
-            f"{folder} holds no Dockerfile; name its folder with --dockerfile-dir"
+            f"{folder} contains no Dockerfile; set --dockerfile-dir to its folder"
         )
     if not NAME.fullmatch(name):
-        small = re.sub(r"[^a-z0-9/]+", "-", name.lower()).strip("-/")
+        suggestion = re.sub(r"[^a-z0-9/]+", "-", name.lower()).strip("-/") or "nyc-taxi"
         raise InvalidInputError(
-            f"{name!r} is no name of an image: small letters and digits, and between them "
-            f". _ - and /, such as {small or 'nyc-taxi'}"
+            f"{name!r} is not a valid image name: lower-case letters and digits, separated by "
+            f". _ - or /, such as {suggestion}"
         )
     if registry is not None and not REGISTRY.fullmatch(registry):
         raise InvalidInputError(
-            f"{registry!r} is no registry: a host, and what comes before the image's name in small "
-            "letters, without https:// and without a / at its end, such as ghcr.io/you"
+            f"{registry!r} is not a valid registry: a host and a lower-case path, without https:// "
+            "and without a trailing /, such as ghcr.io/you"
         )
     if tag is not None and not TAG.fullmatch(tag):
-        raise InvalidInputError(f"{tag!r} is no tag: letters, digits, _ . and -, such as 1.2")
+        raise InvalidInputError(
+            f"{tag!r} is not a valid tag: letters, digits, _ . and -, such as 1.2"
+        )
 
 
-def commit(folder: Path) -> str:
+def commit_tag(folder: Path) -> str:
+    """Return the folder's git commit, with -dirty if files have changed since."""
+
     def git(*command: str) -> str:
         return subprocess.run(
             ["git", "-C", str(folder), *command], capture_output=True, text=True, check=True
@@ -102,26 +109,30 @@ def commit(folder: Path) -> str:
         return f"{name}-dirty" if git("status", "--porcelain") else name
     except (OSError, subprocess.CalledProcessError):
         raise InvalidInputError(
-            f"{folder} is of no git commit to be tagged with; give a --tag"
+            f"{folder} has no git commit to use as the tag; give a --tag"
         ) from None
 
 
-def engine() -> None:
+def check_engine() -> None:
     if not shutil.which("docker"):
         raise InvalidInputError(
-            "there is no command docker here; install it: docs.docker.com/engine/install"
+            "the command docker is missing; install it: docs.docker.com/engine/install"
         )
     docker(
         *("version", "--format", "{{.Server.Version}}"),
-        shown=False,
-        failing="no Docker engine answers; start it, or set DOCKER_HOST",
+        echo=False,
+        error="no Docker engine answers; start it, or set DOCKER_HOST",
     )
 
 
 def docker(
-    *command: str, shown: bool = True, failing: str = "docker failed", password: str | None = None
+    *command: str, echo: bool = True, error: str = "docker failed", password: str | None = None
 ) -> str:
-    """What docker says, shown while it says it: on stderr, as the result is alone on stdout."""
+    """Run a docker command and return its output.
+
+    With `echo`, the output is also printed as it arrives, to stderr: stdout is for the result.
+    Raises DockerError, which starts with `error` and ends with the last lines of the output.
+    """
     process = subprocess.Popen(
         ["docker", *command],
         stdin=subprocess.PIPE,
@@ -133,45 +144,45 @@ def docker(
     assert process.stdin and process.stdout
     process.stdin.write(password or "")
     process.stdin.close()
-    said = []
+    lines = []
     for line in process.stdout:
-        said.append(line.rstrip())
-        if shown:
-            print(said[-1], file=sys.stderr, flush=True)
+        lines.append(line.rstrip())
+        if echo:
+            print(lines[-1], file=sys.stderr, flush=True)
     if process.wait():
-        last = deque((line.strip() for line in said if line.strip()), maxlen=3)
-        raise Failed(f"{failing}; the last it said: {' | '.join(last)}")
-    return "\n".join(said).strip()
+        last = deque((line.strip() for line in lines if line.strip()), maxlen=3)
+        raise DockerError(f"{error}; its last output: {' | '.join(last)}")
+    return "\n".join(lines).strip()
 
 
 def log_in(host: str, path: str) -> None:
-    """Put the registry's login into docker's hands; where there is none, docker may have one."""
-    user, password = login(host, path)
+    """Log docker in to the registry; without credentials, an earlier login is used."""
+    user, password = registry_credentials(host, path)
     if user and password:
         docker(
             *("login", "--username", user, "--password-stdin", host),
-            shown=False,
+            echo=False,
             password=password,
-            failing=f"{host} refused the login as {user}",
+            error=f"{host} rejected the login as {user}",
         )
 
 
-def login(host: str, path: str) -> tuple[str, str]:
-    """User and password for this registry; empty where nobody gave any."""
-    if of_aws := ECR.fullmatch(host):
-        return ecr_login(of_aws[1], path)
+def registry_credentials(host: str, path: str) -> tuple[str, str]:
+    """Return user and password for this registry; empty if none are set."""
+    if ecr := ECR.fullmatch(host):
+        return ecr_credentials(ecr[1], path)
     if GOOGLE.fullmatch(host):
-        return google_login()
+        return google_credentials()
     user, password = (os.environ.get(f"REGISTRY_{part}", "") for part in ("USERNAME", "PASSWORD"))
     if bool(user) != bool(password):
         raise InvalidInputError(
-            "REGISTRY_USERNAME and REGISTRY_PASSWORD belong together; one is not set"
+            "REGISTRY_USERNAME and REGISTRY_PASSWORD belong together; set both or neither"
         )
     return user, password
 
 
-def ecr_login(region: str, repository: str) -> tuple[str, str]:
-    """A token for ECR, which also wants each repository to be made before the first push."""
+def ecr_credentials(region: str, repository: str) -> tuple[str, str]:
+    """Return a token for ECR, and create the repository: ECR requires it before the first push."""
     try:
         ecr = boto3.Session().client("ecr", region_name=region)
         token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
@@ -180,34 +191,34 @@ def ecr_login(region: str, repository: str) -> tuple[str, str]:
         except ecr.exceptions.RepositoryNotFoundException:
             ecr.create_repository(repositoryName=repository)
     except (BotoCoreError, ClientError) as problem:
-        said = " ".join(str(problem).split())
-        raise InvalidInputError(f"AWS gives no access to ECR: {said}; see AWS_PROFILE") from problem
+        reason = " ".join(str(problem).split())
+        raise InvalidInputError(f"AWS denied access to ECR: {reason}; see AWS_PROFILE") from problem
     user, _, password = base64.b64decode(token).decode().partition(":")
     return user, password
 
 
-def google_login() -> tuple[str, str]:
+def google_credentials() -> tuple[str, str]:
     try:
         credentials, _ = google.auth.default(["https://www.googleapis.com/auth/cloud-platform"])
         if not credentials.valid:
             credentials.refresh(Request())
     except GoogleAuthError as problem:
-        said = " ".join(str(problem).split())
+        reason = " ".join(str(problem).split())
         raise InvalidInputError(
-            f"Google gives no token: {said}; run: gcloud auth application-default login"
+            f"Google issued no token: {reason}; run: gcloud auth application-default login"
         ) from problem
     return "oauth2accesstoken", str(credentials.token)
 
 
-def mend(host: str, path: str) -> str:
-    """Google's repositories are made by hand."""
-    place, ours, _ = host.partition("-docker.pkg.dev")
+def create_repository_hint(host: str, path: str) -> str:
+    """Return the command that creates a repository at Google, which a push does not; else ""."""
+    location, domain, _ = host.partition("-docker.pkg.dev")
     project, _, rest = path.partition("/")
-    if not ours:
+    if not domain:
         return ""
     return (
-        f" (its repository is made by: gcloud artifacts repositories create {rest.split('/')[0]} "
-        f"--project={project} --location={place} --repository-format=docker)"
+        f" (to create its repository: gcloud artifacts repositories create {rest.split('/')[0]} "
+        f"--project={project} --location={location} --repository-format=docker)"
     )
 
 

@@ -1,6 +1,6 @@
-"""A stand-in for the TLC's trip-data site: its months in every era's form, and its server.
+"""Synthetic TLC data: generated months in the published schemas of every era, and a local site.
 
-Made with `python -m synthetic_tlc make data/tlc yellow:2021-01 green:2021-01` and served with
+Generate with `python -m synthetic_tlc make data/tlc yellow:2021-01 green:2021-01` and serve with
 `python -m synthetic_tlc serve data/tlc`; the months are then at `http://127.0.0.1:8009/trip-data`.
 """
 

@@ -1,4 +1,4 @@
-"""Make the files of a stand-in for the TLC's site, and serve them."""
+"""Generate synthetic TLC months, serve them as a local TLC site, or run the demo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def color_month(text: str) -> tuple[str, int, int]:
         year, number = month.split("-")
         return color, int(year), int(number)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like yellow:2021-01") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not COLOR:YYYY-MM, such as yellow:2021-01"
+        ) from None
 
 
 def make(args: argparse.Namespace) -> None:
@@ -36,8 +38,8 @@ def make(args: argparse.Namespace) -> None:
 def serve(args: argparse.Namespace) -> None:
     if not args.folder.is_dir():
         raise ValueError(
-            f"no folder {args.folder}: make it with `python -m synthetic_tlc make {args.folder} "
-            "yellow:2021-01`"
+            f"the folder {args.folder} does not exist; create it: "
+            f"python -m synthetic_tlc make {args.folder} yellow:2021-01"
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), Site(args.folder, args.port) as site:
@@ -46,7 +48,7 @@ def serve(args: argparse.Namespace) -> None:
             time.sleep(3600)
 
 
-def show(args: argparse.Namespace) -> None:
+def run_demo(args: argparse.Namespace) -> None:
     folder = args.folder.resolve()
     write_zones(folder / "site" / "misc")
     for color, month in (("yellow", 1), ("yellow", 2), ("green", 1)):
@@ -58,22 +60,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m synthetic_tlc", description=__doc__)
     commands = parser.add_subparsers(required=True)
 
-    making = commands.add_parser("make", help="write months to FOLDER/trip-data, zones to misc")
-    making.add_argument("folder", type=Path)
-    making.add_argument("months", nargs="+", type=color_month, metavar="COLOR:YYYY-MM")
-    making.add_argument("--rows", type=int, help=f"of each month, instead of {ROWS}")
-    making.add_argument("--format", choices=["parquet", "csv.gz"], default="parquet")
-    making.add_argument("--seed", type=int, default=0)
-    making.set_defaults(run=make)
+    make_parser = commands.add_parser(
+        "make", help="generate months in FOLDER/trip-data and zones in FOLDER/misc"
+    )
+    make_parser.add_argument("folder", type=Path)
+    make_parser.add_argument("months", nargs="+", type=color_month, metavar="COLOR:YYYY-MM")
+    make_parser.add_argument("--rows", type=int, help=f"rows per month (default: {ROWS})")
+    make_parser.add_argument("--format", choices=["parquet", "csv.gz"], default="parquet")
+    make_parser.add_argument("--seed", type=int, default=0)
+    make_parser.set_defaults(run=make)
 
-    serving = commands.add_parser("serve", help="serve FOLDER on 127.0.0.1 until stopped")
-    serving.add_argument("folder", type=Path)
-    serving.add_argument("--port", type=int, default=8009)
-    serving.set_defaults(run=serve)
+    serve_parser = commands.add_parser("serve", help="serve FOLDER on 127.0.0.1 until stopped")
+    serve_parser.add_argument("folder", type=Path)
+    serve_parser.add_argument("--port", type=int, default=8009)
+    serve_parser.set_defaults(run=serve)
 
-    showing = commands.add_parser("demo", help="run the flows against a mirror of its own")
-    showing.add_argument("folder", type=Path)
-    showing.set_defaults(run=show)
+    demo_parser = commands.add_parser(
+        "demo", help="run the flows on synthetic data, from a local TLC site"
+    )
+    demo_parser.add_argument("folder", type=Path)
+    demo_parser.set_defaults(run=run_demo)
 
     args = parser.parse_args()
     try:

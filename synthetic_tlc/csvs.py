@@ -1,4 +1,4 @@
-"""The headers and the quirks of the CSV files that the TLC published until 2021."""
+"""Headers and quirks of the CSV files that the TLC published until 2021."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ LAST_CSV = (2021, 12)
 
 
 class Csv(NamedTuple):
-    """The form of one era's CSV: `gap` follows the header, `commas` end every row.
+    """CSV format of one era: `gap` follows the header, `commas` end every row.
 
-    Its names mean what they mean in `like`, a table of the Parquet files, or in `fields`."""
+    Column names map to fields as in `like`, the Parquet layout, unless `fields` overrides them.
+    """
 
     header: str
     like: Layout
@@ -90,7 +91,7 @@ CSVS: dict[str, dict[int, Csv]] = {
     "fhvhv": {201902: Csv("hvfhs_license_num," + FHV_2019_CSV, FHVHV_2019)},
 }
 
-# The fields behind names that only the CSV files have.
+# Fields of column names that only occur in CSV files.
 CSV_NAMES = {
     "pickup_longitude": "start_lon",
     "pickup_latitude": "start_lat",
@@ -104,7 +105,7 @@ CSV_NAMES = {
 
 
 def csv_fields(form: Csv) -> list[str]:
-    """The field behind each name of the header, in order."""
+    """Return the field of each column, in the order of the header."""
     like = {column.name.lower(): column.field for column in form.like}
     known = CSV_NAMES | like | dict(form.fields)
     return [known[name.strip().lower()] for name in form.header.split(",")]

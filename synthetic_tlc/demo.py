@@ -1,4 +1,4 @@
-"""The demo: months from a mirror of the TLC's site, through the lake, into the warehouse."""
+"""Demo with synthetic data: a local TLC site -> lake -> DuckDB warehouse."""
 
 import os
 import subprocess
@@ -11,63 +11,67 @@ from synthetic_tlc.site import Site
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = (("yellow", "1,2"), ("green", "1"))
-LANDED = """
+LOADED_MONTHS = """
     SELECT color, trip_month AS "month", count(*) AS trips,
            round(sum(total_amount), 2) AS dollars,
            count(*) FILTER (passenger_count = 0) AS "no passengers"
     FROM dezoomcamp.rides GROUP BY ALL ORDER BY ALL"""
-QUESTION = """
+BUSIEST_HOURS = """
     SELECT hour(pickup_datetime) AS hour, count(*) AS trips,
            round(avg(trip_distance), 1) AS miles, round(avg(tip_amount), 2) AS tip
     FROM dezoomcamp.rides WHERE payment_type = 1 AND trip_distance < 100
     GROUP BY ALL ORDER BY trips DESC LIMIT 3"""
-
-
-BOXES = str.maketrans("┌┬┐├┼┤└┴┘─│·", "+++++++++-|.")
+ASCII_LINES = str.maketrans("┌┬┐├┼┤└┴┘─│·", "+++++++++-|.")
 
 
 def show(table: duckdb.DuckDBPyRelation) -> None:
-    """Print it: with lines of - and | where the console has no others."""
+    """Print a table; in ASCII if the console cannot encode box-drawing characters."""
     text = str(table)
     try:
         text.encode(encoding := sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        text = text.translate(BOXES).encode(encoding, "replace").decode(encoding)
+        text = text.translate(ASCII_LINES).encode(encoding, "replace").decode(encoding)
     print(text)
 
 
 def demo(folder: Path) -> None:
-    """Run the flow scripts as a user would, and show what landed; `folder` gets all of it."""
+    """Run the flow scripts as a user would and query the result. All files are under `folder`."""
     warehouse = folder / "warehouse.duckdb"
     with Site(folder / "site") as site:
-        places = {
+        env = {
             "NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data",
             "NYC_TAXI_DATA_DIR": str(folder),
             "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
             "NYC_TAXI_WAREHOUSE": f"duckdb:{warehouse}",
-            # A server of its own, whatever Prefect server or cloud the user's profile names.
+            # A separate Prefect home, so that the user's own server or profile is not used.
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_PROFILES_PATH": str(folder / "prefect" / "profiles.toml"),
         }
+        print(
+            "The trips in this demo are synthetic data, served by a local copy of the TLC's site."
+        )
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
         for color, months in RUNS:
             command = ["flows/etl_web_to_bq.py", "--color", color, "--months", months]
             print(f"\n$ python {' '.join(command)}", flush=True)
             subprocess.run(
-                [sys.executable, *command], cwd=ROOT, env={**inherited, **places}, check=True
+                [sys.executable, *command], cwd=ROOT, env={**inherited, **env}, check=True
             )
     with duckdb.connect(str(warehouse), read_only=True) as db:
-        for title, query in (("What landed", LANDED), ("When are card trips made?", QUESTION)):
+        for title, query in (
+            ("Loaded months (synthetic data)", LOADED_MONTHS),
+            ("Busiest hours of card trips (synthetic data)", BUSIEST_HOURS),
+        ):
             print(f"\n{title}\n{query.strip()};")
             show(db.sql(query))
     print(f"""
 The files are in {folder}:
-  raw/              as the site served them
-  lake/data/        one schema per colour, Parquet
+  raw/              downloads
+  lake/data/        conformed Parquet, one schema per color
   warehouse.duckdb  tables dezoomcamp.yellow_rides, dezoomcamp.green_rides, view dezoomcamp.rides
 
 Next:
-  make demo                                     again: nothing is downloaded twice or doubled
-  make run COLOR=green YEAR=2021 MONTHS=1,2     from the TLC's own site, into data/
+  make demo                                     rerun: downloads are skipped, rows are not doubled
+  make run COLOR=green YEAR=2021 MONTHS=1,2     published data from the TLC's site, into data/
   .venv/bin/python flows/etl_web_to_bq.py --help
 """)

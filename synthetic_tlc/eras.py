@@ -1,11 +1,11 @@
-"""What the TLC published when: the columns of every era, as data.
+"""Published columns of every era, as data.
 
-A line of a table is `name  type  field`: the published name, its Arrow type, and the field of
-`trips.py` that fills it. A `?` after the type marks the columns that are null together in the rows
-of the null block (see `trips.py`). A table given a base changes or adds columns.
+Each line of a table is `name  type  field`: the published name, its Arrow type, and the field of
+`trips.py` that generates it. A `?` after the type marks the columns that are null in the rows of
+the null block (see `trips.py`). A table with a base changes or adds columns.
 
-Sources: the footers of the published files (2019-01 to 2026-08, and samples of earlier years),
-the TLC's data dictionaries, and the first bytes of the CSV files that went before them.
+Sources: footers of the published Parquet files (2019-01 to 2026-08, and samples of earlier years),
+the TLC's data dictionaries, and the first bytes of the older CSV files.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def table(text: str, base: Layout = ()) -> Layout:
 
 
 def era(eras: Mapping[int, Era], month: int) -> Era:
-    """The era that a month, as 202101, falls in."""
+    """Return the era of a month given as an integer, such as 202101."""
     return eras[max(since for since in eras if since <= month)]
 
 

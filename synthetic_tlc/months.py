@@ -1,4 +1,4 @@
-"""Write invented months as the TLC publishes them."""
+"""Write synthetic months in the TLC's published formats."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from synthetic_tlc.zones import write_zones
 
 __all__ = ["write_month", "write_zones"]
 
-BATCH = 250_000  # rows drawn at a time, whatever the size of the month
-ONE_GROUP = 64 * 1024**2  # rows: the most that pyarrow puts into a row group
+BATCH = 250_000  # rows generated at a time
+ONE_GROUP = 64 * 1024**2  # pyarrow's maximum of rows per row group
 CSV_BLANKS = {"vendor", "passengers", "rate", "flag", "payment", "trip_type", "congestion"}
 
 
@@ -34,26 +34,28 @@ def write_month(
     seed: int = 0,
     format: str = "parquet",
 ) -> Path:
-    """Write `{color}_tripdata_{year}-{month:02}` as `parquet` or `csv.gz`, in its era's form.
+    """Write `{color}_tripdata_{year}-{month:02}` as `parquet` or `csv.gz`, in its era's format.
 
-    The same arguments give the same bytes. One row group however many rows (up to 67 million),
-    as the TLC's files have; on the way lies a temporary file of 100 to 200 bytes a row."""
+    Deterministic: the same arguments give the same bytes. The file has one row group (up to 67
+    million rows), as the TLC's files have. Needs a temporary file of 100 to 200 bytes per row.
+    Raises ValueError for invalid arguments.
+    """
     writers = {"parquet": _write_parquet, "csv.gz": _write_csv}
     if color not in ERAS:
-        raise ValueError(f"no colour {color!r}: there are {', '.join(ERAS)}")
+        raise ValueError(f"unknown color {color!r}; use one of {', '.join(ERAS)}")
     if format not in writers:
-        raise ValueError(f"no format {format!r}: there are {', '.join(writers)}")
+        raise ValueError(f"unknown format {format!r}; use one of {', '.join(writers)}")
     if not 1 <= month <= 12 or rows < 10:
-        raise ValueError("a month is 1 to 12 and has 10 rows or more")
+        raise ValueError("the month must be 1 to 12, and rows at least 10")
     if 100 * year + month < (first := min(ERAS[color])):
-        raise ValueError(f"{color} begins in {first // 100}-{first % 100:02}")
+        raise ValueError(f"the first month of {color} is {first // 100}-{first % 100:02}")
     if format == "csv.gz" and (year, month) > LAST_CSV:
-        raise ValueError("the CSV files end in {}-{}".format(*LAST_CSV))
+        raise ValueError("the last CSV files are of {}-{}".format(*LAST_CSV))
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{color}_tripdata_{year}-{month:02}.{format}"
-    with TemporaryDirectory(dir=folder, prefix=".making-") as scratch:
+    with TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
         part = Path(scratch, path.name)
         writers[format](part, Month(color, year, month, rows, seed))
         part.replace(path)
@@ -85,16 +87,16 @@ def _column(batch: Batch, column: Column) -> pa.Array:
 
 
 def _write_parquet(part: Path, month: Month) -> None:
-    # ParquetWriter.write_batch begins a row group with every batch, and a table of 20 million
-    # rows does not fit into memory: the batches wait in a mapped file.
+    # ParquetWriter.write_batch starts a row group per batch, and 20 million rows do not fit into
+    # memory, so the batches are collected in a memory-mapped file.
     layout = era(ERAS[month.color], month.number)
     arrow = part.with_suffix(".arrow")
     batches = _batches(month, layout)
     first = next(batches)
-    with pa.ipc.new_file(str(arrow), first.schema) as waiting:
-        waiting.write_batch(first)
+    with pa.ipc.new_file(str(arrow), first.schema) as writer:
+        writer.write_batch(first)
         for batch in batches:
-            waiting.write_batch(batch)
+            writer.write_batch(batch)
     with pa.memory_map(str(arrow)) as mapped:
         trips = pa.ipc.open_file(mapped).read_all()
         compression = "snappy" if month.number < 202302 else "zstd"

@@ -1,13 +1,13 @@
-"""What the TLC's site says instead of a file."""
+"""Error responses of the TLC's site."""
 
-# What S3 says of a key that is not there to one who may not list the bucket.
+# S3's response for a missing key if the client may not list the bucket.
 ACCESS_DENIED = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
     b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message>"
     b"<RequestId>7ZQ4H0M2C9T1XKWB</RequestId><HostId>c3RhbmQtaW4=</HostId></Error>"
 )
 
-# What CloudFront says to one who asks too often; some have saved it as a month of trips.
+# CloudFront's response to a throttled client; users have saved it as a month of trips.
 BLOCKED_PAGE = b"""\
 <!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN" \
 "http://www.w3.org/TR/html4/loose.dtd">

@@ -1,4 +1,4 @@
-"""A web server that answers as the TLC's CloudFront does, and breaks when told to."""
+"""Web server that behaves like the TLC's CloudFront site, with faults that tests can inject."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ XML = "application/xml"
 
 @dataclass
 class Request:
-    """A request as it came in, and what it was answered; header names match in any case."""
+    """A received request and its response status. Header names are case-insensitive."""
 
     method: str
     path: str
@@ -41,7 +41,7 @@ class Request:
 
 @dataclass
 class Fault:
-    """Something to do wrong: to paths that end in `path`, `times` times (None: always)."""
+    """Fault for paths that end in `path` (None: all), for `times` requests (None: always)."""
 
     path: str | None
     times: int | None
@@ -52,7 +52,7 @@ class Fault:
     rate: float = 0
     content: Path | None = None
 
-    def concerns(self, path: str) -> bool:
+    def applies_to(self, path: str) -> bool:
         return self.times != 0 and (self.path is None or path.endswith(self.path))
 
     def use(self) -> None:
@@ -61,10 +61,11 @@ class Fault:
 
 
 class Site:
-    """Serves `folder` while the `with` block lasts: `Site(folder).url` + a file's path in it.
+    """Serves `folder` inside a `with` block; a file's URL is `Site(folder).url` plus its path.
 
-    What is not there is a 403 with S3's XML. The methods that break things take the end of a
-    path (None: every path) and the number of requests that they spoil (`times=None`: all)."""
+    A missing file is HTTP 403 with S3's XML. The methods that inject faults take the end of a path
+    (None: all paths) and the number of requests to affect (`times=None`: all).
+    """
 
     def __init__(self, folder: Path | str, port: int = 0, host: str = "127.0.0.1") -> None:
         self.folder, self.requests = Path(folder), list[Request]()
@@ -78,7 +79,7 @@ class Site:
 
     def __enter__(self) -> Self:
         self._closing.clear()
-        self._scratch = TemporaryDirectory(prefix="mirror-")
+        self._scratch = TemporaryDirectory(prefix="site-")
         self._server = _Server(self._address, self)
         serve = self._server.serve_forever
         self._thread = threading.Thread(target=serve, args=(0.02,), daemon=True)
@@ -94,7 +95,7 @@ class Site:
         self.close()
 
     def close(self) -> None:
-        """Stop at once, whatever is still being sent; the port is free again."""
+        """Stop immediately, abort open responses and release the port."""
         server, self._server = self._server, None
         if server:
             self._closing.set()
@@ -105,24 +106,24 @@ class Site:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`, without a slash at the end."""
+        """`http://127.0.0.1:PORT`, without a trailing slash."""
         host, port = self._running().server_address[:2]
         return f"http://{host!s}:{port}"
 
     def cut(self, path: str | None = None, after: int = 0, times: int | None = 1) -> None:
-        """Announce the whole body, send `after` bytes of it, and hang up."""
+        """Announce the whole body, send `after` bytes, then close the connection."""
         self._break("cut", Fault(path, times, after=after))
 
     def stall(self, path: str | None = None, after: int = 0, times: int | None = 1) -> None:
-        """Send `after` bytes of the body, then nothing more until the site closes."""
+        """Send `after` bytes of the body, then stall until the site closes."""
         self._break("stall", Fault(path, times, after=after))
 
     def slow(self, bytes_per_second: float, path: str | None = None) -> None:
-        """Send bodies at this rate from now on."""
+        """Limit the rate of response bodies."""
         self._break("slow", Fault(path, None, rate=bytes_per_second))
 
     def truncate(self, path: str, to: int) -> None:
-        """Serve only the first `to` bytes, and say so: a file broken at its source."""
+        """Serve the first `to` bytes as if they were the whole file."""
         self._break("truncate", Fault(path, None, after=to))
 
     def answer(
@@ -133,14 +134,15 @@ class Site:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Answer with this status, whatever is there: 403, 429 with Retry-After, 500, 503."""
+        """Respond with this status, such as 403, 429 with Retry-After, 500 or 503."""
         fault = Fault(path, times, status=status, body=body, headers=headers or {})
         self._break("answer", fault)
 
     def change(self, path: str, content: bytes | Path, after_requests: int = 1) -> None:
-        """Replace the file, and its ETag, once it was asked for `after_requests` times more.
+        """Replace the file and its ETag after `after_requests` more requests for it.
 
-        A file that was not there appears: the month is published."""
+        If the file did not exist, this publishes it.
+        """
         if isinstance(content, bytes):
             self._running()
             scratch = Path(self._scratch.name)
@@ -150,11 +152,11 @@ class Site:
         self._break("change", Fault(path, after_requests, content=content))
 
     def no_etag(self) -> None:
-        """Be a simple server from now on: no ETag, no ranges, no conditions."""
+        """Serve without ETag, range requests and conditional requests."""
         self._plain = True
 
     def heal(self) -> None:
-        """Forget every fault, change and slowness so far."""
+        """Remove all faults, changes and rate limits."""
         with self._lock:
             self._faults.clear()
         self._plain = False
@@ -165,21 +167,21 @@ class Site:
         return self._server
 
     def _break(self, kind: str, fault: Fault) -> None:
-        with self._lock:  # first those with a number of times, in order, then the newest
+        with self._lock:  # faults with a limited number of requests come first
             faults = self._faults.setdefault(kind, [])
             faults.insert(sum(other.times is not None for other in faults), fault)
 
     def _fault(self, kind: str, path: str) -> Fault | None:
-        """The first fault of its kind still due for this path; uses it up."""
+        """Return the first fault of this kind that applies to the path, and count its use."""
         with self._lock:
             for fault in self._faults.get(kind, []):
-                if fault.concerns(path):
+                if fault.applies_to(path):
                     fault.use()
                     return fault
         return None
 
     def _file(self, path: str) -> Path | None:
-        """The file behind a path of a URL, None where there is none or no business to be."""
+        """Return the file of a URL path; None if it does not exist or is outside the folder."""
         with self._lock:
             changes = [c for c in self._faults.get("change", []) if path.endswith(str(c.path))]
             done = [change for change in changes if change.times == 0]
@@ -194,7 +196,7 @@ class Site:
         return file if file.is_file() else None
 
     def _etag(self, path: Path, content: IO[bytes], stat: os.stat_result, size: int) -> str:
-        """Of the first `size` bytes; S3's is the MD5 of the content too."""
+        """Return the MD5 of the first `size` bytes, as S3 does."""
         key = (path, stat.st_mtime_ns, stat.st_size, size)
         if key not in self._etags:
             digest, left = hashlib.md5(usedforsecurity=False), size
@@ -209,16 +211,16 @@ class Site:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "AmazonS3", ""
-    disable_nagle_algorithm = True  # head and body are sent apart
+    disable_nagle_algorithm = True  # headers and body are sent separately
     server: _Server
 
     def do_GET(self) -> None:
         site, path = self.server.site, unquote(urlsplit(self.path).path)
         file = site._file(path)
-        if told := site._fault("answer", path):
-            self._say(told.status, told.body, dict(told.headers))
+        if fault := site._fault("answer", path):
+            self._respond(fault.status, fault.body, dict(fault.headers))
         elif file is None:
-            self._say(403, ACCESS_DENIED, {"Content-Type": XML})
+            self._respond(403, ACCESS_DENIED, {"Content-Type": XML})
         else:
             self._serve(path, file)
 
@@ -228,8 +230,8 @@ class _Handler(BaseHTTPRequestHandler):
         site = self.server.site
         with file.open("rb") as content:
             stat = os.fstat(content.fileno())
-            shorter = site._fault("truncate", path)
-            size = min(stat.st_size, shorter.after) if shorter else stat.st_size
+            truncated = site._fault("truncate", path)
+            size = min(stat.st_size, truncated.after) if truncated else stat.st_size
             csv = path.endswith((".csv", ".txt"))
             headers = {
                 "Content-Type": "text/csv" if csv else "binary/octet-stream",
@@ -243,13 +245,13 @@ class _Handler(BaseHTTPRequestHandler):
             etag = site._etag(file, content, stat, size)
             headers |= {"ETag": etag, "Accept-Ranges": "bytes"}
             if _matches(self.headers.get("If-None-Match"), etag):
-                return self._say(304, b"", headers)
-            if self._wants_part(etag, headers["Last-Modified"]):
+                return self._respond(304, b"", headers)
+            if self._is_range_request(etag, headers["Last-Modified"]):
                 wanted = _range(self.headers["Range"], size)
                 if wanted is None:
                     headers |= {"Content-Range": f"bytes */{size}", "Content-Type": XML}
                     body = b"<Error><Code>InvalidRange</Code></Error>"
-                    return self._say(416, body, headers)
+                    return self._respond(416, body, headers)
                 if wanted != (0, 0):
                     start, stop = wanted
                     content.seek(start)
@@ -257,28 +259,28 @@ class _Handler(BaseHTTPRequestHandler):
                     return self._send(206, headers, content, stop - start, path)
             return self._send(200, headers, content, size, path)
 
-    def _wants_part(self, etag: str, modified: str) -> bool:
-        asks = self.command == "GET" and "Range" in self.headers
-        return asks and self.headers.get("If-Range") in (None, etag, modified)
+    def _is_range_request(self, etag: str, modified: str) -> bool:
+        ranged = self.command == "GET" and "Range" in self.headers
+        return ranged and self.headers.get("If-Range") in (None, etag, modified)
 
     def _head(self, status: int, headers: Mapping[str, str], size: int) -> Request:
-        said = Request(self.command, self.path, self.headers, status)
-        self.server.site.requests.append(said)
+        request = Request(self.command, self.path, self.headers, status)
+        self.server.site.requests.append(request)
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         if status != 304 and "Content-Length" not in headers:
             self.send_header("Content-Length", str(size))
         self.end_headers()
-        return said
+        return request
 
-    def _say(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        """A whole answer at once: whatever is not a file."""
+    def _respond(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        """Send a complete response that is not a file."""
         headers.setdefault("Content-Type", "text/html")
         headers.setdefault("x-cache", "Error from cloudfront")
-        said = self._head(status, headers, len(body))
+        request = self._head(status, headers, len(body))
         if self.command != "HEAD" and status != 304:
-            said.bytes_sent = len(body)
+            request.bytes_sent = len(body)
             self.wfile.write(body)
 
     def _send(
@@ -289,20 +291,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._head(status, headers, size)
             return
         cut, stall, slow = (site._fault(kind, path) for kind in ("cut", "stall", "slow"))
-        said = self._head(status, headers, size)
+        request = self._head(status, headers, size)
         left = min([size] + [fault.after for fault in (cut, stall) if fault])
         step = max(1, min(CHUNK, int(slow.rate / 20))) if slow else CHUNK
         began = time.monotonic()
         while left and (chunk := content.read(min(step, left))):
-            said.bytes_sent += len(chunk)
+            request.bytes_sent += len(chunk)
             left -= len(chunk)
             self.wfile.write(chunk)
-            due = began + said.bytes_sent / slow.rate if slow else 0
+            due = began + request.bytes_sent / slow.rate if slow else 0
             if slow and site._closing.wait(max(0, due - time.monotonic())):
                 break
         if stall:
             site._closing.wait()
-        if said.bytes_sent < size:
+        if request.bytes_sent < size:
             self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -310,7 +312,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
-    """Knows its threads and connections, so as to end them all when it closes."""
+    """HTTP server that tracks its threads and connections, to end them all on close."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -328,13 +330,13 @@ class _Server(ThreadingHTTPServer):
         thread.start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):  # else: the client hung up
+        if not isinstance(sys.exception(), ConnectionError):  # the client closed the connection
             super().handle_error(request, client_address)
 
     def server_close(self) -> None:
         super().server_close()
         for connection in self.open.values():
-            with contextlib.suppress(OSError):  # closed before us
+            with contextlib.suppress(OSError):  # already closed
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self.open:
             thread.join()
@@ -346,12 +348,12 @@ def _matches(condition: str | None, etag: str) -> bool:
 
 
 def _range(header: str, size: int) -> tuple[int, int] | None:
-    """Where the wanted part begins and ends; (0, 0) for the whole, None when it lies outside."""
+    """Return (start, stop) of a Range header; (0, 0) for the whole file; None if unsatisfiable."""
     unit, _, wanted = header.partition("=")
     first, dash, last = (part.strip() for part in wanted.partition("-"))
     numbers = [number for number in (first, last) if number]
     if unit != "bytes" or not dash or not numbers or not all(n.isdecimal() for n in numbers):
-        return 0, 0  # not understood, several ranges among it: as if it were not there
+        return 0, 0  # unsupported, such as several ranges: ignore the header
     if first:
         start, stop = int(first), min(int(last) + 1, size) if last else size
         if last and int(last) < start:

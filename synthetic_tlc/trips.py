@@ -1,11 +1,11 @@
-"""Invented trips: every field the TLC ever published, drawn by numpy, dirt included.
+"""Synthetic trips: every field that the TLC has published, generated with numpy.
 
-A field is drawn when a column first asks for it, from a generator seeded by its own name: the
-same trips come out whatever the format, and whatever other columns there are.
+A field is generated when a column first needs it, with a random generator seeded by its name, so
+the trips do not depend on the format or on the other columns.
 
-The dirt is that of the published files: nulls as one block (6 % of the taxi trips since 2019:
-what the meter did not send is null together), pickups years outside the month, drop-offs
-before pickups, distances of 259,777 miles, zones 264 and 265, fares charged and voided.
+Includes the anomalies of the published files: a block of trips whose meter fields are all null (6 %
+of the taxi trips since 2019), pickups years outside the month, drop-offs before pickups, a distance
+of 259,777 miles, zones 264 and 265, and charges that are voided by a second row.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Array = NDArray[Any]
 
 
 class Tariff(NamedTuple):
-    """Money in cents, as of some month: the rates a taxi's meter adds up."""
+    """Taxi fare rates in cents, valid from some month on."""
 
     flag: int
     mile: int
@@ -45,7 +45,7 @@ TARIFFS = {
     202301: Tariff(300, 350, 35, 10, 100, 250, 100, 7000, 175),
 }
 
-# Which values a code takes, and how often; None is null. Texts are kept as places in WORDS.
+# Values of each code with their relative frequency; None is null. Texts are indexes into WORDS.
 CHOICES: dict[str, Mapping[Any, int]] = {
     "vendor": {1: 33, 2: 67},
     "vendor_2025": {1: 190, 2: 790, 6: 5, 7: 15},
@@ -78,7 +78,7 @@ WORDS["access"] = [None, " ", "N"]
 WORDS["payment_2009"] = [None, "Credit", "CASH", "No Charge", "Dispute", "CREDIT", "Cash"]
 WORDS["payment_2010"] = [None, "CRE", "CAS", "NOC", "DIS", "CRD", "CSH", "UNK"]
 
-TIMES = {"pickup", "dropoff", "request", "on_scene"}  # seconds since 1970, New York's clock
+TIMES = {"pickup", "dropoff", "request", "on_scene"}  # seconds since 1970, New York local time
 PARTS = {"fare", "extra", "mta", "mta_2009", "tip", "tolls", "improvement", "congestion"}
 PARTS |= {"airport", "cbd"}
 MONEY = PARTS | {"total", "black_car_fund", "sales_tax", "hv_tip", "driver_pay"}
@@ -92,7 +92,7 @@ BUSY = {
     "fhv": [264, 264, 264, 265, 265],
     "fhvhv": [132, 138, 61, 37, 79, 161, 230, 231, 265, 265],
 }
-ZONES = {  # each of the 265 zones twice, the busy ones 25 times more
+ZONES = {  # weights: each of the 265 zones twice, busy zones 25 times more
     color: np.concatenate([np.arange(1, 266), np.arange(1, 266), np.repeat(busy, 25)])
     for color, busy in BUSY.items()
 }
@@ -107,7 +107,7 @@ NO_TIME = np.iinfo(np.int64).min  # numpy's NaT
 
 
 class Month:
-    """What the batches of one month of one colour share."""
+    """One month of one color: the state shared by its batches."""
 
     def __init__(self, color: str, year: int, month: int, rows: int, seed: int) -> None:
         self.color, self.number, self.rows, self.seed = color, 100 * year + month, rows, seed
@@ -123,14 +123,14 @@ class Month:
 
 
 class Batch:
-    """Rows `first` to `first + size` of a month, in the order of their pickups."""
+    """Rows `first` to `first + size` of a month, in pickup order."""
 
     def __init__(self, month: Month, first: int, size: int, fields: set[str]) -> None:
         self.month, self.first, self.size = month, first, size
         self.parts = sorted(PARTS & fields)
         self.drawn: dict[str, Array] = {}
-        # A void repeats the trip before it with every amount negated. None among the first
-        # rows of the month, where the strays are.
+        # A void repeats the previous trip with every amount negated. The first rows have none:
+        # they are the outliers.
         at = self.rng("void").integers(size // 4, max(size // 2, 1), -(-size // 700))
         self.voids = np.unique(2 * at + 1) if month.taxi and size >= 10 else np.empty(0, np.int64)
 
@@ -147,7 +147,7 @@ class Batch:
         return self.drawn[field]
 
     def some(self, rng: Generator, share: float) -> Array:
-        """A few rows, at least one."""
+        """Return random row indexes, at least one."""
         return rng.integers(0, self.size, int(np.ceil(share * self.size)))
 
 
@@ -166,8 +166,8 @@ def cents(values: Array) -> Array:
 
 
 def chance(batch: Batch, rng: Generator, share: float) -> Array:
-    happens: Array = rng.random(batch.size, np.float32) < share
-    return happens
+    hits: Array = rng.random(batch.size, np.float32) < share
+    return hits
 
 
 def zone(batch: Batch, rng: Generator) -> Array:
@@ -193,13 +193,13 @@ def pickup(batch: Batch, rng: Generator) -> Array:
     share = (batch.first + batch.size * np.sort(rng.random(batch.size))) / month.rows
     times: Array = np.interp(share, month.shares, month.edges).astype(np.int64)
     if batch.first == 0:
-        # Clocks gone wrong: one in 2008, one in 2041, others hours before or after the month.
+        # Wrong clocks: one pickup in 2008, one in 2041, others hours outside the month.
         off = rng.integers(1, 12 * 3600, min(2 + month.rows // 30_000, 43, batch.size))
         late = np.arange(off.size) % 2 == 1
-        strays = np.where(late, month.edges[-1] + off, month.edges[0] - off)
+        outliers = np.where(late, month.edges[-1] + off, month.edges[0] - off)
         far = [datetime(2008, 12, 31, 23, 2, 30), datetime(2041, 11, 15, 2, 57, 16)]
-        strays[:2] = np.array(far, "datetime64[s]").view("int64")[: strays.size]
-        times[: strays.size] = strays
+        outliers[:2] = np.array(far, "datetime64[s]").view("int64")[: outliers.size]
+        times[: outliers.size] = outliers
     return times
 
 
@@ -212,7 +212,7 @@ def dropoff(batch: Batch, rng: Generator) -> Array:
 
 def on_scene(batch: Batch, rng: Generator) -> Array:
     times = batch["pickup"] - rng.integers(0, 120, batch.size, np.int32)
-    return np.where(batch["license"] == 2, NO_TIME, times)  # Lyft does not tell
+    return np.where(batch["license"] == 2, NO_TIME, times)  # Lyft does not report it
 
 
 def miles(batch: Batch, rng: Generator) -> Array:
@@ -233,14 +233,14 @@ def distance(batch: Batch, rng: Generator) -> Array:
 
 
 def hour(batch: Batch, rng: Generator) -> Array:
-    """The hour of the day; 24 more at a weekend."""
+    """Return the hour of the day, plus 24 at weekends."""
     days, seconds = np.divmod(batch["pickup"], 86_400)
     hours: Array = seconds // 3600 + 24 * (days % 7 // 2 == 1)
     return hours
 
 
 def seconds(batch: Batch, rng: Generator) -> Array:
-    """A trip's length: 9 to 19 miles an hour, the slower the busier."""
+    """Return the duration in seconds, at 9 to 19 mph, slower in busy hours."""
     slow = 1 + np.append(WEEKDAY, WEEKEND) / 120
     per_mile = 190 * slow[batch["hour"]] + 90 * rng.random(batch.size, np.float32)
     return (60 + batch["miles"] * per_mile).astype(np.int64)
@@ -283,7 +283,7 @@ def block(batch: Batch, rng: Generator) -> Array:
 
 
 def spelled(codes: int) -> Field:
-    """A payment's word: two spellings of card and cash (1, 2), one of the rest."""
+    """Spell payment codes as text: two spellings of card and cash, one of the others."""
 
     def draw(batch: Batch, rng: Generator) -> Array:
         pay = batch["payment"]
@@ -326,7 +326,7 @@ FIELDS: dict[str, Field] = {name: choice(name) for name in CHOICES} | {
     "fhv_affiliated": lambda b, rng: np.where(chance(b, rng, 0.05), 0, b["fhv_base"]),
     "hv_base": lambda b, rng: np.where(b["license"] == 2, 5, b["uber_base"]),
     "hv_origin": lambda b, rng: np.where(b["license"] == 2, 0, b["uber_base"]),
-    "access": lambda b, rng: b["license"].copy(),  # Uber leaves a blank
+    "access": lambda b, rng: b["license"].copy(),  # Uber reports a blank
     "request": lambda b, rng: b["pickup"] - rng.integers(120, 900, b.size, np.int32),
     "on_scene": on_scene,
     "black_car_fund": lambda b, rng: cents(0.0275 * b["fare"]),

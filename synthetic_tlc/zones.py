@@ -1,4 +1,4 @@
-"""The 265 taxi zones, in the form of the TLC's `misc/taxi_zone_lookup.csv` and `taxi_zones.zip`."""
+"""Synthetic taxi zones, in the formats of `misc/taxi_zone_lookup.csv` and `taxi_zones.zip`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KNOWN = {
     264: ("Unknown", "N/A", "N/A"),
     265: ("N/A", "Outside of NYC", "N/A"),
 }
-PLACES = {  # invented for the other ids, in turn
+NEIGHBORHOODS = {  # synthetic names for the other ids, in rotation
     "Queens": ["Astoria", "Bayside", "Elmhurst", "Flushing", "Jamaica", "Maspeth", "Woodside"],
     "Brooklyn": ["Bushwick", "Canarsie", "Flatbush", "Gowanus", "Red Hook", "Sunset Park"],
     "Manhattan": ["Chelsea", "Gramercy", "Harlem", "Kips Bay", "SoHo", "Tribeca", "Yorkville"],
@@ -43,15 +43,16 @@ QUARTERS = ["", " North", " South", " East", " West", "/Center", " Heights", "/P
 
 
 DRAWN_AS = {57: 56, 104: 103, 105: 103}
-"""The TLC's shapes carry the wrong id here: one id has several records, others have none."""
+"""Wrong ids in the TLC's shapes: some ids have several records, others have none."""
 CORNER, STEP, SIDE = (920_000, 125_000), 8_000, 7_000
-"""Where the squares lie, how far apart and how long, in feet of EPSG:2263."""
+"""Lower-left corner, distance and side length of the squares, in feet (EPSG:2263)."""
 
 
 def write_zones(folder: Path) -> Path:
     """Write both files; returns the path of the lookup.
 
-    264 and 265 hold the text "N/A" and have no shape; two names repeat."""
+    As published, 264 and 265 have the text "N/A" and no shape, and two zone names repeat.
+    """
     zones = list(_zones())
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,18 +65,22 @@ def write_zones(folder: Path) -> Path:
 
 
 def _zones() -> Iterator[tuple[int, str, str, str]]:
-    boroughs = list(PLACES)
+    boroughs = list(NEIGHBORHOODS)
     for id in range(1, 266):
-        turn, place = divmod(id, len(boroughs))
-        borough = boroughs[place]
-        quarter, name = divmod(turn, len(PLACES[borough]))
+        turn, index = divmod(id, len(boroughs))
+        borough = boroughs[index]
+        quarter, name = divmod(turn, len(NEIGHBORHOODS[borough]))
         service = "Yellow Zone" if borough == "Manhattan" else "Boro Zone"
-        invented = (borough, PLACES[borough][name] + QUARTERS[quarter % len(QUARTERS)], service)
-        yield id, *KNOWN.get(id, invented)
+        synthetic = (
+            borough,
+            NEIGHBORHOODS[borough][name] + QUARTERS[quarter % len(QUARTERS)],
+            service,
+        )
+        yield id, *KNOWN.get(id, synthetic)
 
 
 def _write_shapes(path: Path, zones: list[tuple[int, str, str, str]]) -> None:
-    """A square for each zone, in rows of 17; that of JFK Airport has a hole."""
+    """Write a square per zone, in rows of 17; the one of JFK Airport has a hole."""
     files = {ending: io.BytesIO() for ending in ("shp", "shx", "dbf")}
     with shapefile.Writer(**files, shapeType=shapefile.POLYGON) as shapes:
         shapes.field("OBJECTID", "N", 9)
@@ -94,10 +99,12 @@ def _write_shapes(path: Path, zones: list[tuple[int, str, str, str]]) -> None:
     contents = {**{ending: file.getvalue() for ending, file in files.items()}, "prj": projection}
     with zipfile.ZipFile(path, "w") as archive:
         for ending, content in contents.items():
-            entry = zipfile.ZipInfo(f"taxi_zones/taxi_zones.{ending}")  # the same bytes each day
+            entry = zipfile.ZipInfo(
+                f"taxi_zones/taxi_zones.{ending}"
+            )  # fixed timestamp: deterministic bytes
             archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
 
 
 def _square(x: float, y: float, side: float) -> list[tuple[float, float]]:
-    """Clockwise, as a shapefile's outer rings are."""
+    """Return a clockwise ring, as shapefiles require for outer rings."""
     return [(x, y), (x, y + side), (x + side, y + side), (x + side, y), (x, y)]

@@ -1,1 +1,1 @@
-"""Ways of doing the same thing: a module each, with a `run` that is given paths."""
+"""Contenders of the benchmarks: one module each, with a function `run(*paths)`."""

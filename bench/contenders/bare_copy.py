@@ -1,4 +1,4 @@
-"""The limit: DuckDB copies the file as it is, with all cores and all the memory it wants."""
+"""Lower bound: DuckDB copies the file unchanged, with all cores and unlimited memory."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The same by way of pandas, as in the course: `--method dataframe`."""
+"""Load the month through pandas, as in the course: `--method dataframe`."""
 
 from __future__ import annotations
 

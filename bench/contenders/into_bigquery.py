@@ -1,14 +1,14 @@
-"""A month into a table of BigQuery that has it already, from a file or from a `gs://` URL."""
+"""Replace a month in BigQuery, from a file or from a `gs://` URL."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from prefect import flow, get_run_logger, task  # noqa: F401 - a flow script holds them as well
+from prefect import flow, get_run_logger, task  # noqa: F401 - a flow script imports them too
 from prefect_gcp import GcpCredentials
 
-from nyc_taxi.conform.passenger_counts import passengers_fill
+from nyc_taxi.conform.passenger_counts import passenger_fill
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.bigquery import BigQueryWarehouse
 
@@ -16,9 +16,9 @@ TRIPS = TripMonth("yellow", 2021, 1)
 
 
 def run(parquet: Path) -> None:
-    """The URL comes by the environment: a path of one would lose a slash."""
+    """BENCH_URL replaces the path: a URL would lose a slash as a Path."""
     load(BigQueryWarehouse(GcpCredentials()), os.environ.get("BENCH_URL") or parquet)
 
 
 def load(warehouse: BigQueryWarehouse, parquet: Path | str) -> None:
-    warehouse.replace_month(TRIPS, parquet, passengers_fill(TRIPS))
+    warehouse.replace_month(TRIPS, parquet, passenger_fill(TRIPS))

@@ -1,4 +1,4 @@
-"""The clean month into the bucket."""
+"""Upload the clean month to the bucket."""
 
 from pathlib import Path
 

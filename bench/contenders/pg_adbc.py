@@ -1,4 +1,4 @@
-"""ADBC, Arrow's own driver: its ingest speaks binary COPY as well."""
+"""ADBC, the Arrow database driver; its ingest also uses binary COPY."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""This project's COPY alone: Parquet to binary rows on the way, into a table that is there."""
+"""Only this project's COPY: stream Parquet as binary rows into an existing table."""
 
 import os
 from contextlib import closing

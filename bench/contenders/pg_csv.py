@@ -1,4 +1,4 @@
-"""psycopg2's COPY of CSV that Arrow writes on the way, a few batches ahead."""
+"""COPY with psycopg2 from CSV that Arrow writes on the fly."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Not a way: the files that are ready for `\\copy` when the others are measured."""
+"""Not a contender: prepares the files that psql's `\\copy` loads."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""This project: binary COPY into a table of the month's own; index, ANALYZE and exchange too."""
+"""This project: binary COPY into a staging table, index, ANALYZE and swap."""
 
 import os
 from pathlib import Path

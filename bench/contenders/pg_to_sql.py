@@ -1,10 +1,10 @@
-"""The course: pandas' `to_sql`, 100,000 rows at a time; here only the first ROWS."""
+"""The course: pandas `to_sql`, 100,000 rows at a time; only the first ROWS."""
 
 import os
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet  # noqa: F401 - pandas would import it on the clock
+import pyarrow.parquet  # noqa: F401 - otherwise pandas imports it during the measurement
 from sqlalchemy import create_engine
 
 from nyc_taxi.warehouses.postgres.connection import components

@@ -1,4 +1,4 @@
-"""This project: one schema, streamed, read back and counted through before it counts as done."""
+"""This project: conform to one schema, streaming, and verify the written file."""
 
 from pathlib import Path
 

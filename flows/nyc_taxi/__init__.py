@@ -1,7 +1,7 @@
-"""The library that the flow scripts share. No flow and no task is defined here.
+"""Library shared by the flow scripts. It defines no flows and no tasks.
 
     source --download--> raw file --conform--> Parquet --put--> lake --load--> warehouse
            sources/                 conform/            lakes/           warehouses/
 
-`trips/` declares the schemas, `orchestration/` is the part that knows Prefect.
+`trips/` declares the schemas; `orchestration/` holds what depends on Prefect.
 """

@@ -1,8 +1,8 @@
-"""Stop a run within seconds, also while it waits for a library or a server.
+"""Cancellation of a run within seconds, even while it is blocked in a library or on a server.
 
-Python handles a signal between two of its own instructions, so a call that blocks in DuckDB, libpq
-or a socket delays it, or swallows it. Such a call runs in a separate thread (`interruptible`);
-the thread that waits for it reacts to a signal, and to `Stop.set`, at once.
+Python handles a signal between two bytecode instructions, so a call that blocks in DuckDB, libpq or
+a socket delays or swallows it. Such a call runs in a separate thread (`interruptible`); the waiting
+thread reacts to a signal and to `Stop.set` immediately.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from nyc_taxi.errors import INTERRUPTED
 S = TypeVar("S")
 T = TypeVar("T")
 POLL = 0.1
-"""Seconds between two looks at whether the run is being stopped."""
+"""Polling interval in seconds."""
 GRACE = 2.0
-"""Seconds for an interrupted call to end before its thread is abandoned."""
+"""Seconds that an interrupted call has to return before its thread is abandoned."""
 LIMIT = 4.0
-"""Seconds from a signal to the end of a script, whatever it is doing."""
+"""Seconds from a signal to the forced exit of a script."""
 
 
 class Stopped(TerminationSignal):
-    """The run is being stopped. Not an Exception, so that no handler of errors swallows it.
+    """The run is being stopped. Not an Exception, so that `except Exception` does not swallow it.
 
-    Prefect marks the subflows and tasks it ends as it marks their flow: cancelled, or crashed.
+    Prefect gives the subflows and tasks that it ends the state of their flow: cancelled or crashed.
     """
 
     def __init__(self) -> None:
@@ -51,13 +51,13 @@ class Stopped(TerminationSignal):
 
 
 Stop = Event
-"""Set, it stops what was started under it (see `stoppable`)."""
+"""Once set, it stops the calls made within its `stoppable` block."""
 _stop: ContextVar[Stop | None] = ContextVar("stop", default=None)
 
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """What the block starts, in this thread or with a copy of its context, can be stopped."""
+    """Yield a Stop for the calls of the block, in this thread or in a copy of its context."""
     stop = Stop()
     token = _stop.set(stop)
     try:
@@ -74,10 +74,10 @@ def check_stopped() -> None:
 
 
 def interruptible(call: Callable[[], T], interrupt: Callable[[], None]) -> T:
-    """Return what `call` returns, from a thread that does not block signals.
+    """Run `call` in another thread, so that signals still reach this one; return its result.
 
-    On a signal, or when the run is stopped, `interrupt` is called from this thread, repeatedly,
-    until `call` ends or GRACE has passed. `call` runs in a copy of this context.
+    On a signal, or when the run is stopped, call `interrupt` from this thread repeatedly until
+    `call` returns or GRACE seconds have passed. `call` runs in a copy of this context.
     """
     check_stopped()
     future: Future[T] = Future()
@@ -103,29 +103,29 @@ def interruptible(call: Callable[[], T], interrupt: Callable[[], None]) -> T:
     return future.result()
 
 
-def wait_for(seconds: float) -> None:
-    """Sleep, unless the run is stopped meanwhile."""
+def interruptible_sleep(seconds: float) -> None:
+    """Sleep for some seconds. Raises Stopped as soon as the run is stopped."""
     until = monotonic() + seconds
     while (left := until - monotonic()) > 0:
         check_stopped()
         sleep(min(left, POLL))
 
 
-def in_threads(step: Callable[[S], T], items: Iterable[S], at_once: int) -> list[Future[T]]:
-    """Call `step` for every item, `at_once` at a time, each in a copy of this context.
+def run_in_threads(step: Callable[[S], T], items: Iterable[S], at_once: int) -> list[Future[T]]:
+    """Call `step` for each item, `at_once` of them in parallel, in copies of this context.
 
-    The threads are daemons: one that ignores its interrupt does not keep the process from ending.
+    The threads are daemons: one that ignores its interrupt does not block the exit of the process.
     """
-    waiting: SimpleQueue[tuple[Future[T], Callable[[], T]]] = SimpleQueue()
+    pending: SimpleQueue[tuple[Future[T], Callable[[], T]]] = SimpleQueue()
     futures = []
     for item in items:
         futures.append(Future[T]())
-        waiting.put((futures[-1], partial(copy_context().run, step, item)))
+        pending.put((futures[-1], partial(copy_context().run, step, item)))
 
     def work() -> None:
         with suppress(Empty):
             while True:
-                future, call = waiting.get_nowait()
+                future, call = pending.get_nowait()
                 if future.set_running_or_notify_cancel():
                     try:
                         future.set_result(call())
@@ -137,31 +137,31 @@ def in_threads(step: Callable[[S], T], items: Iterable[S], at_once: int) -> list
     return futures
 
 
-unfinished: set[Path] = set()
-"""Files to remove if this process is ended in the middle of writing them."""
+partial_files: set[Path] = set()
+"""Files being written, which a forced exit removes."""
 
 
 @contextmanager
-def ends_on_signals() -> Iterator[Callable[[], int]]:
-    """In the block SIGINT raises KeyboardInterrupt, SIGTERM TerminationSignal.
+def exit_on_signals() -> Iterator[Callable[[], int]]:
+    """Within the block, raise KeyboardInterrupt on SIGINT and TerminationSignal on SIGTERM.
 
-    Yields what returns the first signal, 0 until there is one: libraries turn the exceptions into
-    others. LIMIT seconds after a signal the process is ended, even if a library swallowed the
-    exception or never returned; until then nothing is logged to the terminal.
+    Yields a function that returns the first signal, or 0: libraries replace the exceptions with
+    others. LIMIT seconds after a signal the process exits, even if a library swallowed the
+    exception or never returned. Until then nothing is logged to the terminal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
         return
     signals = _Signals()
-    # Python writes the number of a signal there, whoever handles it and whatever is running.
-    others = signal.set_wakeup_fd(signals.outgoing.fileno(), warn_on_full_buffer=False)
-    handler = signal.signal(signal.SIGTERM, _terminate)
+    # Python writes the number of every signal there, whatever handles it and whatever is running.
+    previous_fd = signal.set_wakeup_fd(signals.outgoing.fileno(), warn_on_full_buffer=False)
+    previous_handler = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield signals.first
     finally:
         if not signals.first():
-            signal.signal(signal.SIGTERM, handler)
-            signal.set_wakeup_fd(others)
+            signal.signal(signal.SIGTERM, previous_handler)
+            signal.set_wakeup_fd(previous_fd)
             signals.close()
 
 
@@ -170,7 +170,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 class _Signals(logging.Filter):
-    """The signals of this process; as a filter, it lets records pass until the first of them."""
+    """Signals of this process; as a logging filter, it drops the records after the first one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -198,9 +198,9 @@ class _Signals(logging.Filter):
         return not self.first()
 
     def first(self) -> int:
-        """The first signal, which stays to be read; 0 if there was none."""
-        arrived = select.select([self.incoming], [], [], 0)[0]
-        return self._next() if arrived else 0
+        """Return the first signal without consuming it; 0 if there was none."""
+        readable = select.select([self.incoming], [], [], 0)[0]
+        return self._next() if readable else 0
 
     def _next(self) -> int:
         return next(iter(self.incoming.recv(1, socket.MSG_PEEK)), 0)
@@ -212,18 +212,18 @@ class _Signals(logging.Filter):
             number = self._next()
         if number:
             sleep(LIMIT)
-            end_at_once(number)
+            exit_immediately(number)
 
 
-_ending = threading.Lock()
+_exiting = threading.Lock()
 
 
-def end_at_once(number: int) -> NoReturn:
-    """End this process as interrupted by the signal, with one line and without cleaning up."""
-    _ending.acquire()  # never released: the line is printed once
-    for path in list(unfinished):
+def exit_immediately(number: int) -> NoReturn:
+    """Remove partial files, print one line and exit as killed by the signal, without cleanup."""
+    _exiting.acquire()  # never released, so that the line is printed once
+    for path in list(partial_files):
         with suppress(OSError):
             path.unlink(missing_ok=True)
-    show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # which a progress bar hides
+    show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides it
     os.write(2, f"{show_cursor}{INTERRUPTED}\n".encode())
     os._exit(128 + number)

@@ -1,7 +1,6 @@
-"""Start a script: settings from `.env`, options for its parameters, errors in one line.
+"""Command line of the scripts: settings from `.env`, options from parameters, one-line errors.
 
-Each script imports this module before Prefect, which reads its settings, those of `.env` among
-them, when it is imported.
+Each script imports this module before Prefect, because Prefect reads its settings at import.
 """
 
 from __future__ import annotations
@@ -25,22 +24,24 @@ from nyc_taxi.registry import Store
 if TYPE_CHECKING:
     from prefect import Flow
 
-TO_TELL = 1.0
-"""Seconds to send the server what is left of the logs, and as many for the events."""
+FLUSH_TIMEOUT = 1.0
+"""Seconds to send the remaining logs to the server; the same again for the events."""
 _exit_codes: list[int] = []
-"""That of this script, once it has failed."""
+"""Holds the exit code after a failure."""
 
 
-def _end_without_cleanup() -> None:
-    """What an exception holds of DuckDB would be reported as leaked when Python cleans up."""
+def _exit_without_cleanup() -> None:
+    """Exit before Python's cleanup, which reports DuckDB objects in a traceback as leaked."""
     if _exit_codes:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(_exit_codes[0])
 
 
-def _show(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
-    """Show what nothing caught: Ctrl-C during imports is one line."""
+def _excepthook(
+    kind: type[BaseException], problem: BaseException, trace: TracebackType | None
+) -> None:
+    """Print uncaught exceptions; Ctrl-C during imports is one line."""
     if issubclass(kind, KeyboardInterrupt):
         print(INTERRUPTED, file=sys.stderr)
     else:
@@ -48,33 +49,32 @@ def _show(kind: type[BaseException], problem: BaseException, trace: TracebackTyp
 
 
 if "prefect" not in sys.modules:
-    sys.excepthook = _show
-    atexit.register(_end_without_cleanup)  # before Prefect registers its own, so it comes last
+    sys.excepthook = _excepthook
+    atexit.register(_exit_without_cleanup)  # registered before Prefect's handlers, so it runs last
     try:
-        from nyc_taxi.environment import prepare_for_prefect  # part of a second
+        from nyc_taxi.environment import prepare_for_prefect  # fast: does not import Prefect
 
         prepare_for_prefect(load="--help" not in sys.argv and "-h" not in sys.argv)
-        import prefect.context  # noqa: F401  # reads its settings
+        import prefect.context  # noqa: F401  # Prefect reads its settings here
     except NycTaxiError as problem:
         sys.exit(f"error: {problem}")
-    except (OSError, ValueError) as problem:  # a file, or a value in a file or the environment
+    except (OSError, ValueError) as problem:  # an unreadable file or an invalid value
         sys.exit(
-            f"error: Prefect cannot use its settings: {' '.join(str(problem).split())}; correct "
+            f"error: invalid Prefect settings: {' '.join(str(problem).split())}; correct "
             "PREFECT_... in the environment and .env, or profiles.toml in PREFECT_HOME (.prefect)"
         )
 
 
 def command(flow: Flow[..., Any], *stores: Store) -> None:
-    """Run a flow from the command line, with an option for each of its parameters.
+    """Run a flow from the command line, with one option per parameter.
 
-    Its input, its rules and the addresses of `stores` are checked before a server is asked or
-    started. Exits with 1 and one line when the flow or its input fails, with 130 after SIGINT and
-    143 after SIGTERM.
+    Parameters, rules and the addresses of `stores` are checked before a server is contacted or
+    started. Exit codes: 1 and one line on stderr for an error, 130 after SIGINT, 143 after SIGTERM.
     """
     from nyc_taxi.orchestration.prefect_server import use_server
 
     for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_OneLine())
+        logging.getLogger(name).addFilter(_HideTracebacks())
 
     def run() -> None:
         bound = _parse(flow.fn, flow.description or "")
@@ -87,10 +87,10 @@ def command(flow: Flow[..., Any], *stores: Store) -> None:
 
 
 def script(main: Callable[..., int | None]) -> None:
-    """Run `main` from the command line, with an option for each of its parameters.
+    """Run `main` from the command line, with one option per parameter.
 
-    The help is the docstring of its module. Exits with what `main` returns; an error is one line
-    and exit code 1.
+    The docstring of its module is the help text. Exit code: the result of `main`, or 1 and one
+    line on stderr for an error.
     """
     from prefect.settings import PREFECT_API_URL
 
@@ -107,7 +107,7 @@ def script(main: Callable[..., int | None]) -> None:
 
 
 def _parse(main: Callable[..., Any], help: str) -> inspect.BoundArguments | None:
-    """Return the arguments for `main`; None if only the help was asked for, which is printed."""
+    """Parse the arguments for `main`; print the help and return None for `--help`."""
     import cyclopts
 
     app = cyclopts.App(
@@ -122,7 +122,7 @@ def _parse(main: Callable[..., Any], help: str) -> inspect.BoundArguments | None
 
 
 def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[Store, ...]) -> None:
-    """Check what needs no server: parameters, settings, addresses, rules."""
+    """Check everything that needs no server: parameters, settings, addresses, rules."""
     from nyc_taxi.conform.column_rules import read_rules
     from nyc_taxi.lakes.registry import open_lake
     from nyc_taxi.settings import settings
@@ -140,7 +140,7 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
         case {"color": color, "year": year, "month": month}:
             TripMonth(color, year, month)
     config = settings()
-    with suppress(NotPublishedError):  # a month's own step says so, with its name
+    with suppress(NotPublishedError):  # reported later, with the name of the month
         locate(TripMonth("yellow", 2021, 1), config.source_url)
     if "lake" in stores:
         open_lake(config.lake)
@@ -151,39 +151,41 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
 
 def _exit_in_one_line(run: Callable[[], None]) -> None:
     """Exit with one line after an error that a user can fix, or after a signal."""
-    from nyc_taxi.cancellation import end_at_once, ends_on_signals
+    from nyc_taxi.cancellation import exit_immediately, exit_on_signals
 
-    with ends_on_signals() as first_signal:
+    with exit_on_signals() as first_signal:
         try:
             run()
             return
         except BaseException as problem:
             if number := first_signal():
                 for another in (signal.SIGINT, signal.SIGTERM):
-                    signal.signal(another, signal.SIG_IGN)  # it ends within seconds anyway
-                _tell_server()
+                    signal.signal(
+                        another, signal.SIG_IGN
+                    )  # the shutdown takes seconds; ignore impatient signals
+                _flush_logs()
                 atexit._run_exitfuncs()  # stops the temporary server
-                # Not by sys.exit: what threads left behind hold would be reported as leaked.
-                end_at_once(number)
-            line = _explained(problem)
+                # sys.exit would report objects of unfinished threads as leaked.
+                exit_immediately(number)
+            line = _user_message(problem)
             if not line:
                 raise
     _exit_codes.append(1)
     sys.exit(f"error: {' '.join(line.split())}")
 
 
-def _tell_server() -> None:
-    """Send the server the logs and events that wait to be sent, if it answers within seconds."""
+def _flush_logs() -> None:
+    """Send buffered logs and events to the server, within FLUSH_TIMEOUT each."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
-    logging.raiseExceptions = False  # Prefect would print that the logs cannot be sent
+    logging.raiseExceptions = False  # suppress Prefect's message that logs cannot be sent
     for worker in (APILogWorker, EventsWorker):
-        worker.drain_all(timeout=TO_TELL)
+        worker.drain_all(timeout=FLUSH_TIMEOUT)
 
 
-def _explained(problem: BaseException) -> str:
-    """What to tell a user of an error that they can fix; nothing for any other."""
+def _user_message(problem: BaseException) -> str:
+    """Return the one-line message of an error that a user can fix; empty for any other error."""
     import cyclopts
     import httpx
     from prefect.exceptions import ParameterTypeError
@@ -202,8 +204,8 @@ def _explained(problem: BaseException) -> str:
     return explain(problem) if isinstance(problem, httpx.HTTPError) else ""
 
 
-class _OneLine(logging.Filter):
-    """An error of ours says all there is to say: leave out its traceback."""
+class _HideTracebacks(logging.Filter):
+    """Log filter that omits the traceback of a NycTaxiError."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], NycTaxiError):
@@ -213,7 +215,7 @@ class _OneLine(logging.Filter):
 
 
 def _run_in_package() -> None:
-    """Run a script of a package as its module, for its relative imports, if started by its path."""
+    """Rerun a script inside a package as a module, so that its relative imports work."""
     main, flows = sys.modules["__main__"], Path(__file__).resolve().parents[1]
     path = Path(getattr(main, "__file__", None) or flows).resolve()
     if main.__spec__ is None and flows in path.parents and path.parent != flows:

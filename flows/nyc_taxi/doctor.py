@@ -1,6 +1,6 @@
-"""Check what the settings name, a line for each: `python -m nyc_taxi.doctor`, or `make doctor`.
+"""Check the server, source, lake and warehouse: `python -m nyc_taxi.doctor` or `make doctor`.
 
-A line that says `failed` says what to do; then the exit code is 1.
+Prints one line per check. A failed check includes its fix and sets the exit code to 1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from nyc_taxi.warehouses.registry import open_warehouse
 
 
 def checks(config: Settings) -> dict[str, tuple[str, Callable[[], str]]]:
-    """The name of each thing, its address, and what looks whether it can be used."""
+    """Return name -> (address, check); a check returns its result or raises NycTaxiError."""
     server: dict[str, tuple[str, Callable[[], str]]] = {
         "server": (shown_url(), check_server),
         "workers": ("", check_workers),
@@ -43,23 +43,23 @@ def checks(config: Settings) -> dict[str, tuple[str, Callable[[], str]]]:
 
 
 def check_source(source: str, timeout: float) -> str:
-    found = {color: _newest(color, source, timeout) for color in SERVICES}
-    has = [str(trips) for trips in found.values() if trips]
-    if not has:
+    newest = {color: _newest(color, source, timeout) for color in SERVICES}
+    found = [str(trips) for trips in newest.values() if trips]
+    if not found:
         raise SourceError(
-            "it has none of the months that were looked for, of any color; "
-            "set NYC_TAXI_SOURCE_URL to where the months are"
+            "no months found for any color; set NYC_TAXI_SOURCE_URL to the folder of the months"
         )
-    missing = [color for color, trips in found.items() if not trips]
-    return f"it has {', '.join(has)}" + (f"; not found: {', '.join(missing)}" if missing else "")
+    missing = [color for color, trips in newest.items() if not trips]
+    suffix = f"; not found: {', '.join(missing)}" if missing else ""
+    return f"newest months: {', '.join(found)}{suffix}"
 
 
 def _newest(color: Color, source: str, timeout: float) -> TripMonth | None:
-    """Return the newest month; of a site, try only the last half year and each January."""
+    """Return the newest month; on a website, probe only the last six months and each January."""
     today = date.today()
     for n, trips in enumerate(months_back(color, today.year, today.month)):
-        tried = n < 6 or trips.month == 1 or not is_remote(source)
-        if tried and published_version(trips, source, timeout, wait=0) is not None:
+        probed = n < 6 or trips.month == 1 or not is_remote(source)
+        if probed and published_version(trips, source, timeout, wait=0) is not None:
             return trips
     return None
 
@@ -71,7 +71,7 @@ def main() -> int:
             state, text = "ok", check()
         except NycTaxiError as problem:
             failed, state, text = True, "failed", str(problem)
-        except httpx.HTTPError as problem:  # of Prefect's server, asked for a block
+        except httpx.HTTPError as problem:  # from the Prefect server, while loading a block
             failed, state, text = True, "failed", explain(problem)
         print(f"{name:10} {state:7} {address}: {text}", flush=True)
     return int(failed)

@@ -1,22 +1,22 @@
 """Errors of this project.
 
     NycTaxiError
-    ├── InvalidInputError           a color, month, address or setting is invalid
+    ├── InvalidInputError           a color, month, address, setting or rule is invalid
     ├── SourceError                 a month cannot be fetched
     │   ├── NotPublishedError           the source does not have it (yet)
-    │   ├── SourceRefusedError          the source refuses access
+    │   ├── SourceRefusedError          the source denies access: not retried
     │   ├── TransientSourceError        throttled, cut off or timed out: retried
     │   └── CorruptFileError            the file is incomplete or in another format
     ├── SchemaMismatchError         the file lacks columns of its color
     ├── InvalidValueError           a value does not fit the type of its column
     ├── LocalWriteError             a file or folder on this machine cannot be used
-    ├── StorageError                the lake or the warehouse refuses, or holds something unexpected
+    ├── StorageError                the lake or the warehouse failed or rejected the data
     │   ├── LockTimeoutError            another run holds the file or table: retried
     │   └── ConnectionLostError         its server closed the connection: retried
     ├── ServerError                 the Prefect server cannot be used
-    └── PartialFailureError         some months of a run failed; the others are done
+    └── PartialFailureError         some months of a run failed; the others completed
 
-A message is one line: what is wrong, what is allowed, and the command that fixes it.
+A message is one line: what is wrong, what is allowed, the command that fixes it.
 """
 
 INTERRUPTED = "Interrupted; completed work is kept. Rerun to resume."
@@ -24,45 +24,45 @@ INTERRUPTED = "Interrupted; completed work is kept. Rerun to resume."
 
 
 class NycTaxiError(Exception):
-    """Base of every error that a user can fix; scripts print it as one line and exit with 1."""
+    """Base class. A user can fix each of these; scripts print one line and exit with code 1."""
 
     retryable = False
-    """True if a later try may succeed; tasks with RETRIES then retry."""
+    """True for a transient error: tasks with RETRIES retry it."""
 
 
 class InvalidInputError(NycTaxiError):
-    """A parameter, setting, address or rule is invalid. Nothing was read or written."""
+    """A parameter, setting, address or rule is invalid. Nothing was written."""
 
 
 class SourceError(NycTaxiError):
-    """The source of the months cannot be used."""
+    """A month cannot be fetched from the source."""
 
 
 class NotPublishedError(SourceError):
     """The source does not have the month: HTTP 403 or 404, or no such file."""
 
     status: int | None = None
-    """HTTP status, if a server answered."""
+    """HTTP status; None for a source that is a folder."""
 
 
 class SourceRefusedError(SourceError):
-    """The source or a proxy refuses the request; a retry would not help."""
+    """The source or a proxy denies the request. A retry does not help."""
 
 
 class TransientSourceError(SourceError):
-    """The source was throttled, unreachable or cut off. The partial download is kept."""
+    """The source throttled, timed out or closed the connection. The partial download is kept."""
 
     retryable = True
     retry_after: float | None = None
-    """Seconds that the server asks to wait before the next request."""
+    """Seconds from the Retry-After header, if it was sent."""
 
 
 class CorruptFileError(SourceError):
-    """The file is truncated, fails its checksum, or is not in the format that its name says."""
+    """The file is truncated, fails its checksum, or is not in the format of its extension."""
 
 
 class SchemaMismatchError(NycTaxiError):
-    """The columns of the file are not those of its color."""
+    """The file does not have the columns of its color."""
 
 
 class InvalidValueError(NycTaxiError):
@@ -74,17 +74,17 @@ class LocalWriteError(NycTaxiError):
 
 
 class StorageError(NycTaxiError):
-    """The lake or the warehouse cannot be used, or rejects the data. Nothing was changed."""
+    """The lake or the warehouse failed or rejected the data. Its contents are unchanged."""
 
 
 class LockTimeoutError(StorageError):
-    """Another run holds the file, the month or the table."""
+    """Another run or reader has locked the file or the table for longer than NYC_TAXI_WAIT."""
 
     retryable = True
 
 
 class ConnectionLostError(StorageError):
-    """The connection to the store was lost."""
+    """The connection to the lake or the warehouse failed or was lost."""
 
     retryable = True
 

@@ -1,4 +1,4 @@
-"""Addresses such as `local:data/lake`: a kind of lake or warehouse, then a path or a block."""
+"""Resolve addresses such as `local:data/lake`: `<kind>:<path or Prefect block>`."""
 
 from collections.abc import Mapping
 from pkgutil import resolve_name
@@ -10,9 +10,14 @@ Store = Literal["lake", "warehouse"]
 
 
 def resolve(kinds: Mapping[str, str], address: str, setting: str) -> Any:
-    """Import the function that `kinds` names for the address, and call it with the rest."""
-    kind, colon, place = address.partition(":")
-    if kind not in kinds or not colon or not place:
+    """Call the factory that `kinds` maps the kind to, with the part after the colon.
+
+    `setting` is named in the error. Raises InvalidInputError for an unknown kind.
+    """
+    kind, _, name = address.partition(":")
+    if kind not in kinds or not name:
         allowed = ", ".join(f"{kind}:..." for kind in kinds)
-        raise InvalidInputError(f"{setting}={address!r} is not an address; write one of {allowed}")
-    return resolve_name(kinds[kind])(place)
+        raise InvalidInputError(
+            f"{setting}={address!r} is not a valid address; use one of {allowed}"
+        )
+    return resolve_name(kinds[kind])(name)

@@ -7,25 +7,28 @@ _AUTHORITY = re.compile(r"(\[[\w.:%]*\]?|[^:@]*)(:\d*)?")
 _NO_SCHEME = re.compile(
     r"([^/:@]+:[^@]*@.+|localhost|[\w-]+:\d+|[\w-]+(\.[\w-]+)+|\[[\da-fA-F:]+\])(:\d+)?([/?#]|$)"
 )
-"""A URL whose scheme was forgotten, such as `example.com/trip-data`; folders may look like it."""
+"""Matches a URL without a scheme, such as `example.com/trip-data`, and some folder names."""
 
 
 def safe_url(url: str) -> str:
-    """The URL for messages and files: without credentials, query and fragment; a path as it is."""
+    """Return the URL without credentials, query and fragment, for messages and files.
+
+    A path is returned unchanged.
+    """
     path, url = url, url.lstrip("'\" \r\n\t")
-    before = path.removesuffix(url)
+    blanks = path.removesuffix(url)
     scheme = _SCHEME.match(url)
     if not scheme and not _NO_SCHEME.match(url):
         return "..." if re.search("//[^/@]*:.*@", url) else path
-    start = scheme[0] if scheme else ""
-    authority, slash, path = re.split(r"[?#]", url[len(start) :])[0].partition("/")
-    start = before + start
+    prefix = scheme[0] if scheme else ""
+    authority, slash, path = re.split(r"[?#]", url[len(prefix) :])[0].partition("/")
+    prefix = blanks + prefix
     host = authority.rpartition("@")[2]
-    # A password that holds a `/`, `?` or `#` ends the authority early.
-    torn = "@" in path and ":" in authority and "@" not in authority
-    if torn or not _AUTHORITY.fullmatch(host):
-        return f"{start}..."
-    return f"{start}{host}{slash}{path}"
+    # A `/`, `?` or `#` in a password ends the authority early.
+    cut_short = "@" in path and ":" in authority and "@" not in authority
+    if cut_short or not _AUTHORITY.fullmatch(host):
+        return f"{prefix}..."
+    return f"{prefix}{host}{slash}{path}"
 
 
 def is_remote(source: str) -> bool:
@@ -33,5 +36,5 @@ def is_remote(source: str) -> bool:
 
 
 def lacks_scheme(text: str) -> bool:
-    """Whether the text looks like a URL without its scheme, such as `example.com/trip-data`."""
+    """Return whether the text looks like a URL without a scheme: `example.com/trip-data`."""
     return bool(_NO_SCHEME.match(text))

@@ -1,4 +1,4 @@
-"""The files a flow needs to run where there is no checkout, and the version they make together."""
+"""The files that a flow needs to run without a checkout, and the version they make up together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from projects import FILE, FLOWS, FlowFile
+from .projects import FLOW_FILE, FLOWS, FlowFile
 
 CACHES = re.compile(r"\.|__pycache__$|.*\.(pyc|pyo|egg-info)$")
 TESTS = re.compile(r"(tests?|conftest)\.py$|test_.*\.py$|tests?$|README|deployment\.ya?ml$")
@@ -20,23 +20,25 @@ SECRETS = re.compile(
     re.I,
 )
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+MAX_KEY_FILE = 100_000
+"""Bytes; larger files are not searched for private keys."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A flow's folder with what it imports from `flows/`, as it lies where the code is kept.
+    """A flow's folder and what it imports from `flows/`, laid out as where the code is stored.
 
-    The files of the flow's own folder are at the top, the packages it imports beside them.
+    The files of the flow's own folder are at the top, next to the packages it imports.
     """
 
     files: dict[PurePosixPath, Path]
-    """Where each file goes -> where it is."""
+    """Path in the bundle -> path in the checkout."""
     secrets: tuple[Path, ...]
-    """Left out, since they look like secrets."""
+    """Skipped because they look like secrets."""
 
     @cached_property
     def contents(self) -> dict[str, bytes]:
-        """Read once: what is imported, named by the version and uploaded is the same."""
+        """Read once, so that the import, the version and the upload see the same bytes."""
         return {str(name): path.read_bytes() for name, path in sorted(self.files.items())}
 
     @property
@@ -46,9 +48,9 @@ class Bundle:
 
     @property
     def version(self) -> str:
-        """16 hex digits of all names and contents: the same files are the same version."""
-        whole = "".join(f"{name}\0{digest}\n" for name, digest in self.digests.items())
-        return hashlib.sha256(whole.encode()).hexdigest()[:16]
+        """16 hex digits of all names and contents: equal files have equal versions."""
+        lines = "".join(f"{name}\0{digest}\n" for name, digest in self.digests.items())
+        return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
     def copy_to(self, folder: Path) -> None:
         for name, data in self.contents.items():
@@ -57,53 +59,53 @@ class Bundle:
             target.write_bytes(data)
 
 
-def bundle(flow: FlowFile) -> Bundle:
-    """Collect the flow's folder, its `config/` and, file by file, what is imported from `flows/`.
+def build_bundle(flow: FlowFile) -> Bundle:
+    """Collect the flow's folder, its `config/` and the modules it imports from `flows/`.
 
-    A package in which no flow lies (nyc_taxi) is taken whole, as it may import and read what only
-    shows when it runs; of another project only the modules named.
+    A package without flows (nyc_taxi) is taken as a whole, as it may import modules and read files
+    at run time. Of another project, only the imported modules are taken.
     """
     flows = flow.root / FLOWS
     files: dict[PurePosixPath, Path] = {}
     secrets: list[Path] = []
-    own = [flow.folder] if flow.project else [flow.path, flows / "config"]
-    for place in own:
-        for path in _below(place, secrets):
+    for place in [flow.folder] if flow.project else [flow.path, flows / "config"]:
+        for path in _collect_files(place, secrets):
             files[PurePosixPath(path.relative_to(flow.folder).as_posix())] = path
-    todo = list(files)
-    while todo:
-        holder = todo.pop()
-        for path in _imported(holder, files[holder], flow, secrets):
+    queue = list(files)
+    while queue:
+        importer = queue.pop()
+        for path in _imported_files(importer, files[importer], flow, secrets):
             name = PurePosixPath(path.relative_to(flows).as_posix())
             if name not in files:
                 files[name] = path
-                todo.append(name)
+                queue.append(name)
     return Bundle(files, tuple(secrets))
 
 
-def _below(place: Path, secrets: list[Path]) -> Iterator[Path]:
-    """The file, or the files under the folder, that code is; secrets are put aside."""
-    if SECRETS.match(place.name) or (place.is_file() and _holds_a_key(place)):
+def _collect_files(place: Path, secrets: list[Path]) -> Iterator[Path]:
+    """Yield the file, or the code files under the folder; append what looks secret to `secrets`."""
+    if SECRETS.match(place.name) or (place.is_file() and _contains_private_key(place)):
         secrets.append(place)
     elif CACHES.match(place.name) or TESTS.match(place.name):
         return
     elif place.is_file():
         yield place
     elif place.is_dir():
-        for inside in sorted(place.iterdir()):
-            yield from _below(inside, secrets)
+        for child in sorted(place.iterdir()):
+            yield from _collect_files(child, secrets)
 
 
-def _holds_a_key(path: Path) -> bool:
-    return path.stat().st_size < 100_000 and bool(PRIVATE_KEY.search(path.read_bytes()))
+def _contains_private_key(path: Path) -> bool:
+    return path.stat().st_size < MAX_KEY_FILE and bool(PRIVATE_KEY.search(path.read_bytes()))
 
 
-def _imported(
+def _imported_files(
     name: PurePosixPath, path: Path, flow: FlowFile, secrets: list[Path]
 ) -> Iterator[Path]:
-    """The files under `flows/` that a Python file imports, anywhere in it.
+    """Yield the files under `flows/` that a Python file imports, inside functions too.
 
-    Not what a file at the top imports relatively from the flow's own folder: that is there already.
+    Relative imports of the flow's own folder by a file at the top are skipped: the folder is
+    already in the bundle.
     """
     if path.suffix != ".py":
         return
@@ -125,16 +127,16 @@ def _imported(
             module = (*base, *(node.module.split(".") if node.module else ()))
             names = [(*module, alias.name) for alias in node.names]
         for imported in names:
-            yield from _module(imported, flows, secrets)
+            yield from _module_files(imported, flows, secrets)
 
 
-def _module(name: tuple[str, ...], flows: Path, secrets: list[Path]) -> Iterator[Path]:
-    """`a.b.c` (a module, or a name in one) as its file, with the __init__.py of what holds it."""
+def _module_files(name: tuple[str, ...], flows: Path, secrets: list[Path]) -> Iterator[Path]:
+    """Yield the file of `a.b.c`, a module or a name in one, and the __init__.py files above it."""
     if not name or name[0] in sys.stdlib_module_names:
         return
     top = flows / name[0]
-    if top.is_dir() and not any(top.glob(f"*/{FILE}")):
-        yield from _below(top, secrets)
+    if top.is_dir() and not any(top.glob(f"*/{FLOW_FILE}")):
+        yield from _collect_files(top, secrets)
         return
     for depth in range(1, len(name) + 1):
         place = flows.joinpath(*name[:depth])

@@ -8,34 +8,35 @@ from contextlib import suppress
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 
-from buckets import CodeStore
-from plan import Candidate
-from projects import FLOWS, find_flows
-from register import Server
+from .code_store import CodeStore
+from .plan import Candidate
+from .projects import FLOWS, find_flows
+from .server import Server
 
 
-def orphans(
-    found: list[Candidate], server: Server, store: CodeStore | None
+def find_orphaned_deployments(
+    candidates: list[Candidate], server: Server, store: CodeStore | None
 ) -> Iterator[tuple[str, DeploymentResponse]]:
-    """`<flow>/<deployment>` and what the server has of it.
+    """Yield `<flow>/<deployment>` and the deployment.
 
-    Code in the checkout: its file is gone. Code in the bucket: no flow has the name, which is known
-    only when every flow file was asked for and could be imported.
+    A deployment of code in the checkout is orphaned when its file is missing. One of code in the
+    bucket is orphaned when no flow has its name, which is known only if every flow file was
+    requested and could be imported.
     """
-    root = found[0].file.root
-    everything = {one.file for one in found if one.looks} == set(find_flows(root, [], []))
-    names = {seen.name for one in found for seen in one.looks.values()}
-    for (flow, name), deployment in sorted(server.deployments.items()):
+    root = candidates[0].file.root
+    all_imported = {one.file for one in candidates if one.flows} == set(find_flows(root, [], []))
+    names = {flow.name for one in candidates for flow in one.flows.values()}
+    for (flow_name, name), deployment in sorted(server.deployments.items()):
         file = str(deployment.entrypoint).partition(":")[0]
-        if store and store.folder_of(deployment):
-            gone = everything and flow not in names
+        if store and store.version_folder(deployment):
+            orphaned = all_imported and flow_name not in names
         else:
-            ours = not deployment.pull_steps and file.startswith(f"{FLOWS}/")
-            gone = ours and not (root / file).is_file()
-        if gone:
-            yield f"{flow}/{name}", deployment
+            is_ours = not deployment.pull_steps and file.startswith(f"{FLOWS}/")
+            orphaned = is_ours and not (root / file).is_file()
+        if orphaned:
+            yield f"{flow_name}/{name}", deployment
 
 
-def delete(server: Server, deployment: DeploymentResponse) -> None:
-    with suppress(ObjectNotFound):  # another build was faster
+def delete_deployment(server: Server, deployment: DeploymentResponse) -> None:
+    with suppress(ObjectNotFound):  # another build has deleted it
         server.client.delete_deployment(deployment.id)

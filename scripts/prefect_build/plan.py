@@ -1,4 +1,4 @@
-"""From flow files to the rows of a table: what each deployment shall be, and then is."""
+"""From flow files to the rows of build.py's table: the desired deployments and their status."""
 
 from __future__ import annotations
 
@@ -9,167 +9,178 @@ from tempfile import TemporaryDirectory
 
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 
-from buckets import Bucket, CodeStore, code_name
-from bundles import Bundle, bundle
-from checks import check_folders
-from deployments import Defaults, DeploymentFile, wanted_deployments
-from looking import Ask, Look, look
 from nyc_taxi.errors import InvalidInputError, NycTaxiError
-from projects import FlowFile, find_flows, flows_in
-from register import Deployment, Server, deployment
+
+from .buckets import Bucket
+from .bundles import Bundle, build_bundle
+from .checks import check_checkout
+from .code_store import CodeStore, flow_slug
+from .deployments import DeploymentFile, Overrides, read_deployments
+from .desired import DesiredDeployment, build_deployment
+from .introspection import FlowInfo, ImportRequest, introspect
+from .projects import FlowFile, declared_flows, find_flows
+from .server import Server
 
 
 @dataclass
 class Candidate:
-    """A flow file with all that can be known of it without a server."""
+    """A flow file with everything known about it without a server."""
 
     file: FlowFile
-    files: Bundle
+    bundle: Bundle
     settings: list[DeploymentFile] = field(default_factory=list)
-    looks: dict[str, Look] = field(default_factory=dict)
+    flows: dict[str, FlowInfo] = field(default_factory=dict)
     """By function."""
     findings: list[str] = field(default_factory=list)
-    """What is wrong, a line each with what mends it."""
+    """One line for each problem, with its fix."""
 
-    def look(self, settings: DeploymentFile) -> Look:
-        return self.looks[settings.flow] if settings.flow else next(iter(self.looks.values()))
+    def flow(self, settings: DeploymentFile) -> FlowInfo:
+        return self.flows[settings.flow] if settings.flow else next(iter(self.flows.values()))
 
 
-def candidates(files: list[FlowFile], defaults: Defaults, bundled: bool) -> Iterator[Candidate]:
-    """Check each file, read its settings, and import it once: its bundle, or in the checkout."""
+def load_candidates(
+    files: list[FlowFile], overrides: Overrides, bundled: bool
+) -> Iterator[Candidate]:
+    """Check each file, read its settings and import it once.
+
+    With `bundled` the flow's bundle is imported, else the file in the checkout.
+    """
     with TemporaryDirectory() as folder:
-        found, asks = [], []
+        candidates, requests = [], []
         for number, file in enumerate(files):
-            one = Candidate(file, bundle(file))
-            one.findings += check_folders(file, one.files)
+            one = Candidate(file, build_bundle(file))
+            one.findings += check_checkout(file, one.bundle)
             try:
-                one.settings = wanted_deployments(file, defaults)
+                one.settings = read_deployments(file, overrides)
             except InvalidInputError as problem:
                 one.findings.append(str(problem))
             place, name = file.root, str(file)
             if bundled:
                 place, name = Path(folder, str(number)), file.path.name
-                one.files.copy_to(place)
+                one.bundle.copy_to(place)
             functions = dict.fromkeys(s.flow for s in one.settings if s.flow)
-            asks.append(Ask(place, name, tuple(functions)))
-            found.append(one)
-        for one, answer in zip(found, look(asks), strict=True):
-            if isinstance(answer, InvalidInputError):
-                one.findings.append(str(answer))
+            requests.append(ImportRequest(place, name, tuple(functions)))
+            candidates.append(one)
+        for one, result in zip(candidates, introspect(requests), strict=True):
+            if isinstance(result, InvalidInputError):
+                one.findings.append(str(result))
             else:
-                one.looks = {seen.function: seen for seen in answer}
-                one.findings += unknown_parameters(one)
+                one.flows = {flow.function: flow for flow in result}
+                one.findings += find_unknown_parameters(one)
             yield one
 
 
-def unknown_parameters(one: Candidate) -> Iterator[str]:
-    """Parameters of its deployments that the flow does not have; each run with one would fail."""
-    for settings in one.settings:
-        known = one.look(settings).schema.get("properties", {})
+def find_unknown_parameters(candidate: Candidate) -> Iterator[str]:
+    """Yield a finding for each deployment parameter that the flow does not have.
+
+    Every run with such a parameter would fail.
+    """
+    for settings in candidate.settings:
+        known = candidate.flow(settings).schema.get("properties", {})
         for name in sorted(set(settings.parameters) - set(known)):
             yield (
-                f"its deployment {settings.name} has a parameter {name}, which the flow does not; "
-                f"the flow has {', '.join(known) or 'none'}"
+                f"deployment {settings.name}: unknown parameter {name}; "
+                f"the flow's parameters: {', '.join(known) or 'none'}"
             )
 
 
-def find_namesakes(found: list[Candidate]) -> None:
-    """Add a finding to every flow whose name another file has: Prefect knows flows by name.
+def find_duplicate_names(candidates: list[Candidate]) -> None:
+    """Add a finding to every flow whose name is used in another file: Prefect's key is the name.
 
-    Files that were not asked for count as well; they are only read.
+    Files that were not requested count too; they are parsed, not imported.
     """
-    looked_at = {one.file: [seen.name for seen in one.looks.values()] for one in found}
+    imported = {one.file: [flow.name for flow in one.flows.values()] for one in candidates}
     files: dict[str, set[FlowFile]] = {}
-    for file in find_flows(found[0].file.root, [], []):
-        for name in looked_at[file] if file in looked_at else _names_written_in(file):
-            files.setdefault(code_name(name), set()).add(file)
-    for one in found:
-        for name in looked_at[one.file]:
-            if others := ", ".join(map(str, sorted(files[code_name(name)] - {one.file}))):
+    for file in find_flows(candidates[0].file.root, [], []):
+        for name in imported[file] if file in imported else _declared_names(file):
+            files.setdefault(flow_slug(name), set()).add(file)
+    for one in candidates:
+        for name in imported[one.file]:
+            if others := ", ".join(map(str, sorted(files[flow_slug(name)] - {one.file}))):
                 one.findings.append(
-                    f"{others} has a flow of the name {name} as well; "
-                    "rename one of them: @flow(name=...)"
+                    f"the flow name {name} is also used in {others}; "
+                    "rename one of the flows: @flow(name=...)"
                 )
 
 
-def _names_written_in(file: FlowFile) -> list[str]:
-    """Of the flows that would be registered; none of a file that is broken."""
+def _declared_names(file: FlowFile) -> list[str]:
+    """Return the names of the flows that would be registered; none if the file is broken."""
     try:
-        flows = flows_in(file.path)
-        chosen = {settings.flow for settings in wanted_deployments(file, Defaults())} - {None}
+        flows = declared_flows(file.path)
+        deployed = {settings.flow for settings in read_deployments(file, Overrides())} - {None}
     except (SyntaxError, InvalidInputError):
         return []
-    return [name for function, name in flows.items() if not chosen or function in chosen]
+    return [name for function, name in flows.items() if not deployed or function in deployed]
 
 
 @dataclass
 class Row:
-    """A deployment, or a flow that is broken."""
+    """A deployment, or a broken flow."""
 
     file: FlowFile
-    files: Bundle
+    bundle: Bundle
     flow: str = ""
-    """<flow>/<deployment>, as Prefect's commands name it."""
-    wanted: Deployment | None = None
+    """<flow>/<deployment>, as in Prefect's commands."""
+    desired: DesiredDeployment | None = None
     status: str = "broken"
     findings: list[str] = field(default_factory=list)
 
     def cells(self, bucket: Bucket | None) -> tuple[str, ...]:
-        """flow, entrypoint, code, work pool, schedule, status"""
-        if not self.wanted:
+        """Return flow, entrypoint, code, work pool, schedule and status."""
+        if not self.desired:
             return self.flow or str(self.file), "", "", "", "", self.status
-        fields, code = self.wanted.fields, self.wanted.code
+        fields, code = self.desired.fields, self.desired.code
         return (
             self.flow,
             fields["entrypoint"],
             f"{bucket.url}/{code}" if bucket and code else "checkout",
             fields["work_pool_name"],
-            ", ".join(map(shown, self.wanted.schedules)),
+            ", ".join(map(format_schedule, self.desired.schedules)),
             self.status,
         )
 
 
-def plan(found: list[Candidate], server: Server, store: CodeStore | None) -> Iterator[Row]:
-    """Compare what the flows shall be with what the server has. Changes nothing."""
-    for one in found:
+def plan(candidates: list[Candidate], server: Server, store: CodeStore | None) -> Iterator[Row]:
+    """Compare the desired deployments with those on the server. Changes nothing."""
+    for one in candidates:
         if one.findings:
-            yield Row(one.file, one.files, findings=one.findings)
+            yield Row(one.file, one.bundle, findings=one.findings)
             continue
         for settings in one.settings:
-            row = Row(one.file, one.files, f"{one.look(settings).name}/{settings.name}")
+            row = Row(one.file, one.bundle, f"{one.flow(settings).name}/{settings.name}")
             try:
-                row.wanted = _wanted(one, settings, server, store)
-                row.status = server.status(row.wanted)
+                row.desired = _desired_deployment(one, settings, server, store)
+                row.status = server.status(row.desired)
             except InvalidInputError as problem:
                 row.findings.append(str(problem))
             yield row
 
 
-def _wanted(
-    one: Candidate, settings: DeploymentFile, server: Server, store: CodeStore | None
-) -> Deployment:
-    settings = server.resolved(settings)
-    pool = server.pool(str(settings.work_pool))
-    seen = one.look(settings)
+def _desired_deployment(
+    candidate: Candidate, settings: DeploymentFile, server: Server, store: CodeStore | None
+) -> DesiredDeployment:
+    settings = server.resolve_variables(settings)
+    pool = server.work_pool(str(settings.work_pool))
+    flow = candidate.flow(settings)
     if store and settings.storage == "bucket":
-        file, version, bucket = one.file.path.name, one.files.version, store.bucket
-        return deployment(seen, settings, pool, file, version, bucket)
-    return deployment(seen, settings, pool, str(one.file))
+        file, version = candidate.file.path.name, candidate.bundle.version
+        return build_deployment(flow, settings, pool, file, version, store.bucket)
+    return build_deployment(flow, settings, pool, str(candidate.file))
 
 
-def carry_out(row: Row, server: Server, store: CodeStore | None) -> None:
-    """Upload the code, then change the deployment; an error leaves the deployment as it was."""
-    if not row.wanted:
+def apply(row: Row, server: Server, store: CodeStore | None) -> None:
+    """Upload the code, then save the deployment; after an error the deployment is unchanged."""
+    if not row.desired:
         return
     try:
-        if store and row.wanted.code:
-            store.put(row.wanted.code, row.wanted.fields["entrypoint"], row.files)
-        server.save(row.wanted)
+        if store and row.desired.code:
+            store.upload(row.desired.code, row.desired.fields["entrypoint"], row.bundle)
+        server.save(row.desired)
     except NycTaxiError as problem:
         row.status, row.findings = "broken", [str(problem)]
 
 
-def shown(schedule: DeploymentScheduleCreate) -> str:
-    """`0 6 1 * * America/New_York`, or what other kinds hold."""
-    kept = schedule.schedule.model_dump(mode="json", exclude_defaults=True)
-    return " ".join(word for value in kept.values() for word in str(value).split())
+def format_schedule(schedule: DeploymentScheduleCreate) -> str:
+    """Return `0 6 1 * * America/New_York`, or the values of another kind of schedule."""
+    values = schedule.schedule.model_dump(mode="json", exclude_defaults=True).values()
+    return " ".join(word for value in values for word in str(value).split())

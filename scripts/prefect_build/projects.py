@@ -1,4 +1,4 @@
-"""Where flows lie: `flows/<project>/<flow>/flow.py`, and the scripts at the top of `flows/`."""
+"""The flow files of a checkout: `flows/<project>/<flow>/flow.py` and the scripts in `flows/`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 from nyc_taxi.errors import InvalidInputError
 
 FLOWS = "flows"
-FILE = "flow.py"
+FLOW_FILE = "flow.py"
 
 
 @dataclass(frozen=True, order=True)
 class FlowFile:
-    """A file that holds a flow; nothing of it has been run yet."""
+    """A file that defines a flow; it has not been imported."""
 
     root: Path
-    """The checkout: the folder that holds `flows/`."""
+    """The checkout: the folder that contains `flows/`."""
     path: Path
     """Absolute."""
 
     @property
     def project(self) -> str | None:
-        """None for a script at the top of `flows/`."""
-        inside = self.path.relative_to(self.root / FLOWS).parts
-        return inside[0] if len(inside) == 3 else None
+        """None for a script directly in `flows/`."""
+        parts = self.path.relative_to(self.root / FLOWS).parts
+        return parts[0] if len(parts) == 3 else None
 
     @property
     def folder(self) -> Path:
@@ -37,54 +37,57 @@ class FlowFile:
 
 
 def find_flows(root: Path, projects: list[str], paths: list[Path]) -> list[FlowFile]:
-    """Find all flows, or those of `projects` and `paths`. Raises InvalidInputError for others."""
-    found = sorted(_all(root))
-    if not found:
+    """Return all flow files, or those in the given projects and paths.
+
+    Raises InvalidInputError for a project or path without a flow.
+    """
+    files = sorted(_all_flow_files(root))
+    if not files:
         raise InvalidInputError(
-            f"no flow lies under {root / FLOWS}; a flow is flows/<project>/<flow>/{FILE}"
+            f"no flows in {root / FLOWS}; create flows/<project>/<flow>/{FLOW_FILE}"
         )
-    known = {flow.project for flow in found if flow.project}
+    known = {flow.project for flow in files if flow.project}
     if unknown := sorted(set(projects) - known):
-        there = ", ".join(sorted(known)) or f"none yet: make flows/<project>/<flow>/{FILE}"
+        names = ", ".join(sorted(known)) or f"none yet; create flows/<project>/<flow>/{FLOW_FILE}"
         raise InvalidInputError(
-            f"no project {', '.join(unknown)} in {root / FLOWS}; there is {there}"
+            f"unknown project {', '.join(unknown)}; projects in {root / FLOWS}: {names}"
         )
-    chosen = {_at(path, found, root) for path in paths}
-    chosen |= {flow for flow in found if flow.project in projects}
-    return sorted(chosen) if projects or paths else found
+    selected = {_flow_at(path, files, root) for path in paths}
+    selected |= {flow for flow in files if flow.project in projects}
+    return sorted(selected) if projects or paths else files
 
 
-def _all(root: Path) -> Iterator[FlowFile]:
+def _all_flow_files(root: Path) -> Iterator[FlowFile]:
     for path in (root / FLOWS).glob("*.py"):
-        if defines_flow(path):
+        if _defines_flow(path):
             yield FlowFile(root, path)
-    for path in (root / FLOWS).glob(f"*/*/{FILE}"):
+    for path in (root / FLOWS).glob(f"*/*/{FLOW_FILE}"):
         yield FlowFile(root, path)
 
 
-def _at(path: Path, found: list[FlowFile], root: Path) -> FlowFile:
-    """The flow in this file or this folder, told from here or from the checkout."""
+def _flow_at(path: Path, files: list[FlowFile], root: Path) -> FlowFile:
+    """Return the flow of this file or folder, relative to the working directory or the checkout."""
     for place in (path.resolve(), (root / path).resolve()):
-        for flow in found:
+        for flow in files:
             if place in (flow.path, flow.folder if flow.project else flow.path):
                 return flow
-    raise InvalidInputError(f"{path} is no flow; there is {', '.join(map(str, found))}")
+    raise InvalidInputError(f"{path} is not a flow; flows: {', '.join(map(str, files))}")
 
 
-def defines_flow(path: Path) -> bool:
+def _defines_flow(path: Path) -> bool:
     try:
-        return bool(flows_in(path))
+        return bool(declared_flows(path))
     except SyntaxError:
-        return True  # so that whoever imports it says where
+        return True  # importing it reports the line
 
 
-def flows_in(path: Path) -> dict[str, str]:
-    """The functions that are decorated with @flow, and what Prefect calls them.
+def declared_flows(path: Path) -> dict[str, str]:
+    """Return the functions decorated with @flow, and Prefect's names of the flows.
 
-    The file is only read. Raises SyntaxError.
+    The file is parsed, not imported. Raises SyntaxError.
     """
     return {
-        node.name: _name(decorator) or node.name.replace("_", "-")
+        node.name: _name_argument(decorator) or node.name.replace("_", "-")
         for node in ast.parse(path.read_bytes()).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         for decorator in node.decorator_list
@@ -93,15 +96,15 @@ def flows_in(path: Path) -> dict[str, str]:
 
 
 def _is_flow(decorator: ast.expr) -> bool:
-    named = decorator.func if isinstance(decorator, ast.Call) else decorator
+    function = decorator.func if isinstance(decorator, ast.Call) else decorator
     return (
-        isinstance(named, ast.Name | ast.Attribute)
-        and (named.id if isinstance(named, ast.Name) else named.attr) == "flow"
+        isinstance(function, ast.Name | ast.Attribute)
+        and (function.id if isinstance(function, ast.Name) else function.attr) == "flow"
     )
 
 
-def _name(decorator: ast.expr) -> str | None:
-    """What `@flow(name="...")` says."""
+def _name_argument(decorator: ast.expr) -> str | None:
+    """Return the name in `@flow(name="...")`."""
     for keyword in decorator.keywords if isinstance(decorator, ast.Call) else ():
         if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
             return str(keyword.value.value)

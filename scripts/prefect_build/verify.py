@@ -1,7 +1,7 @@
-"""`build.py --verify --s3-bucket ...`: that what lies in a bucket runs, seen before a run sees it.
+"""`build.py --verify --s3-bucket ...`: check that the code in a bucket runs.
 
-Each version is downloaded into a folder of its own, as a worker would, and imported there in a
-fresh process.
+Each version is downloaded into its own folder, as a worker would, and imported there in a new
+process.
 """
 
 from __future__ import annotations
@@ -16,104 +16,109 @@ from typing import Any
 
 from prefect.client.schemas.responses import DeploymentResponse
 
-from buckets import MANIFEST, CodeStore, code_folder
-from checks import check_bundle
-from looking import Ask, look
 from nyc_taxi.errors import InvalidInputError
 
-AGAIN = "run build.py again"
+from .checks import check_stored_version
+from .code_store import MANIFEST, CodeStore, flow_folder
+from .introspection import ImportRequest, introspect
+
+RERUN = "rerun build.py"
+NO_MANIFEST = f"incomplete upload, the manifest is missing; {RERUN}"
 
 
 def verify_bucket(
     store: CodeStore, deployments: list[tuple[str, DeploymentResponse]] | None
 ) -> Iterator[tuple[str, list[str]]]:
-    """Every version that a deployment names, and what lies in the bucket to no purpose.
+    """Yield each version that a deployment references, and each orphan, with its findings.
 
     Args:
-        deployments: Those that fetch their code from this bucket, with the names of their flows;
-            None where no server was asked: then every version that has a manifest counts.
+        store: The versions in the bucket.
+        deployments: Deployments whose code is in this bucket, with the names of their flows; None
+            without a server: then every version with a manifest is checked.
     """
     url = store.bucket.url
-    for key in store.strays():
-        yield f"{url}/{key}", ["it is of no version, so nothing runs it; delete it"]
-    folders = store.folders()
-    named: dict[str, list[tuple[str, DeploymentResponse]]] = {}
-    for flow, deployment in deployments or []:
-        named.setdefault(store.folder_of(deployment) or "", []).append((flow, deployment))
-    whole = {folder for folder, files in folders.items() if MANIFEST in files}
-    for folder in sorted(folders.keys() - whole - named.keys()):
-        yield f"{url}/{folder}", [f"half an upload, without its manifest; {AGAIN}"]
+    for key in store.orphans():
+        yield f"{url}/{key}", ["orphaned: no deployment references it; delete it"]
+    stored = store.versions()
+    referenced: dict[str, list[tuple[str, DeploymentResponse]]] = {}
+    for flow_name, deployment in deployments or []:
+        folder = store.version_folder(deployment) or ""
+        referenced.setdefault(folder, []).append((flow_name, deployment))
+    complete = {folder for folder, files in stored.items() if MANIFEST in files}
+    for folder in sorted(stored.keys() - complete - referenced.keys()):
+        yield f"{url}/{folder}", [NO_MANIFEST]
     with TemporaryDirectory() as scratch:
         versions = [
-            Version(folder, Path(scratch, str(number)), named.get(folder, []))
-            for number, folder in enumerate(sorted(whole if deployments is None else named))
+            DownloadedVersion(folder, Path(scratch, str(number)), referenced.get(folder, []))
+            for number, folder in enumerate(sorted(complete if deployments is None else referenced))
         ]
         for version in versions:
-            version.place.mkdir()
-            store.download(folders.get(version.folder, {}), version.place)
-        runnable = [version for version in versions if version.file.is_file()]
-        answers = look([version.ask for version in runnable])
-        imported = dict(zip((version.folder for version in runnable), answers, strict=True))
+            version.path.mkdir()
+            store.download(stored.get(version.folder, {}), version.path)
+        runnable = [version for version in versions if version.flow_file.is_file()]
+        results = introspect([version.import_request for version in runnable])
+        imported = dict(zip((version.folder for version in runnable), results, strict=True))
         for version in versions:
-            findings = [*version.findings(store), *check_bundle(version.files)]
-            if isinstance(broken := imported.get(version.folder), InvalidInputError):
-                findings.append(str(broken))
+            findings = [*version.findings(), *check_stored_version(version.files)]
+            if isinstance(error := imported.get(version.folder), InvalidInputError):
+                findings.append(str(error))
             yield f"{url}/{version.folder}", findings
 
 
 @dataclass
-class Version:
-    """A version as it was downloaded."""
+class DownloadedVersion:
+    """A version of a flow's code on this machine."""
 
     folder: str
     """In the bucket."""
-    place: Path
+    path: Path
     """On this machine."""
-    named: list[tuple[str, DeploymentResponse]]
-    """By these deployments."""
+    deployments: list[tuple[str, DeploymentResponse]]
+    """Deployments that reference it, with the names of their flows."""
 
     @property
     def files(self) -> dict[PurePosixPath, Path]:
-        found = (path for path in self.place.rglob("*") if path.is_file())
-        return {PurePosixPath(path.relative_to(self.place)): path for path in found}
+        paths = (path for path in self.path.rglob("*") if path.is_file())
+        return {PurePosixPath(path.relative_to(self.path)): path for path in paths}
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Empty where there is none, or none that can be read."""
+        """Empty if it is missing or unreadable."""
         try:
-            return dict(json.loads((self.place / MANIFEST).read_bytes()))
+            return dict(json.loads((self.path / MANIFEST).read_bytes()))
         except (FileNotFoundError, ValueError):
             return {}
 
     @property
     def entrypoints(self) -> list[str]:
-        said = [str(deployment.entrypoint) for _, deployment in self.named]
-        return said or [self.manifest.get("entrypoint", "")]
+        deployed = [str(deployment.entrypoint) for _, deployment in self.deployments]
+        return deployed or [self.manifest.get("entrypoint", "")]
 
     @property
-    def file(self) -> Path:
-        return self.place / self.entrypoints[0].partition(":")[0]
+    def flow_file(self) -> Path:
+        return self.path / self.entrypoints[0].partition(":")[0]
 
     @property
-    def ask(self) -> Ask:
+    def import_request(self) -> ImportRequest:
         functions = (entrypoint.partition(":")[2] for entrypoint in self.entrypoints)
-        return Ask(self.place, self.file.name, tuple(dict.fromkeys(functions)))
+        return ImportRequest(self.path, self.flow_file.name, tuple(dict.fromkeys(functions)))
 
-    def findings(self, store: CodeStore) -> Iterator[str]:
-        """Where the files, the manifest and the deployments do not agree."""
+    def findings(self) -> Iterator[str]:
+        """Yield the inconsistencies between files, manifest and deployments."""
         if not self.manifest:
-            yield f"half an upload, without its manifest; {AGAIN}"
+            yield NO_MANIFEST
         for name, digest in self.manifest.get("files", {}).items():
-            if not (self.place / name).is_file():
-                yield f"half an upload: {name} is not there; {AGAIN}"
-            elif hashlib.sha256((self.place / name).read_bytes()).hexdigest() != digest:
-                yield f"{name} was changed in the bucket; delete it there and {AGAIN}"
-        for flow, deployment in self.named:
-            who, kept = f"the deployment {flow}/{deployment.name}", code_folder(flow)
-            if deployment.path != kept or self.folder != f"{kept}/{deployment.version}":
+            if not (self.path / name).is_file():
+                yield f"incomplete upload, {name} is missing; {RERUN}"
+            elif hashlib.sha256((self.path / name).read_bytes()).hexdigest() != digest:
+                yield f"{name} was changed in the bucket; delete it there and {RERUN}"
+        for flow_name, deployment in self.deployments:
+            subject, expected = f"deployment {flow_name}/{deployment.name}", flow_folder(flow_name)
+            if deployment.path != expected or self.folder != f"{expected}/{deployment.version}":
                 yield (
-                    f"{who} has the path {deployment.path}, the version {deployment.version} and "
-                    f"fetches {self.folder}: it should be {kept} and {kept}/<version>; {AGAIN}"
+                    f"{subject} has the path {deployment.path}, the version {deployment.version} "
+                    f"and fetches {self.folder}; expected {expected} and {expected}/<version>; "
+                    f"{RERUN}"
                 )
-            if not (self.place / str(deployment.entrypoint).partition(":")[0]).is_file():
-                yield f"{who} has the entrypoint {deployment.entrypoint}: no such file; {AGAIN}"
+            if not (self.path / str(deployment.entrypoint).partition(":")[0]).is_file():
+                yield f"{subject}: its entrypoint {deployment.entrypoint} is not a file; {RERUN}"

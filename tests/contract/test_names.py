@@ -1,4 +1,4 @@
-"""Names of columns through every warehouse: as they are, or refused before anything changes."""
+"""Column names in every warehouse: loaded unchanged, or rejected before anything changes."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -17,9 +17,9 @@ from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import StorageError
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES
-from nyc_taxi.warehouses.postgres.warehouse import LONGEST_NAME
+from nyc_taxi.warehouses.postgres.warehouse import MAX_NAME_LENGTH
 from nyc_taxi.warehouses.registry import open_warehouse
-from tests.support.warehouses import PLACES, Place
+from tests.support.warehouses import WAREHOUSES, EmptyWarehouse
 
 YELLOW = TripMonth("yellow", 2021, 1)
 EVERYWHERE = ["select", "1a", "two words", "per%cent", "%s", "a:b", "it's", "a-b", "a&b", "a<b>|c",
@@ -31,12 +31,12 @@ NOWHERE = ["trip_month", "Trip_Month", "", "  ", "a\nb", "a\tb"]
 NOT_IN_POSTGRES = ["é" * 32, "a" * 64, "ctid", "XMIN", "tableoid"]
 anyhow = settings(
     deadline=None, max_examples=15, suppress_health_check=list(HealthCheck)
-)  # each example is two loads
+)  # each example loads twice
 
 
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest) -> Place:
-    return PLACES[request.param](request)
+@pytest.fixture(params=WAREHOUSES)
+def place(request: pytest.FixtureRequest) -> EmptyWarehouse:
+    return WAREHOUSES[request.param](request)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def with_names(trips: pa.Table, names: list[str], path: Path) -> Path:
     return path
 
 
-def quoted(place: Place, name: str) -> str:
+def quoted(place: EmptyWarehouse, name: str) -> str:
     if place.address.startswith("bigquery:"):
         return f"`{name}`"
     if place.address.startswith("postgres:"):
@@ -61,7 +61,7 @@ def quoted(place: Place, name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def test_odd_names_arrive(place: Place, trips: pa.Table, tmp_path: Path) -> None:
+def test_unusual_names_are_loaded(place: EmptyWarehouse, trips: pa.Table, tmp_path: Path) -> None:
     names = list(EVERYWHERE)
     if not place.address.startswith("bigquery:"):
         names += NOT_IN_BIGQUERY
@@ -71,25 +71,26 @@ def test_odd_names_arrive(place: Place, trips: pa.Table, tmp_path: Path) -> None
         assert place.open().replace_table("odd", file) == 2
         columns = ", ".join(quoted(place, name) for name in names)
         for table in ("yellow_rides", "odd"):
-            stored = place.ask(f"SELECT {columns} FROM dezoomcamp.{table}")
+            stored = place.query(f"SELECT {columns} FROM dezoomcamp.{table}")
             assert sorted(stored, key=repr) == sorted(
                 [tuple(range(len(names))), (None,) * len(names)], key=repr
             )
 
 
-def test_names_that_differ_by_case_from_the_table_are_the_same(
-    place: Place, trips: pa.Table, tmp_path: Path
+def test_names_match_the_table_case_insensitively(
+    place: EmptyWarehouse, trips: pa.Table, tmp_path: Path
 ) -> None:
     for name in ("Extra É", "extra é", "EXTRA É"):
         file = with_names(trips, [name], tmp_path / "case.parquet")
         assert place.open().replace_month(YELLOW, file, {}) == 2
-    stored = place.ask(f"SELECT {quoted(place, 'Extra É')} FROM dezoomcamp.yellow_rides")
+    stored = place.query(f"SELECT {quoted(place, 'Extra É')} FROM dezoomcamp.yellow_rides")
     assert sorted(stored, key=repr) == [(0,), (None,)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("names", [*([name] for name in NOWHERE), ["Foo", "foo"], ["é", "É"]])
-def test_names_that_no_warehouse_holds_are_refused(
-    place: Place, trips: pa.Table, tmp_path: Path, names: list[str]
+def test_names_invalid_in_every_warehouse_are_rejected(
+    place: EmptyWarehouse, trips: pa.Table, tmp_path: Path, names: list[str]
 ) -> None:
     place.open().replace_month(YELLOW, with_names(trips, [], tmp_path / "good.parquet"), {})
     file = with_names(trips, names, tmp_path / "bad.parquet")
@@ -101,10 +102,10 @@ def test_names_that_no_warehouse_holds_are_refused(
 @pytest.mark.parametrize(
     ("kind", "names"), [("postgres", NOT_IN_POSTGRES), ("bigquery", [*NOT_IN_BIGQUERY, "a" * 301])]
 )
-def test_names_that_one_warehouse_does_not_hold_are_refused(
+def test_names_invalid_in_one_warehouse_are_rejected(
     kind: str, names: list[str], trips: pa.Table, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    place = PLACES[kind](request)
+    place = WAREHOUSES[kind](request)
     for name in names:
         file = with_names(trips, [name], tmp_path / "bad.parquet")
         for load in (
@@ -123,14 +124,14 @@ names = st.lists(st.text(signs, min_size=1, max_size=12), min_size=1, max_size=4
         all(name.isprintable() and name.strip() for name in names)
         and len({name.lower() for name in names}) == len(names)
         and not {name.lower() for name in names} & TAKEN
-        and all(len(name.lower().encode()) <= LONGEST_NAME for name in names)
+        and all(len(name.lower().encode()) <= MAX_NAME_LENGTH for name in names)
     )
 )
 
 
 @given(names)
 @anyhow
-def test_any_name_arrives_in_duckdb(trips: pa.Table, tmp_path: Path, names: list[str]) -> None:
+def test_any_name_is_loaded_into_duckdb(trips: pa.Table, tmp_path: Path, names: list[str]) -> None:
     path = tmp_path / "any.duckdb"
     path.unlink(missing_ok=True)
     file = with_names(trips, names, tmp_path / "any.parquet")
@@ -148,7 +149,7 @@ def test_any_name_arrives_in_duckdb(trips: pa.Table, tmp_path: Path, names: list
 
 @given(names)
 @anyhow
-def test_any_name_arrives_in_postgresql(
+def test_any_name_is_loaded_into_postgresql(
     postgres: str, trips: pa.Table, tmp_path: Path, names: list[str]
 ) -> None:
     file = with_names(trips, names, tmp_path / "any.parquet")
@@ -164,10 +165,9 @@ def test_any_name_arrives_in_postgresql(
         assert cursor.fetchall() == [tuple(range(len(names)))]
 
 
-def test_a_dataframe_does_not_lose_values(
-    bigquery_block: str, trips: pa.Table, tmp_path: Path
-) -> None:
-    """A whole number beside a null, and a name that a DataFrame's load job would not find."""
+@pytest.mark.slow
+def test_dataframe_keeps_values(bigquery_block: str, trips: pa.Table, tmp_path: Path) -> None:
+    """An integer next to a null, and a name that the load job of a DataFrame would not find."""
     from google.cloud import bigquery
 
     warehouse = open_warehouse(f"bigquery:{bigquery_block}", "dataframe")
@@ -177,5 +177,5 @@ def test_a_dataframe_does_not_lose_values(
     query = "SELECT sum(large), count(large) FROM dezoomcamp.yellow_rides"
     [row] = bigquery.Client(project=bigquery_block).query_and_wait(query)
     assert row.values() == (2**53 + 1, 1)
-    with pytest.raises(StorageError, match=r"two words.*leave --method out"):
+    with pytest.raises(StorageError, match=r"two words.*omit --method"):
         warehouse.replace_month(YELLOW, with_names(trips, ["two words"], file), {})

@@ -1,4 +1,4 @@
-"""Generated values: each becomes the declared type and stays equal, or the month is refused."""
+"""Generated values: each is cast to the declared type unchanged, or the month is rejected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from nyc_taxi.conform.casts import cast
+from nyc_taxi.conform.casts import cast_column
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import InvalidInputError, NycTaxiError
 from nyc_taxi.storage.duckdb_engine import literal
@@ -39,10 +39,10 @@ REFUSED = object()
 
 @pytest.fixture(scope="module")
 def db() -> Iterator[duckdb.DuckDBPyConnection]:
-    """One prepared statement for each type: planning takes longer than converting."""
+    """Prepare one statement per type: planning takes longer than the cast."""
     with duckdb.connect() as connection:
         for kind in (*RANGES, "DOUBLE", "TIMESTAMP"):
-            sql = cast(Column("x", kind), "x", "VARCHAR", "file")  # type: ignore[arg-type]
+            sql = cast_column(Column("x", kind), "x", "VARCHAR", "file")  # type: ignore[arg-type]
             connection.execute(
                 f"PREPARE to_{kind} AS SELECT {sql} FROM (SELECT CAST($1 AS VARCHAR) AS x)"
             )
@@ -59,7 +59,7 @@ def convert(db: duckdb.DuckDBPyConnection, kind: str, text: str) -> Any:
 
 
 def number(text: str) -> Decimal | None:
-    """An independent reading of a text, None where it is not a plain number."""
+    """Parse a text independently; None if it is not a plain number."""
     if not set(text) <= set("0123456789+-.eE"):
         return None
     try:
@@ -109,7 +109,7 @@ texts = st.one_of(
 @example("9007199254740993e0")
 @example("0.99999999999999999999e0")
 @example("1e+05")
-def test_text_becomes_the_same_integer_or_is_refused(
+def test_text_is_cast_to_an_equal_integer_or_rejected(
     db: duckdb.DuckDBPyConnection, text: str
 ) -> None:
     read = text.strip(" \t\r\n")
@@ -132,7 +132,7 @@ def test_text_becomes_the_same_integer_or_is_refused(
 @example("9007199254740991.9")
 @example("1e400")
 @example("Infinity")
-def test_text_becomes_the_same_amount_or_is_refused(
+def test_text_is_cast_to_an_equal_amount_or_rejected(
     db: duckdb.DuckDBPyConnection, text: str
 ) -> None:
     value, read = convert(db, "DOUBLE", text), text.strip(" \t\r\n")
@@ -176,7 +176,7 @@ FORMATS = {
 
 @given(moment=dates, format=st.sampled_from(list(FORMATS)))
 @settings(max_examples=200, deadline=None)
-def test_text_becomes_the_same_time_or_is_refused(
+def test_text_is_cast_to_an_equal_timestamp_or_rejected(
     db: duckdb.DuckDBPyConnection, moment: datetime.datetime, format: str
 ) -> None:
     text = format_time(moment, format)
@@ -187,13 +187,13 @@ def test_text_becomes_the_same_time_or_is_refused(
 
 
 def format_time(moment: datetime.datetime, format: str) -> str:
-    """strftime writes years before 1000 with fewer than four digits."""
+    """Format a time with a year of four digits, which strftime does not do before 1000."""
     return moment.strftime(format.replace("%Y", f"{moment.year:04}"))
 
 
 @given(text=st.text(characters, max_size=25))
 @settings(max_examples=200, deadline=None)
-def test_other_text_is_not_a_time(db: duckdb.DuckDBPyConnection, text: str) -> None:
+def test_other_text_is_rejected_as_timestamp(db: duckdb.DuckDBPyConnection, text: str) -> None:
     assume(text.strip(" \t\r\n").lower() not in MISSING)
     assume(not re.match(r"\s*\d", text))
     assert convert(db, "TIMESTAMP", text) is REFUSED
@@ -245,7 +245,7 @@ EPOCH = datetime.datetime(1970, 1, 1)
 @pytest.mark.parametrize(
     "column", ["passenger_count", "trip_distance", "lpep_dropoff_datetime", "store_and_fwd_flag"]
 )
-def test_every_arrow_type_stays_equal_or_is_refused(
+def test_value_of_any_arrow_type_stays_equal_or_is_rejected(
     column: str, kind: str, data: st.DataObject
 ) -> None:
     type, values = ARROW[kind]
@@ -320,7 +320,7 @@ TEXTS: dict[str, Any] = {
 
 @given(data=st.data(), kind=st.sampled_from(list(ARROW)))
 @settings(max_examples=25, deadline=None)
-def test_an_undeclared_column_of_any_arrow_type_gets_a_type_of_every_warehouse(
+def test_undeclared_column_of_any_arrow_type_gets_a_portable_type(
     kind: str, data: st.DataObject
 ) -> None:
     type, values = ARROW[kind]
@@ -346,7 +346,7 @@ def test_an_undeclared_column_of_any_arrow_type_gets_a_type_of_every_warehouse(
 @example("\u0661")
 @example("1,1")
 @example("1\n\n2;")
-def test_any_text_is_a_list_of_months_or_refused_in_one_line(text: str) -> None:
+def test_parse_months_accepts_or_rejects_any_text_in_one_line(text: str) -> None:
     try:
         months = parse_months(text)
         trips = trip_months("yellow", 2021, months)

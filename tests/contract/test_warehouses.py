@@ -1,7 +1,6 @@
-"""One contract for every warehouse: a month is replaced whole, or what was there stays."""
+"""Contract of every warehouse: a load replaces its month as a whole, or changes nothing."""
 
 import datetime
-import random
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ from nyc_taxi.warehouses.bigquery import BigQueryWarehouse
 from nyc_taxi.warehouses.duckdb import DuckDBWarehouse
 from nyc_taxi.warehouses.registry import open_warehouse
 from tests.support.processes import start
-from tests.support.warehouses import LOAD, PLACES, Place, duckdb_place
+from tests.support.warehouses import LOAD_SCRIPT, WAREHOUSES, EmptyWarehouse, empty_duckdb
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FEBRUARY = TripMonth("yellow", 2021, 2)
@@ -35,16 +34,16 @@ FILL = {"passenger_count": 0}
 Clean = Callable[..., Path]
 
 
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest) -> Place:
-    return PLACES[request.param](request)
+@pytest.fixture(params=WAREHOUSES)
+def target(request: pytest.FixtureRequest) -> EmptyWarehouse:
+    return WAREHOUSES[request.param](request)
 
 
 @pytest.fixture(scope="session")
 def clean(
     month_file: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
-    """Conformed files of a month: clean(trips, rows)."""
+    """Return a conformed file of a month: clean(trips, rows)."""
     folder = tmp_path_factory.mktemp("clean")
 
     def make(trips: TripMonth, rows: int, seed: int = 0) -> Path:
@@ -56,10 +55,10 @@ def clean(
     return make
 
 
-def sums(place: Place, color: str = "yellow") -> list[tuple[Any, ...]]:
-    """What a month's rows come to: equal sums, equal rows, as far as a test can tell."""
+def sums(target: EmptyWarehouse, color: str = "yellow") -> list[tuple[Any, ...]]:
+    """Return counts and sums per month, to compare the rows of a table."""
     return in_cents(
-        place.ask(
+        target.query(
             "SELECT trip_month, count(*), sum(total_amount), sum(PULocationID), "
             f"count(passenger_count) FROM dezoomcamp.{color}_rides GROUP BY trip_month ORDER BY 1"
         )
@@ -67,61 +66,62 @@ def sums(place: Place, color: str = "yellow") -> list[tuple[Any, ...]]:
 
 
 def in_cents(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The order in which doubles are added shows in their sum's last digits."""
+    """Round sums of doubles: their last digits depend on the order of the rows."""
     return [(month, count, round(dollars, 2), *rest) for month, count, dollars, *rest in rows]
 
 
-def test_what_is_in_the_file_is_in_the_table(place: Place, clean: Clean) -> None:
+def test_load_stores_the_rows_of_the_file(target: EmptyWarehouse, clean: Clean) -> None:
     file = clean(YELLOW, 5000)
-    assert place.open().count(YELLOW) == 0
-    assert place.open().replace_month(YELLOW, file, {}) == 5000
-    assert place.open().count(YELLOW) == 5000
+    assert target.open().count(YELLOW) == 0
+    assert target.open().replace_month(YELLOW, file, {}) == 5000
+    assert target.open().count(YELLOW) == 5000
     with duckdb.connect() as db:
         expected = db.execute(
             f"SELECT DATE '2021-01-01', count(*), sum(total_amount), sum(PULocationID), "
             f"count(passenger_count) FROM '{file}'"
         ).fetchall()
-    assert sums(place) == in_cents(expected)
+    assert sums(target) == in_cents(expected)
 
 
-def test_a_second_load_changes_nothing(place: Place, clean: Clean) -> None:
+def test_load_is_idempotent(target: EmptyWarehouse, clean: Clean) -> None:
     for _ in range(2):
-        place.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
-    first = sums(place)
-    place.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
-    assert sums(place) == first
+        target.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
+    first = sums(target)
+    target.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
+    assert sums(target) == first
     assert first[0][1] == 5000
 
 
-def test_a_month_is_replaced_and_its_neighbours_stay(place: Place, clean: Clean) -> None:
-    place.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
-    place.open().replace_month(FEBRUARY, clean(FEBRUARY, 3000), FILL)
-    february = sums(place)[1]
-    place.open().replace_month(YELLOW, clean(YELLOW, 2000, seed=7), FILL)
-    assert [row[1] for row in sums(place)] == [2000, 3000]
-    assert sums(place)[1] == february
+def test_load_replaces_its_month_only(target: EmptyWarehouse, clean: Clean) -> None:
+    target.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
+    target.open().replace_month(FEBRUARY, clean(FEBRUARY, 3000), FILL)
+    february = sums(target)[1]
+    target.open().replace_month(YELLOW, clean(YELLOW, 2000, seed=7), FILL)
+    assert [row[1] for row in sums(target)] == [2000, 3000]
+    assert sums(target)[1] == february
 
 
-def test_nulls_are_filled_only_where_asked(place: Place, clean: Clean) -> None:
+def test_load_fills_nulls_only_on_request(target: EmptyWarehouse, clean: Clean) -> None:
     file = clean(YELLOW, 5000)
     known = pq.read_table(file, columns=["passenger_count"])["passenger_count"]
     assert known.null_count > 0
-    place.open().replace_month(YELLOW, file, {})
-    assert sums(place)[0][4] == 5000 - known.null_count
-    place.open().replace_month(YELLOW, file, FILL)
-    assert sums(place)[0][4] == 5000
+    target.open().replace_month(YELLOW, file, {})
+    assert sums(target)[0][4] == 5000 - known.null_count
+    target.open().replace_month(YELLOW, file, FILL)
+    assert sums(target)[0][4] == 5000
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("order", [(2021, 2025), (2025, 2021)])
-def test_a_new_column_is_added_and_an_old_one_kept(
-    place: Place, clean: Clean, order: tuple[int, int], month_file: Callable[..., Path]
+def test_load_adds_new_columns_and_keeps_old_ones(
+    target: EmptyWarehouse, clean: Clean, order: tuple[int, int], month_file: Callable[..., Path]
 ) -> None:
     for year in order:
         trips = TripMonth("green", year, 1)
-        place.open().replace_month(trips, clean(trips, 2000), FILL)
+        target.open().replace_month(trips, clean(trips, 2000), FILL)
     later = TripMonth("green", 2026, 6)
-    place.open().replace_month(later, clean(later, 2000), FILL)
-    counts = place.ask(
+    target.open().replace_month(later, clean(later, 2000), FILL)
+    counts = target.query(
         "SELECT trip_month, count(*), count(cbd_congestion_fee), count(request_source) "
         "FROM dezoomcamp.green_rides GROUP BY trip_month ORDER BY 1"
     )
@@ -130,100 +130,105 @@ def test_a_new_column_is_added_and_an_old_one_kept(
     assert [row[3] > 0 for row in counts] == [False, False, True]
 
 
-def test_the_view_shows_yellow_and_green_together(place: Place, clean: Clean) -> None:
-    place.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
-    assert place.ask("SELECT DISTINCT color FROM dezoomcamp.rides") == [("yellow",)]
-    place.open().replace_month(GREEN, clean(GREEN, 2000), FILL)
-    rides = place.ask(
+def test_view_rides_combines_yellow_and_green(target: EmptyWarehouse, clean: Clean) -> None:
+    target.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
+    assert target.query("SELECT DISTINCT color FROM dezoomcamp.rides") == [("yellow",)]
+    target.open().replace_month(GREEN, clean(GREEN, 2000), FILL)
+    rides = target.query(
         "SELECT color, count(*), count(pickup_datetime), count(dropoff_datetime), "
         "count(passenger_count) FROM dezoomcamp.rides GROUP BY color ORDER BY color"
     )
     assert rides == [("green", 2000, 2000, 2000, 2000), ("yellow", 5000, 5000, 5000, 5000)]
 
 
-def test_an_empty_month_is_a_month(place: Place, clean: Clean, tmp_path: Path) -> None:
+def test_load_accepts_an_empty_month(target: EmptyWarehouse, clean: Clean, tmp_path: Path) -> None:
     full, empty = clean(YELLOW, 2000), tmp_path / "empty.parquet"
     pq.write_table(pq.read_table(full).slice(0, 0), empty)
-    assert place.open().replace_month(YELLOW, empty, FILL) == 0
-    assert place.open().count(YELLOW) == 0
-    place.open().replace_month(YELLOW, full, FILL)
-    assert place.open().replace_month(YELLOW, empty, FILL) == 0
-    assert place.open().count(YELLOW) == 0
+    assert target.open().replace_month(YELLOW, empty, FILL) == 0
+    assert target.open().count(YELLOW) == 0
+    target.open().replace_month(YELLOW, full, FILL)
+    assert target.open().replace_month(YELLOW, empty, FILL) == 0
+    assert target.open().count(YELLOW) == 0
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("months", [(YELLOW, FEBRUARY), (YELLOW, YELLOW)])
-def test_two_loads_at_once(place: Place, clean: Clean, months: tuple[TripMonth, ...]) -> None:
-    """In one process, as a flow with several months does."""
+def test_concurrent_loads_in_threads_succeed(
+    target: EmptyWarehouse, clean: Clean, months: tuple[TripMonth, ...]
+) -> None:
+    """As in a flow run of several months."""
     with ThreadPoolExecutor(2) as pool:
         loads = [
-            pool.submit(place.open().replace_month, trips, clean(trips, 5000), FILL)
+            pool.submit(target.open().replace_month, trips, clean(trips, 5000), FILL)
             for trips in months
         ]
     assert [load.result() for load in loads] == [5000, 5000]
-    assert [row[1] for row in sums(place)] == [5000] * len(set(months))
+    assert [row[1] for row in sums(target)] == [5000] * len(set(months))
 
 
-def load_code(place: Place, trips: TripMonth, file: Path) -> str:
-    return LOAD.format(
-        address=place.address, color=trips.color, year=trips.year, month=trips.month,
+def load_code(target: EmptyWarehouse, trips: TripMonth, file: Path) -> str:
+    return LOAD_SCRIPT.format(
+        address=target.address, color=trips.color, year=trips.year, month=trips.month,
         file=file, fill=FILL,
     )  # fmt: skip
 
 
-def test_two_processes_at_once(place: Place, clean: Clean) -> None:
+@pytest.mark.slow_on("bigquery")
+def test_concurrent_loads_in_processes_succeed(target: EmptyWarehouse, clean: Clean) -> None:
     runs = [
-        start("-c", load_code(place, trips, clean(trips, 50_000)))
+        start("-c", load_code(target, trips, clean(trips, 50_000)))
         for trips in (YELLOW, FEBRUARY, YELLOW)
     ]
     for run in runs:
         output = run.communicate()[0]
         assert run.returncode == 0, output
-    assert [row[1] for row in sums(place)] == [50_000, 50_000]
+    assert [row[1] for row in sums(target)] == [50_000, 50_000]
 
 
-def test_killed_half_way_and_run_again(place: Place, clean: Clean) -> None:
-    """Killed at three moments of the load: the old month or the new one, then one clean copy."""
+@pytest.mark.few(1)
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.8])
+def test_load_is_atomic_when_killed(target: EmptyWarehouse, clean: Clean, share: float) -> None:
+    """Either the old or the new month remains; a rerun gives one clean copy."""
     old, new = clean(YELLOW, 5000), clean(YELLOW, 300_000)
-    place.open().replace_month(YELLOW, old, FILL)
+    target.open().replace_month(YELLOW, old, FILL)
     began = time.monotonic()
-    place.open().replace_month(YELLOW, new, FILL)
+    target.open().replace_month(YELLOW, new, FILL)
     whole = time.monotonic() - began
-    expected = sums(place)
-    moments = random.Random(1)
-    for share in (0.2, 0.5, 0.8):
-        place.open().replace_month(YELLOW, old, FILL)
-        with start("-c", load_code(place, YELLOW, new)) as run:
-            assert run.stdout
-            assert run.stdout.readline() == "ready\n"
-            time.sleep(whole * share * moments.uniform(0.8, 1))
-            run.kill()
-        assert place.open().count(YELLOW) in (5000, 300_000)
-        place.open().replace_month(YELLOW, new, FILL)
-        assert sums(place) == expected
+    expected = sums(target)
+    target.open().replace_month(YELLOW, old, FILL)
+    with start("-c", load_code(target, YELLOW, new)) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "ready\n"
+        time.sleep(whole * share)
+        run.kill()
+    assert target.open().count(YELLOW) in (5000, 300_000)
+    target.open().replace_month(YELLOW, new, FILL)
+    assert sums(target) == expected
 
 
-def test_a_stopped_load_changes_nothing(place: Place, clean: Clean) -> None:
-    """Stopped at three moments, within seconds: the old month or the new one, nothing held."""
+@pytest.mark.few(1)
+@pytest.mark.parametrize("share", [0.4, 0.1, 0.7])
+def test_load_is_atomic_when_stopped(target: EmptyWarehouse, clean: Clean, share: float) -> None:
+    """Stops within seconds, with the old or the new month in place and no lock left."""
     old, new = clean(YELLOW, 5000), clean(YELLOW, 300_000)
     began = time.monotonic()
-    place.open().replace_month(YELLOW, new, FILL)
+    target.open().replace_month(YELLOW, new, FILL)
     whole = time.monotonic() - began
-    for share in (0.1, 0.4, 0.7):
-        place.open().replace_month(YELLOW, old, FILL)
-        with stoppable() as stop, ThreadPoolExecutor(1) as pool:
-            load = pool.submit(copy_context().run, place.open().replace_month, YELLOW, new, FILL)
-            time.sleep(whole * share)
-            stop.set()
-            began = time.monotonic()
-            stopped = isinstance(load.exception(), Stopped)
-            assert stopped or load.result() == 300_000
-            assert time.monotonic() - began < 10
-        assert place.open().count(YELLOW) in ((5000, 300_000) if stopped else (300_000,))
-        assert place.open().replace_month(YELLOW, old, FILL) == 5000
+    target.open().replace_month(YELLOW, old, FILL)
+    with stoppable() as stop, ThreadPoolExecutor(1) as pool:
+        load = pool.submit(copy_context().run, target.open().replace_month, YELLOW, new, FILL)
+        time.sleep(whole * share)
+        stop.set()
+        began = time.monotonic()
+        stopped = isinstance(load.exception(), Stopped)
+        assert stopped or load.result() == 300_000
+        assert time.monotonic() - began < 10
+    assert target.open().count(YELLOW) in ((5000, 300_000) if stopped else (300_000,))
+    assert target.open().replace_month(YELLOW, old, FILL) == 5000
 
 
 def with_column(file: Path, name: str, values: pa.Array, target: Path) -> Path:
-    """The first trips of a month, with another column or with one replaced."""
+    """Write the first trips of a month with a column added or replaced."""
     table = pq.read_table(file).slice(0, len(values))
     at = table.schema.get_field_index(name)
     if at >= 0:
@@ -233,7 +238,9 @@ def with_column(file: Path, name: str, values: pa.Array, target: Path) -> Path:
     return target
 
 
-def test_values_of_every_type_arrive(place: Place, clean: Clean, tmp_path: Path) -> None:
+def test_load_keeps_values_of_every_type(
+    target: EmptyWarehouse, clean: Clean, tmp_path: Path
+) -> None:
     table = pq.read_table(clean(YELLOW, 2000)).slice(0, 3)
     columns: dict[str, tuple[pa.DataType, list[Any]]] = {
         "a_truth": (pa.bool_(), [True, False, None]),
@@ -252,80 +259,81 @@ def test_values_of_every_type_arrive(place: Place, clean: Clean, tmp_path: Path)
     file = tmp_path / "typed.parquet"
     pq.write_table(table, file)
     for _ in range(2):
-        assert place.open().replace_month(YELLOW, file, FILL) == 3
-        stored = place.ask(f"SELECT {', '.join(columns)} FROM dezoomcamp.yellow_rides")
+        assert target.open().replace_month(YELLOW, file, FILL) == 3
+        stored = target.query(f"SELECT {', '.join(columns)} FROM dezoomcamp.yellow_rides")
         expected = zip(*(values for _, values in columns.values()), strict=True)
         assert sorted(map(repr, stored)) == sorted(map(repr, expected))
-    assert place.open().replace_table("typed", file) == 3
-    assert place.ask("SELECT sum(a_price) FROM dezoomcamp.typed") == [
+    assert target.open().replace_table("typed", file) == 3
+    assert target.query("SELECT sum(a_price) FROM dezoomcamp.typed") == [
         (Decimal("123456789012345.677"),)
     ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "kind",
     [pa.uint64(), pa.binary(), pa.time64("us"), pa.list_(pa.int64()), pa.struct({"a": pa.int64()})],
     ids=str,
 )
-def test_a_type_that_not_every_warehouse_has_is_refused(
-    place: Place, clean: Clean, tmp_path: Path, kind: pa.DataType
+def test_load_rejects_unsupported_types(
+    target: EmptyWarehouse, clean: Clean, tmp_path: Path, kind: pa.DataType
 ) -> None:
     file = with_column(clean(YELLOW, 2000), "odd", pa.array([None], kind), tmp_path / "odd.parquet")
     for load in (
-        partial(place.open().replace_month, YELLOW, file, FILL),
-        partial(place.open().replace_table, "odd", file),
+        partial(target.open().replace_month, YELLOW, file, FILL),
+        partial(target.open().replace_table, "odd", file),
     ):
         with pytest.raises(StorageError, match="odd as "):
             load()
-    assert place.open().count(YELLOW) == 0
+    assert target.open().count(YELLOW) == 0
 
 
-def test_whole_numbers_that_a_double_cannot_hold_are_refused(
-    place: Place, clean: Clean, tmp_path: Path
+def test_load_rejects_integers_too_large_for_a_double_column(
+    target: EmptyWarehouse, clean: Clean, tmp_path: Path
 ) -> None:
-    """A file may hold whole numbers where its table has doubles; no digit may get lost."""
+    """Integers may be loaded into a DOUBLE column only if none loses a digit."""
     file, odd = clean(YELLOW, 2000), tmp_path / "odd.parquet"
     with_column(file, "an extra", pa.array([0.5, None]), odd)
-    place.open().replace_month(YELLOW, odd, FILL)
+    target.open().replace_month(YELLOW, odd, FILL)
     exact = [2**53, -(2**53), None]
     with_column(file, "an extra", pa.array(exact, pa.int64()), odd)
-    assert place.open().replace_month(FEBRUARY, odd, FILL) == 3
+    assert target.open().replace_month(FEBRUARY, odd, FILL) == 3
     with_column(file, "an extra", pa.array([2**53 + 1, 1], pa.int64()), odd)
     with pytest.raises(StorageError, match="an extra"):
-        place.open().replace_month(FEBRUARY, odd, FILL)
-    assert place.open().count(FEBRUARY) == 3
+        target.open().replace_month(FEBRUARY, odd, FILL)
+    assert target.open().count(FEBRUARY) == 3
 
 
-def test_a_declared_column_of_another_type_is_refused(
-    place: Place, clean: Clean, tmp_path: Path
+def test_load_rejects_a_changed_type_of_a_declared_column(
+    target: EmptyWarehouse, clean: Clean, tmp_path: Path
 ) -> None:
-    """As after a change of config/column_types.yaml, in whichever direction."""
+    """As after a change of config/column_types.yaml."""
     file, other = clean(YELLOW, 2000), tmp_path / "other.parquet"
-    place.open().replace_month(YELLOW, file, FILL)
+    target.open().replace_month(YELLOW, file, FILL)
     kinds = [pa.float64(), pa.string()]
-    if not isinstance(place.open(), BigQueryWarehouse):  # it has one whole number
+    if not isinstance(target.open(), BigQueryWarehouse):  # BigQuery has one integer type
         kinds += [pa.int16(), pa.int32()]
     for kind in kinds:
         with_column(file, "payment_type", pa.array([1, 2], pa.int64()).cast(kind), other)
-        with pytest.raises(StorageError, match=r"(?i)holds payment_type as .*(ALTER|RENAME)"):
-            place.open().replace_month(FEBRUARY, other, FILL)
-    assert place.open().count(FEBRUARY) == 0
+        with pytest.raises(StorageError, match=r"(?i)has payment_type as .*(ALTER|RENAME)"):
+            target.open().replace_month(FEBRUARY, other, FILL)
+    assert target.open().count(FEBRUARY) == 0
 
 
-def test_a_file_that_is_no_parquet_changes_nothing(
-    place: Place, clean: Clean, tmp_path: Path
+def test_load_of_a_file_that_is_not_parquet_changes_nothing(
+    target: EmptyWarehouse, clean: Clean, tmp_path: Path
 ) -> None:
-    place.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
+    target.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
     page = tmp_path / "page.parquet"
     page.write_text("<html>")
     with pytest.raises(Exception, match=r"page\.parquet"):
-        place.open().replace_month(YELLOW, page, FILL)
-    assert place.open().count(YELLOW) == 5000
+        target.open().replace_month(YELLOW, page, FILL)
+    assert target.open().count(YELLOW) == 5000
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Callable[..., Path]:
-    """Small files: small(rows), or with another column: small(rows, remark=...)."""
+    """Return a lookup file: small(rows), or with another column: small(rows, remark=...)."""
 
     def make(rows: int, text: str = "N/A", **more: pa.Array) -> Path:
         path = tmp_path / f"small-{rows}-{text[:1]}-{len(more)}.parquet"
@@ -341,140 +349,154 @@ def small(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def table(place: Place, columns: str = "LocationID, Zone, area") -> list[tuple[Any, ...]]:
-    return place.ask(f"SELECT {columns} FROM dezoomcamp.places ORDER BY LocationID")
+def table(target: EmptyWarehouse, columns: str = "LocationID, Zone, area") -> list[tuple[Any, ...]]:
+    return target.query(f"SELECT {columns} FROM dezoomcamp.places ORDER BY LocationID")
 
 
-def test_a_small_table_is_what_the_file_holds(place: Place, small: Callable[..., Path]) -> None:
-    for _ in range(2):
-        assert place.open().replace_table("places", small(3)) == 3
-        assert table(place) == [(1, "N/A", 0.5), (2, "N/A", 0.5), (3, "N/A", None)]
-    assert place.open().replace_table("places", small(1, "Zürich")) == 1
-    assert table(place) == [(1, "Zürich", None)]
-
-
-def test_a_small_table_of_other_columns(place: Place, small: Callable[..., Path]) -> None:
-    place.open().replace_table("places", small(2, remark=pa.array(["a", None])))
-    assert table(place, "remark") == [("a",), (None,)]
-    place.open().replace_table("places", small(2))
-    with pytest.raises(Exception, match="remark"):
-        table(place, "remark")
-    place.open().replace_table("places", small(1, "b", area=pa.array(["wide"])))
-    assert table(place) == [(1, "b", "wide")]
-
-
-def test_a_small_table_joins_the_trips(
-    place: Place, clean: Clean, small: Callable[..., Path]
+def test_replace_table_stores_the_rows_of_the_file(
+    target: EmptyWarehouse, small: Callable[..., Path]
 ) -> None:
-    place.open().replace_month(YELLOW, clean(YELLOW, 2000), FILL)
-    place.open().replace_table("places", small(265))
-    assert place.ask(
+    for _ in range(2):
+        assert target.open().replace_table("places", small(3)) == 3
+        assert table(target) == [(1, "N/A", 0.5), (2, "N/A", 0.5), (3, "N/A", None)]
+    assert target.open().replace_table("places", small(1, "Zürich")) == 1
+    assert table(target) == [(1, "Zürich", None)]
+
+
+def test_replace_table_replaces_the_columns(
+    target: EmptyWarehouse, small: Callable[..., Path]
+) -> None:
+    target.open().replace_table("places", small(2, remark=pa.array(["a", None])))
+    assert table(target, "remark") == [("a",), (None,)]
+    target.open().replace_table("places", small(2))
+    with pytest.raises(Exception, match="remark"):
+        table(target, "remark")
+    target.open().replace_table("places", small(1, "b", area=pa.array(["wide"])))
+    assert table(target) == [(1, "b", "wide")]
+
+
+def test_replace_table_gives_a_table_that_joins_the_trips(
+    target: EmptyWarehouse, clean: Clean, small: Callable[..., Path]
+) -> None:
+    target.open().replace_month(YELLOW, clean(YELLOW, 2000), FILL)
+    target.open().replace_table("places", small(265))
+    assert target.query(
         "SELECT count(*) FROM dezoomcamp.rides JOIN dezoomcamp.places ON PULocationID = LocationID"
     ) == [(2000,)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["rides", "yellow_rides", "loads", "Places", "a.b", "", "a b"])
-def test_a_small_table_that_cannot_be_called_so(
-    place: Place, clean: Clean, small: Callable[..., Path], name: str
+def test_replace_table_rejects_an_invalid_name(
+    target: EmptyWarehouse, clean: Clean, small: Callable[..., Path], name: str
 ) -> None:
-    with pytest.raises(InvalidInputError, match="a small table cannot be called"):
-        place.open().replace_table(name, small(1))
+    with pytest.raises(InvalidInputError, match="is not a valid name for a lookup table"):
+        target.open().replace_table(name, small(1))
 
 
-def test_a_small_table_killed_half_way(place: Place, small: Callable[..., Path]) -> None:
-    """The old table or the new one, whenever it is; then a clean run makes the new one."""
+@pytest.mark.few(1)
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.8])
+def test_replace_table_is_atomic_when_killed(
+    target: EmptyWarehouse, small: Callable[..., Path], share: float
+) -> None:
+    """Either the old or the new table remains; a rerun replaces it."""
     old, new = small(1000, "old"), small(20_000, "new" * 1000)
-    place.open().replace_table("places", old)
+    target.open().replace_table("places", old)
     began = time.monotonic()
-    place.open().replace_table("places", new)
+    target.open().replace_table("places", new)
     whole = time.monotonic() - began
     count = "SELECT count(*), min(substr(Zone, 1, 3)), max(substr(Zone, 1, 3)) "
     code = (
         "from pathlib import Path; from nyc_taxi.warehouses.registry import open_warehouse;"
-        f"w = open_warehouse({place.address!r}); print('ready', flush=True);"
+        f"w = open_warehouse({target.address!r}); print('ready', flush=True);"
         f"w.replace_table('places', Path({str(new)!r}))"
     )
-    for share in (0.2, 0.5, 0.8):
-        place.open().replace_table("places", old)
-        with start("-c", code) as run:
-            assert run.stdout
-            assert run.stdout.readline() == "ready\n"
-            time.sleep(whole * share)
-            run.kill()
-        found = place.ask(f"{count} FROM dezoomcamp.places")
-        assert found in ([(1000, "old", "old")], [(20_000, "new", "new")])
-        assert place.open().replace_table("places", new) == 20_000
-        assert place.ask(f"{count} FROM dezoomcamp.places") == [(20_000, "new", "new")]
+    target.open().replace_table("places", old)
+    with start("-c", code) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "ready\n"
+        time.sleep(whole * share)
+        run.kill()
+    found = target.query(f"{count} FROM dezoomcamp.places")
+    assert found in ([(1000, "old", "old")], [(20_000, "new", "new")])
+    assert target.open().replace_table("places", new) == 20_000
+    assert target.query(f"{count} FROM dezoomcamp.places") == [(20_000, "new", "new")]
 
 
-def test_two_small_tables_at_once(place: Place, small: Callable[..., Path]) -> None:
+def test_concurrent_replace_table_succeeds(
+    target: EmptyWarehouse, small: Callable[..., Path]
+) -> None:
     file = small(100)
     with ThreadPoolExecutor(3) as pool:
-        runs = [pool.submit(place.open().replace_table, "places", file) for _ in range(3)]
+        runs = [pool.submit(target.open().replace_table, "places", file) for _ in range(3)]
     assert [run.result() for run in runs] == [100, 100, 100]
-    assert place.ask("SELECT count(*) FROM dezoomcamp.places") == [(100,)]
+    assert target.query("SELECT count(*) FROM dezoomcamp.places") == [(100,)]
 
 
 class TestDuckDB:
-    """What only the DuckDB file can go through."""
+    """Behavior specific to DuckDB files."""
 
     @pytest.fixture
-    def place(self, request: pytest.FixtureRequest) -> Place:
-        return duckdb_place(request)
+    def target(self, request: pytest.FixtureRequest) -> EmptyWarehouse:
+        return empty_duckdb(request)
 
-    def test_types_of_the_table(self, place: Place, clean: Clean) -> None:
-        place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
-        kinds = {row[0]: row[1] for row in place.ask("DESCRIBE dezoomcamp.yellow_rides")}
+    def test_load_creates_columns_with_the_declared_types(
+        self, target: EmptyWarehouse, clean: Clean
+    ) -> None:
+        target.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
+        kinds = {row[0]: row[1] for row in target.query("DESCRIBE dezoomcamp.yellow_rides")}
         assert kinds["trip_month"] == "DATE"
         assert kinds["passenger_count"] == kinds["PULocationID"] == "BIGINT"
         assert kinds["tpep_pickup_datetime"] == "TIMESTAMP"
         assert kinds["airport_fee"] == "DOUBLE"
 
-    def test_a_file_that_another_program_holds(
-        self, place: Place, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    def test_load_times_out_on_a_file_locked_by_another_program(
+        self, target: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = place.address.removeprefix("duckdb:")
+        path = target.address.removeprefix("duckdb:")
         hold = f"import duckdb; db = duckdb.connect({path!r}); "
         hold += "print('held', flush=True); import time; time.sleep(60)"
         monkeypatch.setenv("NYC_TAXI_WAIT", "0.5")
         with start("-c", hold) as holder:
             assert holder.stdout
             holder.stdout.readline()
-            with pytest.raises(LockTimeoutError, match="held by another program"):
-                place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
+            with pytest.raises(LockTimeoutError, match="locked by another program"):
+                target.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
             holder.kill()
-        assert place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL) == 1000
+        assert target.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL) == 1000
 
-    def test_a_table_that_is_not_ours_is_refused(
-        self, place: Place, clean: Clean, tmp_path: Path
+    def test_load_rejects_a_table_without_trip_month(
+        self, target: EmptyWarehouse, clean: Clean, tmp_path: Path
     ) -> None:
         with duckdb.connect(str(tmp_path / "contract.duckdb")) as db:
             db.execute("CREATE SCHEMA dezoomcamp; CREATE TABLE dezoomcamp.yellow_rides (a INT)")
         with pytest.raises(StorageError, match="no column trip_month"):
-            place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
+            target.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
 
-    def test_a_file_that_is_no_warehouse(self, place: Place, clean: Clean, tmp_path: Path) -> None:
-        (tmp_path / "contract.duckdb").write_text("some notes of mine, longer than a header" * 500)
+    def test_load_rejects_a_file_that_is_not_duckdb(
+        self, target: EmptyWarehouse, clean: Clean, tmp_path: Path
+    ) -> None:
+        (tmp_path / "contract.duckdb").write_text("some notes, longer than a header" * 500)
         with pytest.raises(StorageError, match="NYC_TAXI_WAREHOUSE"):
-            place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
+            target.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
 
     @pytest.mark.parametrize("state", ["a folder", "cut", "newer"])
-    def test_a_check_says_what_is_wrong_with_the_file(
-        self, state: str, place: Place, clean: Clean, tmp_path: Path
+    def test_check_reports_an_unusable_file(
+        self, state: str, target: EmptyWarehouse, clean: Clean, tmp_path: Path
     ) -> None:
         path = tmp_path / "contract.duckdb"
         if state == "a folder":
             path.mkdir()
         else:
-            place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
+            target.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
             content = bytearray(path.read_bytes())
             content[12:20] = (9999).to_bytes(8, "little")
             path.write_bytes(content if state == "newer" else content[:5000])
         with pytest.raises(StorageError, match="set NYC_TAXI_WAREHOUSE to") as problem:
-            place.open().check()
+            target.open().check()
         assert "\n" not in str(problem.value)
 
-    def test_a_file_on_a_read_only_disk(self, disk: Path, clean: Clean) -> None:
+    def test_check_fails_on_a_read_only_disk(self, disk: Path, clean: Clean) -> None:
         path = disk / "contract.duckdb"
         warehouse = open_warehouse(f"duckdb:{path}")
         warehouse.replace_month(YELLOW, clean(YELLOW, 1000), FILL)
@@ -483,8 +505,8 @@ class TestDuckDB:
             warehouse.check()
         assert "\n" not in str(problem.value)
 
-    def test_every_thread_waits_for_the_same_turn(self, tmp_path: Path) -> None:
-        """The file under two names, and its lock asked for by many threads at once."""
+    def test_threads_share_one_lock_per_file(self, tmp_path: Path) -> None:
+        """Eight threads lock one file through two paths, one of them a symbolic link."""
         path, link = tmp_path / "contract.duckdb", tmp_path / "link.duckdb"
         path.touch()
         link.symlink_to(path)
@@ -492,7 +514,7 @@ class TestDuckDB:
         inside: list[int] = []
 
         def work(n: int) -> int:
-            with DuckDBWarehouse(link if n % 2 else path)._turn(time.monotonic() + 30):
+            with DuckDBWarehouse(link if n % 2 else path)._thread_lock(time.monotonic() + 30):
                 inside.append(n)
                 seen = len(inside)
                 inside.remove(n)
@@ -506,38 +528,41 @@ class TestDuckDB:
         finally:
             sys.setswitchinterval(interval)
 
-    def test_a_turn_that_does_not_come(
-        self, place: Place, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    def test_load_stops_or_times_out_while_another_thread_has_the_file(
+        self, target: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        warehouse = place.open()
+        warehouse = target.open()
         assert isinstance(warehouse, DuckDBWarehouse)
-        load = partial(place.open().replace_month, YELLOW, clean(YELLOW, 1000), FILL)
-        with warehouse._turn(time.monotonic() + 30), ThreadPoolExecutor(1) as pool:
+        load = partial(target.open().replace_month, YELLOW, clean(YELLOW, 1000), FILL)
+        with warehouse._thread_lock(time.monotonic() + 30), ThreadPoolExecutor(1) as pool:
             with stoppable() as stop:
                 waits = pool.submit(copy_context().run, load)
                 time.sleep(0.3)
                 stop.set()
                 assert isinstance(waits.exception(5), Stopped)
             monkeypatch.setenv("NYC_TAXI_WAIT", "0.3")
-            with pytest.raises(LockTimeoutError, match="held by another program for 0 s; close it"):
+            with pytest.raises(
+                LockTimeoutError, match="locked by another program for 0 s; close it"
+            ):
                 pool.submit(load).result()
 
-    def test_a_large_month_in_little_memory(
-        self, place: Place, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.slow
+    def test_load_of_a_large_month_works_with_little_memory(
+        self, target: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         large = clean(YELLOW, 1_500_000)
         monkeypatch.setenv("NYC_TAXI_MEMORY", "150MB")
         began = time.monotonic()
-        assert place.open().replace_month(YELLOW, large, FILL) == 1_500_000
+        assert target.open().replace_month(YELLOW, large, FILL) == 1_500_000
         assert time.monotonic() - began < 120
 
-    def test_too_little_memory_is_explained(
-        self, place: Place, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    def test_load_with_too_little_memory_reports_the_setting(
+        self, target: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        place.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
+        target.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
         monkeypatch.setenv("NYC_TAXI_MEMORY", "4MB")
         with pytest.raises(StorageError, match=r"NYC_TAXI_MEMORY=4MB .* higher") as problem:
-            place.open().replace_month(YELLOW, clean(YELLOW, 300_000), FILL)
+            target.open().replace_month(YELLOW, clean(YELLOW, 300_000), FILL)
         assert "\n" not in str(problem.value)
         monkeypatch.setenv("NYC_TAXI_MEMORY", "300MB")
-        assert place.open().count(YELLOW) == 1000
+        assert target.open().count(YELLOW) == 1000

@@ -1,4 +1,4 @@
-"""The image, docker-compose.yml and the docker work pool, on a real engine: `make test-docker`."""
+"""The image, docker-compose.yml and the docker work pool on a Docker engine: `make test-docker`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from prefect.states import Scheduled
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site
-from tests.support.prefect_systems import NO_SERVICE, ROOT, System
+from tests.support.prefect_systems import ROOT, System
+from tests.support.services import NO_SERVICE
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -59,12 +60,12 @@ def inspect(kind: str, name: str) -> dict[str, Any]:
 
 @dataclass
 class Compose(System):
-    """The system of docker-compose.yml, beside one that may be in use on this machine."""
+    """The system of docker-compose.yml, separate from one that may be in use on this machine."""
 
     def compose(self, *command: str) -> str:
         plugin = subprocess.run(["docker", "compose", "version"], capture_output=True)
         tool = ["docker-compose"] if plugin.returncode else ["docker", "compose"]
-        empty = self.folder / "env"  # nothing from .env of who runs the tests
+        empty = self.folder / "env"  # ignores .env of this checkout
         empty.touch()
         tool += ["--env-file", str(empty)]
         done = subprocess.run(
@@ -83,9 +84,9 @@ class Compose(System):
     def restarts(self, service: str) -> int:
         return int(inspect("container", self.container(service))["RestartCount"])
 
-    def until(self, what: Callable[[], bool], seconds: float = 120) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
-        while not what():
+        while not condition():
             assert time.monotonic() < deadline, self.compose("ps") + self.compose("logs")
             time.sleep(0.5)
 
@@ -97,7 +98,7 @@ class Compose(System):
         return bool(not state["Running"] and state["ExitCode"] == 0)
 
     def rows(self, table: str) -> int:
-        """How many there are in a table of PostgreSQL."""
+        """Return the number of rows in a PostgreSQL table."""
         link = psycopg2.connect(
             host="127.0.0.1",
             port=int(self.env["POSTGRES_PORT"]),
@@ -123,13 +124,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     ):
         pytest.skip(f"{NO_SERVICE}no Docker engine answers")
     folder = tmp_path_factory.mktemp("compose")
-    # This machine, as containers see it: the first address of the engine's own network.
+    # This machine's address in containers: the first one of the engine's default network.
     host = ip_network(inspect("network", "bridge")["IPAM"]["Config"][0]["Subnet"])[1]
     (folder / "site").mkdir()
     port = free_port()
     with Site(folder / "site", host="0.0.0.0") as site:
-        theirs = ("NYC_TAXI_", "PREFECT_", "POSTGRES_", "COMPOSE_")
-        kept = {name: v for name, v in os.environ.items() if not name.startswith(theirs)}
+        unset = ("NYC_TAXI_", "PREFECT_", "POSTGRES_", "COMPOSE_")
+        kept = {name: v for name, v in os.environ.items() if not name.startswith(unset)}
         env = kept | {
             "COMPOSE_PROJECT_NAME": NAME,
             "NYC_TAXI_NETWORK": NAME,
@@ -154,7 +155,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
 
 @pytest.fixture(scope="module")
 def up(stack: Compose, month_file: Callable[..., Path]) -> Compose:
-    """Healthy, with two months on the site and every deployment made."""
+    """The healthy system with every deployment, and two months on the site."""
     for month in (1, 2):
         made = month_file(TripMonth("yellow", 2021, month), 2000)
         shutil.copy(made, stack.folder / "site")
@@ -173,7 +174,7 @@ def from_python(up: Compose) -> Compose:
 
 @pytest.fixture(scope="module")
 def emulated(up: Compose) -> Compose:
-    """With the emulators, and the lines of .env.example that lead the flows to them."""
+    """The system with the emulators, and the settings of .env.example that make flows use them."""
     lines = (ROOT / ".env.example").read_text().rpartition("# For the system in Docker")[2]
     google = dict(re.findall(r"^#([A-Z_]+)=(.+)$", lines, re.MULTILINE))
     services = []
@@ -196,15 +197,15 @@ def has_python313() -> bool:
     )
 
 
-def test_the_image_is_lean_and_not_root(stack: Compose) -> None:
+def test_image_is_small_and_not_root(stack: Compose) -> None:
     facts = inspect("image", IMAGE)
     assert facts["Config"]["User"] == "prefect"
     assert facts["Config"]["Healthcheck"]
-    # what the image adds to its base, in bytes
+    # Bytes added to the base image.
     base = inspect("image", "python:3.11-slim")
     assert facts["Size"] - base["Size"] < 620e6
-    held = docker("run", "--rm", IMAGE, "sh", "-c", "ls -A /opt/prefect; id -un")
-    assert held.split() == [
+    output = docker("run", "--rm", IMAGE, "sh", "-c", "ls -A /opt/prefect; id -un")
+    assert output.split() == [
         "blocks",
         "docker",
         "docker-requirements.txt",
@@ -215,18 +216,18 @@ def test_the_image_is_lean_and_not_root(stack: Compose) -> None:
     ]
 
 
-def test_docker_flow_runs_in_a_container_of_its_own(up: Compose) -> None:
+def test_docker_flow_runs_in_a_new_container(up: Compose) -> None:
     run = up.run(DOCKER_FLOW, months=[1, 2])
     logs = up.compose("logs", "docker-worker")
     assert run.state_name == "Completed", logs
-    assert run.infrastructure_pid, "the docker worker names the container it made"
+    assert run.infrastructure_pid, "the docker worker reports the id of the container"
     assert sorted(up.in_volume())[:2] == [
         "yellow_tripdata_2021-01.parquet",
         "yellow_tripdata_2021-02.parquet",
     ]
 
 
-def test_a_run_on_the_process_worker(up: Compose) -> None:
+def test_process_flow_runs_on_the_process_worker(up: Compose) -> None:
     run = up.run(PROCESS_FLOW, months=[1])
     assert run.state_name == "Completed", up.compose("logs", "worker")
 
@@ -243,15 +244,15 @@ def test_python_deploys_two_flows_with_one_image(from_python: Compose) -> None:
 
 
 @pytest.mark.parametrize("name", ["Ingest Data", "docker-ingest"])
-def test_a_month_gets_into_postgres(from_python: Compose, name: str) -> None:
-    """By the block, on either worker; a password may hold any character."""
+def test_ingest_data_loads_a_month_into_postgres(from_python: Compose, name: str) -> None:
+    """Through the block, on both workers; the password contains special characters."""
     table = name.lower().replace(" ", "_").replace("-", "_")
     run = from_python.run(f"Ingest Data/{name}", months=[1], table_name=table, keep_zero=True)
     assert run.state_name == "Completed", from_python.compose("logs", "worker", "docker-worker")
     assert from_python.rows(table) == 2000
 
 
-def test_callers_without_the_auth_string_and_other_origins_are_refused(up: Compose) -> None:
+def test_server_rejects_other_origins_and_callers_without_the_auth_string(up: Compose) -> None:
     url = up.env["PREFECT_API_URL"]
     user, _, password = up.env["PREFECT_AUTH_STRING"].partition(":")
     auth = (user, password)
@@ -261,28 +262,28 @@ def test_callers_without_the_auth_string_and_other_origins_are_refused(up: Compo
     assert httpx.post(f"{url}/flows/filter", json={}, auth=auth, headers=evil).status_code == 403
 
 
-def test_the_ui_asks_for_the_auth_string(up: Compose, page: Page) -> None:
+def test_ui_asks_for_the_auth_string(up: Compose, page: Page) -> None:
     page.goto(f"{up.env['PREFECT_API_URL'].removesuffix('/api')}/dashboard")
     page.get_by_role("textbox").fill(up.env["PREFECT_AUTH_STRING"])
     page.keyboard.press("Enter")
     page.get_by_text("Work Pools").first.wait_for()
 
 
-def test_the_auth_string_is_in_no_work_pool(up: Compose) -> None:
+def test_work_pools_do_not_contain_the_auth_string(up: Compose) -> None:
     with up.client as client:
-        held = "".join(pool.model_dump_json() for pool in client.read_work_pools())
-    assert "docker-pool" in held
-    assert up.env["PREFECT_AUTH_STRING"] not in held
+        saved = "".join(pool.model_dump_json() for pool in client.read_work_pools())
+    assert "docker-pool" in saved
+    assert up.env["PREFECT_AUTH_STRING"] not in saved
 
 
-def test_the_password_is_in_the_block_alone(up: Compose) -> None:
+def test_pools_and_deployments_do_not_contain_the_postgres_password(up: Compose) -> None:
     with up.client as client:
         pools = [pool.model_dump_json() for pool in client.read_work_pools()]
         deployments = [deployment.model_dump_json() for deployment in client.read_deployments()]
         assert len(pools) == 2
-    held = "".join(pools + deployments)
-    assert up.env["POSTGRES_PASSWORD"][:32] not in held
-    assert "****" not in held
+    saved = "".join(pools + deployments)
+    assert up.env["POSTGRES_PASSWORD"][:32] not in saved
+    assert "****" not in saved
 
 
 @pytest.mark.parametrize(
@@ -297,7 +298,7 @@ def test_the_password_is_in_the_block_alone(up: Compose) -> None:
 def test_killing_a_service_loses_no_scheduled_run(
     up: Compose, service: str, deployment: str
 ) -> None:
-    """SIGKILL, from outside, a moment before the run is due; the engine starts it again."""
+    """SIGKILL, from outside, just before the run is due; the engine restarts the service."""
     with up.client as client:
         found = client.read_deployment_by_name(deployment)
         run: FlowRun = client.create_flow_run_from_deployment(
@@ -308,10 +309,10 @@ def test_killing_a_service_loses_no_scheduled_run(
     before = up.restarts(service)
     os.kill(up.state(service)["Pid"], signal.SIGKILL)
     up.until(lambda: up.restarts(service) > before and up.healthy(service))
-    assert up.ended(run.id).state_name == "Completed"
+    assert up.wait_until_final(run.id).state_name == "Completed"
 
 
-def test_a_killed_container_is_a_crashed_run_and_the_next_one_runs(
+def test_a_killed_container_crashes_its_run_and_the_next_run_completes(
     up: Compose, month_file: Callable[..., Path]
 ) -> None:
     march = month_file(TripMonth("yellow", 2021, 3), 2000)
@@ -324,21 +325,23 @@ def test_a_killed_container_is_a_crashed_run_and_the_next_one_runs(
         container = client.read_flow_run(run.id).infrastructure_pid
     assert container
     docker("kill", container.rsplit(":", 1)[-1])
-    assert up.ended(run.id).state_name == "Crashed"
+    assert up.wait_until_final(run.id).state_name == "Crashed"
     up.site.heal()
     assert up.run(DOCKER_FLOW, months=[3]).state_name == "Completed"
 
 
 @pytest.mark.parametrize(("deployment", "month"), [(DOCKER_FLOW, 1), (PROCESS_FLOW, 2)])
-def test_a_month_gets_into_the_gcs_emulator(emulated: Compose, deployment: str, month: int) -> None:
-    held = ("exec", "-T", "gcs", "find", "/data", "-name", f"*2021-0{month}.parquet*")
-    assert not emulated.compose(*held)
+def test_flow_writes_a_month_to_the_gcs_emulator(
+    emulated: Compose, deployment: str, month: int
+) -> None:
+    find = ("exec", "-T", "gcs", "find", "/data", "-name", f"*2021-0{month}.parquet*")
+    assert not emulated.compose(*find)
     run = emulated.run(deployment, months=[month])
     assert run.state_name == "Completed", emulated.compose("logs")
-    assert emulated.compose(*held)
+    assert emulated.compose(*find)
 
 
-def test_from_there_it_gets_into_the_bigquery_emulator(emulated: Compose) -> None:
+def test_flow_loads_a_month_from_gcs_into_the_bigquery_emulator(emulated: Compose) -> None:
     if "BIGQUERY_EMULATOR_HOST" not in emulated.env:
         pytest.skip(f"the image {PYTHON313} cannot be pulled: no registry answers")
     run = emulated.run("etl-gcs-to-bq/etl-gcs-to-bq", months=[1])

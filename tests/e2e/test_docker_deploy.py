@@ -1,4 +1,4 @@
-"""scripts/docker_deploy.py, with a real engine and a real registry (Debian's docker-registry)."""
+"""scripts/docker_deploy.py with a Docker engine and a registry (Debian's docker-registry)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from urllib.request import urlopen
 import pytest
 
 from local_services.process import free_port
-from tests.support.prefect_systems import NO_SERVICE, ROOT
+from tests.support.prefect_systems import ROOT
+from tests.support.services import NO_SERVICE
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -51,7 +52,7 @@ def engine() -> Iterator[None]:
 def registry(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The address of a registry that nobody has pushed to."""
+    """The address of an empty registry."""
     if not shutil.which("docker-registry"):
         pytest.skip(f"{NO_SERVICE}no docker-registry (apt-get install docker-registry)")
     folder = tmp_path_factory.mktemp("registry")
@@ -87,16 +88,16 @@ def registry(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What no other image has, so that a push has something to carry."""
+    """An image with unique content, so that a push has a layer to upload."""
     made = tmp_path_factory.mktemp("image")
-    (made / "what").write_text(secrets.token_hex())
-    (made / "Dockerfile").write_text("FROM python:3.11-slim\nCOPY what /what\n")
+    (made / "content").write_text(secrets.token_hex())
+    (made / "Dockerfile").write_text("FROM python:3.11-slim\nCOPY content /content\n")
     return made
 
 
 @pytest.fixture
 def deploy(folder: Path, tmp_path: Path) -> Deploy:
-    """The script, with a configuration of docker's that holds no login."""
+    """The script, with a docker configuration without a login."""
 
     def run(
         *options: str, dockerfile_dir: Path = folder, **env: str
@@ -118,16 +119,16 @@ def deploy(folder: Path, tmp_path: Path) -> Deploy:
 LOGIN = {"REGISTRY_USERNAME": USER, "REGISTRY_PASSWORD": PASSWORD}
 
 
-def test_built_only(deploy: Deploy, folder: Path) -> None:
+def test_deploy_without_a_registry_prints_the_image_id(deploy: Deploy, folder: Path) -> None:
     done = deploy("--tag", "1")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"sha256:[0-9a-f]{64}\n", done.stdout)
-    held = docker("run", "--rm", done.stdout.strip(), "cat", "/what")
-    assert held == (folder / "what").read_text()
+    content = docker("run", "--rm", done.stdout.strip(), "cat", "/content")
+    assert content == (folder / "content").read_text()
     assert "python:3.11-slim" in done.stderr  # its progress
 
 
-def test_pushed_twice_and_pulled_by_the_digest(
+def test_deploy_pushes_and_prints_the_digest(
     registry: str, deploy: Deploy, folder: Path, tmp_path: Path
 ) -> None:
     done = deploy("--tag", "1", "--registry", f"{registry}/flows", **LOGIN)
@@ -139,50 +140,54 @@ def test_pushed_twice_and_pulled_by_the_digest(
 
     docker("image", "rm", "--force", f"{registry}/flows/{NAME}:1")
     docker("--config", str(tmp_path), "pull", "--quiet", pinned)
-    assert docker("run", "--rm", pinned, "cat", "/what") == (folder / "what").read_text()
+    assert docker("run", "--rm", pinned, "cat", "/content") == (folder / "content").read_text()
     docker("image", "rm", "--force", pinned)
 
 
 @pytest.mark.parametrize("registry", ["with a login"], indirect=True)
-class TestRefused:
-    def line(self, done: subprocess.CompletedProcess[str]) -> str:
+class TestErrors:
+    def error_line(self, done: subprocess.CompletedProcess[str]) -> str:
         assert (done.returncode, done.stdout) == (1, "")
         last = done.stderr.splitlines()[-1]
         assert last.startswith("error: ")
         assert "Traceback" not in done.stderr
         return last
 
-    def test_a_wrong_password(self, registry: str, deploy: Deploy) -> None:
+    def test_a_wrong_password_is_reported(self, registry: str, deploy: Deploy) -> None:
         wrong = {**LOGIN, "REGISTRY_PASSWORD": "not-it"}
         done = deploy("--tag", "1", "--registry", registry, **wrong)
-        assert f"{registry} refused the login as {USER}; " in self.line(done)
+        assert f"{registry} rejected the login as {USER}; " in self.error_line(done)
         assert "not-it" not in done.stderr
 
-    def test_no_login(self, registry: str, deploy: Deploy) -> None:
+    def test_a_missing_login_is_reported(self, registry: str, deploy: Deploy) -> None:
         done = deploy("--tag", "1", "--registry", registry)
-        assert f"{registry} did not take the image; " in self.line(done)
-        assert "no basic auth credentials" in self.line(done)
+        assert f"{registry} rejected the image; " in self.error_line(done)
+        assert "no basic auth credentials" in self.error_line(done)
 
-    def test_a_build_that_fails(self, registry: str, deploy: Deploy, tmp_path: Path) -> None:
+    def test_a_failed_build_is_reported(
+        self, registry: str, deploy: Deploy, tmp_path: Path
+    ) -> None:
         bad = tmp_path / "bad"
         bad.mkdir()
         (bad / "Dockerfile").write_text("FROM python:3.11-slim\nRUN echo no such luck && exit 3\n")
         done = deploy("--tag", "1", "--registry", registry, dockerfile_dir=bad, **LOGIN)
-        assert "the build failed; the last it said: " in self.line(done)
-        assert "no such luck" in self.line(done)
+        assert "the build failed; its last output: " in self.error_line(done)
+        assert "no such luck" in self.error_line(done)
 
-    def test_nobody_there(self, registry: str, deploy: Deploy) -> None:
-        nobody = f"127.0.0.1:{free_port()}"
-        done = deploy("--tag", "1", "--registry", nobody, **LOGIN)
-        assert f"{nobody} refused the login" in self.line(done)
-        assert "connection refused" in self.line(done)
+    def test_an_unreachable_registry_is_reported(self, registry: str, deploy: Deploy) -> None:
+        unreachable = f"127.0.0.1:{free_port()}"
+        done = deploy("--tag", "1", "--registry", unreachable, **LOGIN)
+        assert f"{unreachable} rejected the login" in self.error_line(done)
+        assert "connection refused" in self.error_line(done)
 
-    def test_no_engine(self, registry: str, deploy: Deploy, tmp_path: Path) -> None:
+    def test_a_missing_engine_is_reported(
+        self, registry: str, deploy: Deploy, tmp_path: Path
+    ) -> None:
         done = deploy("--tag", "1", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
-        assert "no Docker engine answers; start it, or set DOCKER_HOST; " in self.line(done)
+        assert "no Docker engine answers; start it, or set DOCKER_HOST; " in self.error_line(done)
 
 
-def test_the_commit_is_the_tag(deploy: Deploy, tmp_path: Path) -> None:
+def test_deploy_tags_with_the_commit(deploy: Deploy, tmp_path: Path) -> None:
     made = tmp_path / "committed"
     made.mkdir()
     (made / "Dockerfile").write_text("FROM python:3.11-slim\n")

@@ -1,4 +1,4 @@
-"""The UI's quick run, clicked in Chromium; with NYC_TAXI_SCREENSHOT=<png> it makes the picture."""
+"""The UI's quick run, clicked in Chromium; NYC_TAXI_SCREENSHOT=<png> saves a screenshot there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nyc_taxi.trips.months import TripMonth
 from tests.support.prefect_systems import System
 
 
-def test_quick_run_is_clicked_and_completes(
+def test_quick_run_completes(
     system: System, page: Page, month_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     for month in (1, 2):
@@ -27,15 +27,15 @@ def test_quick_run_is_clicked_and_completes(
         page.get_by_role("button", name="Run", exact=True).click()
         page.get_by_text("Quick run").click()
         clicked = None
-        while not clicked:  # until the test's own time is over
+        while not clicked:  # until the test times out
             page.wait_for_timeout(200)
             runs = [run for run in client.read_flow_runs() if run.deployment_id == deployment.id]
             clicked = next((run for run in runs if run.id not in before), None)
 
-    assert system.ended(clicked.id).state_name == "Completed"
+    assert system.wait_until_final(clicked.id).state_name == "Completed"
     page.goto(f"{ui}/runs/flow-run/{clicked.id}")
     page.get_by_text("Completed").first.wait_for()
     picture = Path(os.environ.get("NYC_TAXI_SCREENSHOT", tmp_path / "quick-run.png"))
-    page.wait_for_timeout(4000)  # the timeline draws itself in
+    page.wait_for_timeout(4000)  # the timeline is animated
     page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": 1280, "height": 505})
     assert picture.stat().st_size > 20_000

@@ -1,4 +1,4 @@
-"""scripts/prefect_build/build.py and a real Prefect server: what is registered, and what is not."""
+"""scripts/prefect_build/build.py with a real Prefect server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEPLOYMENT = """
 
 @pytest.fixture
 def checkout(tmp_path: Path, bare_system: System) -> Iterator[Checkout]:
-    """A checkout for the tests' server; what it registers is gone afterwards."""
+    """A checkout for the tests' server; its deployments are deleted afterwards."""
     with bare_system.client as client:
         before = {found.id for found in client.read_deployments()}
         yield Checkout(tmp_path)
@@ -42,10 +42,13 @@ def read(system: System, name: str) -> DeploymentResponse:
         return client.read_deployment_by_name(name)
 
 
-def test_this_repository(checkout: Checkout, bare_system: System) -> None:
-    """What `prefect deploy --all` made is unchanged; the flows it does not know are added.
+@pytest.mark.slow
+def test_build_adds_to_what_prefect_deploy_registered(
+    checkout: Checkout, bare_system: System
+) -> None:
+    """Deployments made by `prefect deploy --all` are unchanged; other flows get new ones.
 
-    In a clone, the version that Prefect gives to code in a checkout is its commit.
+    In a clone, Prefect sets the version of code in a checkout to the commit.
     """
     deployed = bare_system.prefect("deploy", "--all")
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
@@ -70,7 +73,7 @@ def test_this_repository(checkout: Checkout, bare_system: System) -> None:
     assert again.stdout.endswith(f"\n{len(first)} unchanged\n")
 
 
-def test_what_deployment_yaml_says_and_what_is_paused(
+def test_build_applies_deployment_yaml_and_keeps_what_is_paused(
     checkout: Checkout, bare_system: System
 ) -> None:
     checkout.flow("air", "quality")
@@ -111,7 +114,7 @@ def test_what_deployment_yaml_says_and_what_is_paused(
     assert not after.schedules[0].active
 
 
-def test_the_broken_are_named_and_the_others_registered(
+def test_build_reports_broken_flows_and_registers_the_others(
     checkout: Checkout, bare_system: System
 ) -> None:
     breaks = checkout.flow("air", "breaks")
@@ -136,42 +139,43 @@ def test_the_broken_are_named_and_the_others_registered(
     }
     assert "flows/air/breaks/flow.py: ModuleNotFoundError: No module named 'no_such" in built.stdout
     assert re.search(
-        "no work pool swimming-pool on the server, which has .*process-pool.*; make it",
+        "the work pool swimming-pool does not exist; the server has .*process-pool.*; create it",
         built.stdout,
     )
-    assert "with the server's variables: name: String should have at least 1" in built.stdout
-    assert "deployment default has wrong parameters: " in built.stdout
+    assert ", with the server's variables: name: String should have at least 1" in built.stdout
+    assert "deployment default has invalid parameters: " in built.stdout
     assert built.stdout.endswith("\n4 broken, 1 created\n")
     assert read(bare_system, "good/default").entrypoint == "flows/air/good/flow.py:good"
     assert read(bare_system, "breaks/default").updated == before.updated
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("verify", [True, False])
-def test_a_parameter_that_the_flow_does_not_have_is_named(checkout: Checkout, verify: bool) -> None:
+def test_build_reports_an_unknown_parameter(checkout: Checkout, verify: bool) -> None:
     checkout.flow("air", "quality")
     checkout.write("flows/air/quality/deployment.yaml", "parameters: {numbr: 7}")
     built = checkout.build(*(["--verify"] if verify else []))
     assert built.returncode == 1
-    said = "its deployment default has a parameter numbr, which the flow does not; the flow has num"
-    assert f"flows/air/quality/flow.py: {said}ber" in built.stdout
+    finding = "deployment default: unknown parameter numbr; the flow's parameters: number"
+    assert f"flows/air/quality/flow.py: {finding}\n" in built.stdout
 
 
-def test_a_flow_that_is_gone_is_named_and_deleted_when_asked(
+def test_build_reports_orphaned_deployments_and_deletes_them_on_request(
     checkout: Checkout, bare_system: System
 ) -> None:
-    """Its deployments would go on being scheduled, and each run would fail."""
+    """They would still be scheduled, and every run would fail."""
     for name in ("quality", "alarm"):
         checkout.flow("air", name)
     checkout.write("flows/air/alarm/deployment.yaml", "schedule: {cron: '0 0 * * *'}")
     checkout.build()
     shutil.rmtree(checkout.root / "flows/air/alarm")
-    line = "alarm/default: its flow is gone from flows/; "
+    line = "alarm/default: orphaned, its flow is no longer under flows/; "
     for options in ([], ["--prune-deployments", "--dry-run"]):
         built = checkout.build(*options)
         assert built.returncode == 0
         assert line in built.stdout
         assert read(bare_system, "alarm/default")
-    assert f"{line}delete it: build.py --prune-deployments" in checkout.build().stdout
+    assert f"{line}delete it with: build.py --prune-deployments" in checkout.build().stdout
     assert f"{line}deleted" in checkout.build("--prune-deployments").stdout
     with pytest.raises(ObjectNotFound):
         read(bare_system, "alarm/default")
@@ -179,13 +183,15 @@ def test_a_flow_that_is_gone_is_named_and_deleted_when_asked(
     assert line not in checkout.build().stdout
 
 
-def test_a_pool_that_no_script_makes(checkout: Checkout) -> None:
+def test_build_suggests_the_command_for_a_pool_that_no_script_creates(checkout: Checkout) -> None:
     checkout.flow("air", "quality")
-    said = checkout.build("--work-pool", "nope").stdout
-    assert "make it: prefect work-pool create nope --type process" in said
+    built = checkout.build("--work-pool", "nope")
+    assert "create it: prefect work-pool create nope --type process" in built.stdout
 
 
-def test_projects_flows_labels_pool_and_image(checkout: Checkout, bare_system: System) -> None:
+def test_build_selects_flows_and_overrides_settings(
+    checkout: Checkout, bare_system: System
+) -> None:
     save_pool("boxes", "docker")
     for project, name in (("air", "quality"), ("air", "alarm"), ("taxi", "trips")):
         checkout.flow(project, name)
@@ -202,9 +208,9 @@ def test_projects_flows_labels_pool_and_image(checkout: Checkout, bare_system: S
     }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_two_hundred_flows_in_one_run(checkout: Checkout, tmp_path: Path) -> None:
-    """Each file is imported once."""
+def test_build_imports_each_of_200_flows_once(checkout: Checkout, tmp_path: Path) -> None:
     log = tmp_path / "imports"
     note = f"open({str(log)!r}, 'a').write(__file__ + '\\n')\n"
     for number in range(200):
@@ -216,16 +222,19 @@ def test_two_hundred_flows_in_one_run(checkout: Checkout, tmp_path: Path) -> Non
     assert len(imports) == len(set(imports)) == 200
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     {
-        "": "error: no Prefect server is named; run: make up-local, then: export PREFECT_API_URL=",
+        "": "error: PREFECT_API_URL is not set; run: make up-local, then: export PREFECT_API_URL=",
         "http://127.0.0.1:9/api": "error: the Prefect server at http://127.0.0.1:9/api does not",
     }.items(),
 )
-def test_no_server(url: str, said: str, checkout: Checkout) -> None:
+def test_build_without_a_server_is_a_one_line_error(
+    url: str, message: str, checkout: Checkout
+) -> None:
     checkout.flow("air", "quality")
     built = checkout.build(PREFECT_API_URL=url)
     assert built.returncode == 1
-    assert built.stderr.startswith(said)
+    assert built.stderr.startswith(message)
     assert built.stderr.count("\n") == 1

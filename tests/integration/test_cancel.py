@@ -1,4 +1,4 @@
-"""Real signals to real scripts: each ends within seconds, in one line, at any point of a run."""
+"""Signals and cancellation: a script ends within seconds, with one line, at any point of a run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OTHER_SESSIONS = (
 
 @dataclass
 class Script:
-    """A script in a process and a process group of its own."""
+    """A script in its own process group."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -53,7 +53,7 @@ class Script:
         return self.log.read_text(errors="replace")
 
     def reaches(self, point: Callable[[], bool]) -> bool:
-        """Wait until the script is there; False if it ended before."""
+        """Wait for a condition; False if the script ends first."""
         deadline = time.monotonic() + 90
         while not point():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -62,7 +62,7 @@ class Script:
         return True
 
     def interrupt(self, number: signal.Signals, group: bool = False, times: int = 1) -> None:
-        """Send the signal; the script ends as it should, and says so in one line."""
+        """Send the signal; assert that the script ends in time with one line and its exit code."""
         before = len(self.output())
         sent = time.monotonic()
         send = os.killpg if group else os.kill
@@ -111,7 +111,7 @@ def months(site: Site, month_file: Callable[..., Path]) -> None:
 
 @pytest.fixture
 def no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No server is set, and a home that knows none."""
+    """No PREFECT_API_URL, and an empty PREFECT_HOME."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     home = tmp_path / "home"
     monkeypatch.setenv("PREFECT_HOME", str(home))
@@ -124,7 +124,7 @@ def children(script: Script) -> list[psutil.Process]:
 
 
 def unfinished(folder: Path) -> list[str]:
-    """Files that no later run goes on from."""
+    """Return partial files that a later run cannot resume."""
     return [
         str(path.relative_to(folder))
         for path in [*(folder / "data").rglob("*"), *(folder / "lake").rglob("*")]
@@ -133,7 +133,7 @@ def unfinished(folder: Path) -> list[str]:
 
 
 def still_running(since: datetime) -> list[str]:
-    """The flow runs started since then that the server takes to be running."""
+    """Return flow runs started since then whose state is still RUNNING."""
     wanted = {"state": {"type": {"any_": ["RUNNING"]}}, "start_time": {"after_": since.isoformat()}}
     with get_client(sync_client=True) as client:
         found = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted))
@@ -154,13 +154,14 @@ def loaded(tmp_path: Path) -> list[tuple[Any, ...]]:
 STAGES = ["stalled", "slow", "retry", "file lock", "conform", "load"]
 
 
+@pytest.mark.slow_on("stalled-SIGINT", "slow", "retry", "file lock", "conform", "load-SIGTERM")
 @pytest.mark.parametrize(
     ("stage", "number"),
     [*((stage, signal.SIGINT) for stage in STAGES), ("stalled", signal.SIGTERM)]
     + [("conform", signal.SIGTERM), ("load", signal.SIGTERM)],
     ids=lambda value: value.name if isinstance(value, signal.Signals) else value,
 )
-def test_a_signal_ends_a_run_in_each_stage(
+def test_signal_ends_a_run_in_any_stage(
     prefect_server: None,
     months: None,
     site: Site,
@@ -169,7 +170,7 @@ def test_a_signal_ends_a_run_in_each_stage(
     stage: str,
     number: signal.Signals,
 ) -> None:
-    """One month at a time; those that wait are neither fetched nor loaded."""
+    """One month at a time: the pending months are neither fetched nor loaded."""
     stem = MONTHS[0].stem
     raw = tmp_path / "data" / "raw" / "yellow" / f"{stem}.parquet"
     conformed = tmp_path / "data" / "yellow" / f"{stem}.parquet.part"
@@ -201,8 +202,9 @@ def test_a_signal_ends_a_run_in_each_stage(
     assert still_running(since) == []
 
 
+@pytest.mark.slow_on("SIGTERM")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda value: value.name)
-def test_a_signal_ends_a_run_with_a_temporary_server(
+def test_signal_ends_the_temporary_server(
     months: None,
     site: Site,
     tmp_path: Path,
@@ -210,7 +212,7 @@ def test_a_signal_ends_a_run_with_a_temporary_server(
     run: Callable[..., Script],
     number: signal.Signals,
 ) -> None:
-    """Ctrl-C and a service manager signal the whole process group."""
+    """Ctrl-C and service managers signal the whole process group."""
     site.stall(after=1000, times=None)
     script = run("etl_web_to_bq.py", "--months", "1,2")
     assert script.reaches(lambda: bool(site.requests)), script.output()
@@ -220,19 +222,20 @@ def test_a_signal_ends_a_run_with_a_temporary_server(
     assert psutil.wait_procs(servers, timeout=10)[1] == []
 
 
-def test_impatient_signals_end_a_run_in_one_line(
+@pytest.mark.slow
+def test_repeated_signals_end_a_run_with_one_line(
     months: None, site: Site, no_server: Path, run: Callable[..., Script]
 ) -> None:
-    """Also while the temporary server is being stopped, and with logs that it was not sent yet."""
+    """Also while the temporary server is stopping and logs are still buffered."""
     site.answer(503, times=100)
     script = run("etl_web_to_bq.py", "--months", "1,2")
-    assert script.reaches(lambda: "trying again" in script.output()), script.output()
+    assert script.reaches(lambda: "retrying" in script.output()), script.output()
     servers = children(script)
     script.interrupt(signal.SIGINT, group=True, times=20)
     assert psutil.wait_procs(servers, timeout=10)[1] == []
 
 
-def test_a_signal_while_prefect_is_imported(run: Callable[..., Script]) -> None:
+def test_signal_during_import_prints_one_line(run: Callable[..., Script]) -> None:
     script = run("etl_web_to_bq.py")
     mapped = Path(f"/proc/{script.process.pid}/maps")
     assert script.reaches(lambda: "pydantic_core" in mapped.read_text()), script.output()
@@ -241,7 +244,8 @@ def test_a_signal_while_prefect_is_imported(run: Callable[..., Script]) -> None:
     assert script.output().splitlines() == [INTERRUPTED]
 
 
-def test_a_signal_while_the_temporary_server_starts(
+@pytest.mark.slow
+def test_signal_during_server_startup_stops_the_server(
     site: Site, no_server: Path, run: Callable[..., Script]
 ) -> None:
     script = run("etl_web_to_bq.py")
@@ -251,7 +255,7 @@ def test_a_signal_while_the_temporary_server_starts(
     assert psutil.wait_procs(servers, timeout=10)[1] == []
 
 
-def test_the_temporary_server_ends_with_a_script_that_is_killed(
+def test_temporary_server_ends_when_the_script_is_killed(
     months: None, site: Site, no_server: Path, run: Callable[..., Script]
 ) -> None:
     site.stall(after=1000, times=None)
@@ -263,8 +267,9 @@ def test_the_temporary_server_ends_with_a_script_that_is_killed(
     assert psutil.wait_procs(servers, timeout=10)[1] == []
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("flow", ["etl_web_to_local.py", "etl_web_to_gcs.py"])
-def test_a_signal_ends_a_flow_of_one_month(
+def test_signal_ends_a_flow_of_one_month(
     prefect_server: None, months: None, site: Site, run: Callable[..., Script], flow: str
 ) -> None:
     site.stall(after=1000, times=None)
@@ -275,10 +280,11 @@ def test_a_signal_ends_a_flow_of_one_month(
     assert still_running(since) == []
 
 
-def test_a_signal_while_postgres_waits_for_a_lock(
+@pytest.mark.slow
+def test_signal_ends_a_wait_for_a_postgres_lock(
     months: None, site: Site, postgres: str, run: Callable[..., Script]
 ) -> None:
-    """Nobody keeps the lock, and no session is left waiting."""
+    """No lock and no waiting session remain."""
     with closing(psycopg2.connect(postgres)) as link, link.cursor() as cursor:
         link.autocommit = True
         script = run("ingest_data_flow.py")
@@ -287,9 +293,9 @@ def test_a_signal_while_postgres_waits_for_a_lock(
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
         def waits() -> bool:
-            with closing(psycopg2.connect(postgres)) as other, other.cursor() as look:
-                look.execute(waiting)
-                return bool((look.fetchone() or (0,))[0])
+            with closing(psycopg2.connect(postgres)) as other, other.cursor() as probe:
+                probe.execute(waiting)
+                return bool((probe.fetchone() or (0,))[0])
 
         script = run("ingest_data_flow.py")
         assert script.reaches(waits), script.output()
@@ -305,11 +311,12 @@ def test_a_signal_while_postgres_waits_for_a_lock(
         assert until(is_alone, SECONDS)
 
 
-def test_a_signal_during_copy_into_postgres(
+@pytest.mark.slow
+def test_signal_during_copy_rolls_back(
     site: Site, postgres: str, tmp_path: Path, month_file: Callable[..., Path],
     run: Callable[..., Script],
 ) -> None:  # fmt: skip
-    """The month is not loaded, nobody keeps a lock, and the next run loads it."""
+    """The month is not loaded, no lock remains, and the next run loads it."""
     trips = MONTHS[0]
     (site.folder / f"{trips.stem}.parquet").hardlink_to(month_file(trips, 2_000_000))
 
@@ -334,9 +341,9 @@ def test_a_signal_during_copy_into_postgres(
 
 @pytest.fixture
 def flow_run(bare_system: System, tmp_path: Path) -> Callable[[str], FlowRun]:
-    """Ask for a run of two months, one after the other: flow_run(work_pool)."""
+    """Create a flow run of two months in a work pool: flow_run(work_pool)."""
 
-    def ask(pool: str) -> FlowRun:
+    def create(pool: str) -> FlowRun:
         with bare_system.client as client:
             deployment = client.create_deployment(
                 client.create_flow_from_name("etl-web-to-bq"),
@@ -347,11 +354,11 @@ def flow_run(bare_system: System, tmp_path: Path) -> Callable[[str], FlowRun]:
             )
             return client.create_flow_run_from_deployment(deployment, parameters={"months": [1, 2]})
 
-    return ask
+    return create
 
 
-def ended(flow_run: FlowRun, seconds: float = SECONDS) -> dict[str, str]:
-    """The final states of the run and of its subflows."""
+def final_states(flow_run: FlowRun, seconds: float = SECONDS) -> dict[str, str]:
+    """Wait for the final states of the run and its subflows; returns name -> state."""
     deadline = time.monotonic() + seconds
     with get_client(sync_client=True) as client:
         while True:
@@ -375,7 +382,7 @@ def until(point: Callable[[], bool], seconds: float = 90) -> bool:
     return point()
 
 
-def test_prefect_cancels_a_run_of_a_worker(
+def test_cancellation_ends_a_run_of_a_worker(
     bare_system: System,
     months: None,
     site: Site,
@@ -389,11 +396,12 @@ def test_prefect_cancels_a_run_of_a_worker(
         assert until(lambda: len(site.requests) > 1), log.read_text()
         with bare_system.client as client:
             client.set_flow_run_state(run.id, Cancelling())
-        # Prefect's worker looks every 3 s whether the process that it stopped has ended.
-        states = ended(run, SECONDS + 3)
+        # Prefect's worker polls every 3 s for the end of a stopped process.
+        states = final_states(run, SECONDS + 3)
     assert states == {"yellow 2021 [1, 2]": "Cancelled", "yellow 2021-01": "Cancelled"}
 
 
+@pytest.mark.slow
 def test_docker_stop_ends_a_run(
     bare_system: System,
     months: None,
@@ -401,7 +409,7 @@ def test_docker_stop_ends_a_run(
     tmp_path: Path,
     flow_run: Callable[[str], FlowRun],
 ) -> None:
-    """The command of docker-pool's containers, as process 1 of a PID namespace as there."""
+    """Run the command of docker-pool's containers as process 1 of a PID namespace."""
     site.answer(503, times=1000)
     save_pool("stopped-pool", "process")
     run = flow_run("stopped-pool")
@@ -425,7 +433,7 @@ def test_docker_stop_ends_a_run(
         (first,) = psutil.Process(container.pid).children()
         first.terminate()
         assert container.wait(SECONDS) == 143, log.read_text()
-        assert set(ended(run).values()) == {"Crashed"}
+        assert set(final_states(run).values()) == {"Crashed"}
     finally:
         container.kill()
         container.wait()

@@ -1,5 +1,5 @@
-"""Flow code in S3 and GCS: real servers of both, a real Prefect server, and a worker that has no
-checkout but fetches the code and runs it."""
+"""Flow code in S3 and GCS, with servers of both, a Prefect server, and a worker without a checkout
+that fetches the code and runs it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from google.cloud import storage
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.responses import DeploymentResponse
 
-from buckets import CodeStore
-from bundles import bundle
-from gcs import GcsBucket
 from local_services import client_environment, gcs, running
 from nyc_taxi.errors import StorageError
 from nyc_taxi.orchestration.work_pools import save_pool
-from projects import FlowFile
-from s3 import S3Bucket
+from scripts.prefect_build.buckets.gcs import GcsBucket
+from scripts.prefect_build.buckets.s3 import S3Bucket
+from scripts.prefect_build.bundles import build_bundle
+from scripts.prefect_build.code_store import CodeStore
+from scripts.prefect_build.projects import FlowFile
+from scripts.prefect_build.verify import verify_bucket
 from synthetic_tlc import write_zones
-from tests.support.aws import amazon
+from tests.support.aws import moto_server
 from tests.support.prefect_systems import System
 from tests.support.project_factory import BUILD, ROOT, Checkout, rows
 from tests.support.workers import worker as start_worker
-from verify import verify_bucket
 
 POOL = "code-pool"
 FLOW = """
@@ -63,7 +63,7 @@ class S3:
             self.bucket.create()
 
     def objects(self) -> dict[str, Any]:
-        """Key -> when it was written."""
+        """Return each key and when it was written."""
         return {item.key: item.last_modified for item in self.bucket.objects.all()}
 
     def read(self, key: str) -> bytes:
@@ -105,9 +105,13 @@ BOTH = pytest.mark.parametrize("place", [S3, Gcs], indirect=True)
 
 @pytest.fixture(scope="module")
 def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """S3 and GCS on this machine; the environment in which their own clients find them."""
+    """S3 and GCS on this machine; returns the environment that leads their clients to them."""
     folder = tmp_path_factory.mktemp("clouds")
-    with amazon() as aws, running(gcs(folder)) as google, pytest.MonkeyPatch.context() as patch:
+    with (
+        moto_server() as aws,
+        running(gcs(folder)) as google,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         env = aws | client_environment(google, None) | {"AWS_DEFAULT_REGION": "us-east-1"}
         for name, value in env.items():
             patch.setenv(name, value)
@@ -118,7 +122,7 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 def worker(
     bare_system: System, clouds: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
-    """With a worker whose runs know the clouds, and start in an empty folder."""
+    """A system with a worker whose runs can reach both and start in an empty folder."""
     save_pool(POOL, "process")
     folder = tmp_path_factory.mktemp("worker")
     env = bare_system.env | clouds | {"NYC_TAXI_SOURCE_URL": f"{bare_system.site.url}/trip-data"}
@@ -128,7 +132,7 @@ def worker(
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, clouds: dict[str, str], tmp_path: Path) -> Place:
-    """An empty bucket of S3, or of the kind that a test asks for."""
+    """An empty bucket: S3, or the kind that the test requests."""
     kind: Callable[[str], Place] = getattr(request, "param", S3)
     return kind(f"code-{tmp_path.name.strip('_').replace('_', '-').lower()[-40:]}")
 
@@ -146,7 +150,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 class Builder:
-    """build.py with a checkout, a bucket and the server."""
+    """build.py for one checkout, bucket and server."""
 
     def __init__(self, system: System, checkout: Checkout, place: Place) -> None:
         self.system, self.checkout, self.place = system, checkout, place
@@ -177,8 +181,9 @@ def builder(worker: System, checkout: Checkout, place: Place) -> Iterator[Builde
                 client.delete_deployment(found.id)
 
 
+@pytest.mark.slow_on("Gcs")
 @BOTH
-def test_a_worker_fetches_the_code_and_runs_it(builder: Builder, tmp_path: Path) -> None:
+def test_worker_fetches_the_code_and_runs_it(builder: Builder, tmp_path: Path) -> None:
     built = builder()
     assert built.returncode == 0, built.stdout + built.stderr
     found = builder.deployment
@@ -197,31 +202,32 @@ def test_a_worker_fetches_the_code_and_runs_it(builder: Builder, tmp_path: Path)
         "shared/words.py",
         "tasks.py",
     }
-    assert "left out, as it looks like a secret: " in built.stdout
-    target = tmp_path / "said"
+    assert "skipped (looks like a secret): " in built.stdout
+    target = tmp_path / "greeting"
     run = builder.system.run("greeting/default", target=str(target), name="you")
     assert run.state_name == "Completed"
     assert target.read_text() == "hello you, world"
 
 
-def test_the_zones_from_a_bucket_to_the_warehouse(builder: Builder) -> None:
+@pytest.mark.slow
+def test_zones_flow_runs_from_a_bucket(builder: Builder) -> None:
     builder.checkout, system = Checkout(ROOT), builder.system
     write_zones(system.folder / "site" / "misc")
     built = builder("--projects", "reference")
     assert built.returncode == 0, built.stdout + built.stderr
     assert system.run("zones/zones").state_name == "Completed"
     assert system.lake() == ["zones.parquet"]
-    assert system.ask("SELECT count(*) FROM dezoomcamp.zones") == [(265,)]
+    assert system.query("SELECT count(*) FROM dezoomcamp.zones") == [(265,)]
 
 
-def test_again_changes_nothing_and_a_change_is_a_new_version(
+def test_build_is_idempotent_and_a_change_makes_a_new_version(
     builder: Builder, tmp_path: Path
 ) -> None:
     with builder.system.client as client:
         before = len(client.read_deployments()), len(client.read_flows())
         planned = builder("--dry-run")
         assert rows(planned.stdout)["greeting/default"][-1] == "created"
-        assert planned.stdout.endswith("\n1 created (dry run: nothing was done)\n")
+        assert planned.stdout.endswith("\n1 created (dry run: nothing was changed)\n")
         assert not builder.place.objects()
         assert (len(client.read_deployments()), len(client.read_flows())) == before
 
@@ -238,18 +244,19 @@ def test_again_changes_nothing_and_a_change_is_a_new_version(
     del both[marker]
     assert len(both) == 2 * len(first)
     assert both.items() > first.items()
-    target = tmp_path / "said"
+    target = tmp_path / "greeting"
     assert builder.system.run("greeting/default", target=str(target)).state_name == "Completed"
     assert target.read_text() == "goodbye you, world"
-    # without a server no version is known to be unused
+    # Without a server, both versions may be in use.
     assert builder.verify(PREFECT_API_URL="") == "2 checked, none broken\n"
 
     builder("--prune-after", "0")
     assert builder.place.objects().keys() == both.keys() - first.keys()
 
 
-def test_killed_in_the_upload(builder: Builder, tmp_path: Path) -> None:
-    """The deployment names a whole version at all times; the next build makes up for it."""
+@pytest.mark.slow
+def test_build_killed_during_the_upload(builder: Builder, tmp_path: Path) -> None:
+    """The deployment always references a complete version; the next build completes the upload."""
     builder()
     before = builder.deployment
     for number in range(150):
@@ -263,32 +270,33 @@ def test_killed_in_the_upload(builder: Builder, tmp_path: Path) -> None:
     building.wait()
     assert len(builder.place.objects()) < 150
     assert builder.deployment.updated == before.updated
-    target = tmp_path / "said"
+    target = tmp_path / "greeting"
     assert builder.system.run("greeting/default", target=str(target)).state_name == "Completed"
-    assert "half an upload, without its manifest; run build.py again" in builder.verify()
+    assert "incomplete upload, the manifest is missing; rerun build.py" in builder.verify()
 
     assert rows(builder().stdout)["greeting/default"][-1] == "updated (version, pull_steps)"
     assert len(builder.place.objects()) > 150
     assert builder.verify() == "1 checked, none broken\n"
 
 
-def test_verify_finds_what_a_run_would_find_and_says_what_mends_it(builder: Builder) -> None:
+@pytest.mark.slow_on("Gcs")
+def test_verify_finds_what_would_make_a_run_fail(builder: Builder) -> None:
     builder()
     place, folder = builder.place, builder.folder
     place.write("my_flow_2025_12_23.py", "x = 1")
     place.write(f"{folder}/config/place.yaml", "a: [")
     place.delete(f"{folder}/shared/__init__.py")
     place.delete(f"{folder}/tasks.py")
-    said = builder.verify()
+    output = builder.verify()
     for finding in (
-        f"{place.url}/my_flow_2025_12_23.py: it is of no version, so nothing runs it; delete it",
-        "config/place.yaml was changed in the bucket; delete it there and run build.py again",
-        "place.yaml is no YAML",
-        "half an upload: shared/__init__.py is not there; run build.py again",
+        f"{place.url}/my_flow_2025_12_23.py: orphaned: no deployment references it; delete it",
+        "config/place.yaml was changed in the bucket; delete it there and rerun build.py",
+        "place.yaml is not valid YAML",
+        "incomplete upload, shared/__init__.py is missing; rerun build.py",
         "the package shared has no __init__.py",
         "ModuleNotFoundError: No module named 'flow.tasks'",
     ):
-        assert finding in said
+        assert finding in output
     place.delete("my_flow_2025_12_23.py")
     place.delete(f"{folder}/config/place.yaml")
     assert rows(builder().stdout)["greeting/default"][-1] == "unchanged"
@@ -296,17 +304,18 @@ def test_verify_finds_what_a_run_would_find_and_says_what_mends_it(builder: Buil
     with builder.system.client as client:
         wrong = DeploymentUpdate(entrypoint="flows.py:greeting", path="greeting")
         client.update_deployment(builder.deployment.id, wrong)
-    said = builder.verify()
-    assert "has the entrypoint flows.py:greeting: no such file; run build.py again" in said
-    assert "the deployment greeting/default has the path greeting" in said
+    output = builder.verify()
+    assert "its entrypoint flows.py:greeting is not a file; rerun build.py" in output
+    assert "deployment greeting/default has the path greeting" in output
     assert rows(builder().stdout)["greeting/default"][-1] == "updated (path, entrypoint)"
     assert builder.verify() == "1 checked, none broken\n"
 
 
-def test_what_was_replaced_by_a_rollback_stays_as_long(
+@pytest.mark.slow
+def test_prune_counts_age_from_the_replacement(
     builder: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its age counts from when it was replaced, not from its upload."""
+    """Not from the upload: a version may be replaced by a rollback to an older one."""
     checkout, words = builder.checkout, "flows/shared/words.py"
     checkout.write(words, "WORD = 'old'")
     builder()
@@ -316,14 +325,14 @@ def test_what_was_replaced_by_a_rollback_stays_as_long(
     new = builder.folder
     assert old != new
 
-    def left() -> set[str]:
+    def remaining() -> set[str]:
         return {key.rpartition("/")[0] for key in builder.place.objects() if "manifest" in key}
 
     store = CodeStore(S3Bucket(builder.place.options[1], None))
     store.keys = {key: found - timedelta(days=30) for key, found in store.keys.items()}
     store.mark_replaced({old}, {new})  # as a build with the old code does before it deploys
     store.prune({old}, {old}, timedelta(hours=24))
-    assert left() == {old, new}
+    assert remaining() == {old, new}
 
     checkout.write(words, "WORD = 'old'")
     rolled_back = builder()
@@ -332,74 +341,78 @@ def test_what_was_replaced_by_a_rollback_stays_as_long(
     replaced = f"{new}/.replaced"
     assert replaced in builder.place.objects()
     builder("--prune-after", "1")
-    assert left() == {old, new}
+    assert remaining() == {old, new}
     builder("--prune-after", "0")
-    assert left() == {old}
+    assert remaining() == {old}
 
 
+@pytest.mark.slow_on("Gcs")
 @BOTH
-def test_what_is_pruned(place: Place, checkout: Checkout, tmp_path: Path) -> None:
-    """Not what a deployment named when the build began, nor what was replaced a moment ago."""
+def test_prune_keeps_referenced_and_recently_replaced_versions(
+    place: Place, checkout: Checkout, tmp_path: Path
+) -> None:
     flow = FlowFile(checkout.root, checkout.root / "flows/hello/greeting/flow.py")
     name = place.options[1]
     bucket = S3Bucket(name, None) if isinstance(place, S3) else GcsBucket(name)
     store, folders = CodeStore(bucket), []
     for number in range(3):
         checkout.write("flows/shared/words.py", f"WORD = {number}")
-        held = bundle(flow)
-        folders.append(f"greeting/flow/{held.version}")
-        store.put(folders[-1], "flow.py:greeting", held)
+        bundle = build_bundle(flow)
+        folders.append(f"greeting/flow/{bundle.version}")
+        store.upload(folders[-1], "flow.py:greeting", bundle)
     old, before, now = folders
     ages = {old: 30, before: 20, now: 1}
     for key in store.keys:
         folder = key[: len(old)]
         store.keys[key] = datetime.now(UTC) - timedelta(days=ages[folder])
 
-    def left() -> set[str]:
+    def remaining() -> set[str]:
         return {key[: len(old)] for key in place.objects()}
 
     store.prune({now}, set(), timedelta(days=21))
-    assert left() == {old, before, now}
+    assert remaining() == {old, before, now}
     store.prune({now}, {old}, timedelta(hours=24 - 0.1))
-    assert left() == {old, now}
+    assert remaining() == {old, now}
     store.prune({now}, {old}, timedelta(0))
-    store.prune({now}, set(), timedelta(0))  # what another build has deleted meanwhile
-    assert left() == {now}
+    store.prune({now}, set(), timedelta(0))  # another build has deleted them
+    assert remaining() == {now}
 
     place.write(f"{now}/manifest.json", "{")
     ((where, findings),) = verify_bucket(CodeStore(bucket), None)
     assert where.endswith(now)
-    assert findings == ["half an upload, without its manifest; run build.py again"]
+    assert findings == ["incomplete upload, the manifest is missing; rerun build.py"]
 
 
-def test_what_may_not_be_deleted_is_named(place: S3) -> None:
+def test_a_denied_deletion_is_reported(place: S3) -> None:
     place.write("old/flow.py", "x = 1")
     deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject"}
     policy = {"Version": "2012-10-17", "Statement": [deny | {"Resource": "arn:aws:s3:::*"}]}
     place.bucket.Policy().put(Policy=json.dumps(policy))
-    with pytest.raises(StorageError, match=r"does not delete old/flow\.py: Access Denied"):
+    with pytest.raises(StorageError, match=r"old/flow\.py cannot be deleted: Access Denied"):
         S3Bucket(place.options[1], None).delete(["old/flow.py"])
 
 
 @pytest.mark.parametrize(("kind", "options"), [(S3, ()), (Gcs, ("--verify",))])
-def test_a_bucket_that_is_not_there(
+def test_a_missing_bucket_is_a_one_line_error(
     kind: Callable[..., Place], options: tuple[str, ...], worker: System, checkout: Checkout
 ) -> None:
     builder = Builder(worker, checkout, kind("no-such-bucket", make=False))
     built = builder(*options)
     assert built.returncode == 1
-    assert built.stderr.startswith(f"error: there is no bucket {builder.place.url}; make it: ")
+    assert built.stderr.startswith(
+        f"error: the bucket {builder.place.url} does not exist; create it: "
+    )
     assert built.stderr.count("\n") == 1
 
 
-def test_two_buckets_are_one_too_many(checkout: Checkout) -> None:
+def test_build_rejects_two_buckets(checkout: Checkout) -> None:
     built = checkout.build("--s3-bucket", "a", "--gcs-bucket", "b")
     assert built.stderr == (
-        "error: code is kept in one place: give --s3-bucket or --gcs-bucket, not both\n"
+        "error: code is stored in one bucket; give either --s3-bucket or --gcs-bucket\n"
     )
 
 
-def test_no_rights(clouds: dict[str, str], checkout: Checkout) -> None:
+def test_an_unknown_aws_profile_is_reported(clouds: dict[str, str], checkout: Checkout) -> None:
     without = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": ""}
-    built = checkout.build("--s3-bucket", "a", "--verify", "--aws-profile", "nobody", **without)
-    assert "error: s3://a: The config profile (nobody) could not be found" in built.stderr
+    built = checkout.build("--s3-bucket", "a", "--verify", "--aws-profile", "unknown", **without)
+    assert "error: s3://a: The config profile (unknown) could not be found" in built.stderr

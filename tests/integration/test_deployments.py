@@ -1,7 +1,4 @@
-"""The deployments of prefect.yaml, run by a process worker as a user runs them.
-
-The message about a run that went wrong arrives at a webhook; a good run sends none.
-"""
+"""The deployments of prefect.yaml, run by a process worker, and their notifications."""
 
 from __future__ import annotations
 
@@ -47,7 +44,7 @@ def publish(system: System, month_file: MakeMonth, *months: TripMonth) -> None:
 
 
 def deployed(system: System) -> dict[str, Any]:
-    """What the server holds of every deployment, but for times."""
+    """Return the fields of every deployment on the server, except times."""
     with system.client as client:
         flows = {flow.id: flow.name for flow in client.read_flows()}
         found = {}
@@ -64,7 +61,7 @@ def deployed(system: System) -> dict[str, Any]:
     return found
 
 
-def test_docker_flow_runs_to_completed(system: System, month_file: MakeMonth) -> None:
+def test_docker_flow_completes(system: System, month_file: MakeMonth) -> None:
     publish(system, month_file, TripMonth("yellow", 2021, 1), TripMonth("yellow", 2021, 2))
     run = system.prefect("deployment", "run", DOCKER_FLOW, "-p", "months=[1,2]", "--watch")
     assert run.returncode == 0, run.stdout + run.stderr
@@ -74,7 +71,7 @@ def test_docker_flow_runs_to_completed(system: System, month_file: MakeMonth) ->
 
 
 @pytest.mark.parametrize(
-    ("parameters", "says"),
+    ("parameters", "message"),
     [
         ({"months": "1,2"}, "'1,2' is not of type 'array'"),
         ({"months": [13]}, "13 is greater than the maximum of 12"),
@@ -83,34 +80,35 @@ def test_docker_flow_runs_to_completed(system: System, month_file: MakeMonth) ->
         ({"year": "abc"}, "'abc' is not of type 'integer'"),
     ],
 )
-def test_a_wrong_parameter_makes_no_run(
-    system: System, parameters: dict[str, Any], says: str
+def test_an_invalid_parameter_creates_no_run(
+    system: System, parameters: dict[str, Any], message: str
 ) -> None:
     with system.client as client:
         deployment = client.read_deployment_by_name(DOCKER_FLOW)
         before = client.count_flow_runs()
-        with pytest.raises(PrefectHTTPStatusError) as refused:
+        with pytest.raises(PrefectHTTPStatusError) as rejected:
             client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
         assert client.count_flow_runs() == before
-    assert refused.value.response.status_code == 409
-    assert says in refused.value.response.text
+    assert rejected.value.response.status_code == 409
+    assert message in rejected.value.response.text
 
 
 @pytest.mark.parametrize("wrong", ["color=purple", "moths=[1]"])
-def test_the_command_line_refuses_it_too(system: System, wrong: str) -> None:
+def test_the_command_line_rejects_an_invalid_parameter(system: System, wrong: str) -> None:
     run = system.prefect("deployment", "run", DOCKER_FLOW, "-p", wrong)
     assert run.returncode == 1
     assert wrong.split("=")[wrong.startswith("color")] in run.stdout + run.stderr
 
 
-def test_the_form_says_and_offers_what_there_is(system: System) -> None:
+def test_the_run_form_describes_parameters_and_lists_colors(system: System) -> None:
     for name, facts in deployed(system).items():
         fields = facts["parameter_openapi_schema"]["properties"]
         assert all(field["description"] for field in fields.values()), name
         assert fields["color"]["enum"] == ["yellow", "green", "fhv", "fhvhv"]
 
 
-def test_deploying_again_changes_nothing(system: System) -> None:
+@pytest.mark.slow
+def test_deploy_is_idempotent(system: System) -> None:
     before = deployed(system)
     assert set(before) == DEPLOYMENTS
     again = system.shell("./local.sh", "up")
@@ -118,7 +116,7 @@ def test_deploying_again_changes_nothing(system: System) -> None:
     assert deployed(system) == before
 
 
-def test_scheduled_deployments_have_runs_to_come(system: System) -> None:
+def test_scheduled_deployments_have_upcoming_runs(system: System) -> None:
     crons = {
         name: [(s["cron"], s["timezone"]) for s, active in facts["schedules"] if active]
         for name, facts in deployed(system).items()
@@ -130,13 +128,14 @@ def test_scheduled_deployments_have_runs_to_come(system: System) -> None:
     }
     with system.client as client:
         etl2 = client.read_deployment_by_name("etl-parent-flow/etl2")
-        coming: list[FlowRun] = []
-        while not coming:  # deploying again put them away; the server makes them every 5 s
+        upcoming: list[FlowRun] = []
+        while not upcoming:  # a new deployment deletes them; the server adds them every 5 s
             time.sleep(0.5)
-            coming = [run for run in client.read_flow_runs() if run.deployment_id == etl2.id]
-    assert {run.state_name for run in coming} == {"Scheduled"}
+            upcoming = [run for run in client.read_flow_runs() if run.deployment_id == etl2.id]
+    assert {run.state_name for run in upcoming} == {"Scheduled"}
 
 
+@pytest.mark.slow
 def test_new_months_are_loaded_once(system: System, month_file: MakeMonth) -> None:
     today = date.today()
     *_, newest, older, oldest = islice(months_back("green", today.year, today.month), 5)
@@ -146,37 +145,36 @@ def test_new_months_are_loaded_once(system: System, month_file: MakeMonth) -> No
     first = system.run("load-new-months/load-new-months", color="green", back=2)
     assert first.state_name == "Completed"
     two = [(oldest.first_day, 2000), (older.first_day, 2000)]
-    assert system.ask(counts) == two
+    assert system.query(counts) == two
 
     fetched = len(system.site.requests)
     again = system.run("load-new-months/load-new-months", color="green", back=2)
     assert again.state_name == "Completed"
-    assert system.ask(counts) == two
+    assert system.query(counts) == two
     assert not [r for r in system.site.requests[fetched:] if r.bytes_sent > 1000]
 
     publish(system, month_file, newest)
     system.run("load-new-months/load-new-months", color="green", back=2)
-    assert system.ask(counts) == [*two, (newest.first_day, 2000)]
+    assert system.query(counts) == [*two, (newest.first_day, 2000)]
 
 
-def test_a_month_that_the_tlc_has_replaced_is_loaded_again(
-    system: System, month_file: MakeMonth
-) -> None:
+@pytest.mark.slow
+def test_a_replaced_month_is_reloaded(system: System, month_file: MakeMonth) -> None:
     today = date.today()
     *_, newest = islice(months_back("fhv", today.year, today.month), 3)
-    dollars = "SELECT count(*), sum(hash(dispatching_base_num)) FROM dezoomcamp.fhv_rides"
+    query = "SELECT count(*), sum(hash(dispatching_base_num)) FROM dezoomcamp.fhv_rides"
 
     publish(system, month_file, newest)
     assert (
         system.run("load-new-months/load-new-months", color="fhv", back=1).state_name == "Completed"
     )
-    before = system.ask(dollars)
+    before = system.query(query)
     replacement = month_file(newest, 2000, seed=1)
     shutil.copy(replacement, system.folder / "site" / f"{newest.stem}.parquet")
     assert (
         system.run("load-new-months/load-new-months", color="fhv", back=1).state_name == "Completed"
     )
-    ((rows, _),) = after = system.ask(dollars)
+    ((rows, _),) = after = system.query(query)
     assert rows == 2000
     assert after != before
 
@@ -219,7 +217,7 @@ def webhook() -> Iterator[Webhook]:
 
 @pytest.fixture(scope="module")
 def watched(system: System, webhook: Webhook) -> System:
-    for options in ([], ["--test"]):  # saved twice, as one
+    for options in ([], ["--test"]):  # saving it again replaces it
         made = system.shell(
             sys.executable, "blocks/make_notification.py", *options, NOTIFICATION_URL=webhook.url
         )
@@ -231,21 +229,23 @@ def test_the_test_message_arrives(watched: System, webhook: Webhook) -> None:
     assert webhook.wait_for("a test", seconds=1)
 
 
-def test_a_failed_run_sends_one_message_and_a_good_one_none(
+@pytest.mark.slow
+def test_only_a_failed_run_sends_a_message(
     watched: System, webhook: Webhook, month_file: MakeMonth
 ) -> None:
     january = month_file(TripMonth("green", 2021, 1), 2000)
     (watched.folder / "site" / january.name).write_bytes(january.read_bytes())
-    good = watched.run(DOCKER_FLOW, months=[1], color="green")
-    bad = watched.run(DOCKER_FLOW, months=[2], color="green")
-    assert (good.state_name, bad.state_name) == ("Completed", "Failed")
+    completed = watched.run(DOCKER_FLOW, months=[1], color="green")
+    failed = watched.run(DOCKER_FLOW, months=[2], color="green")
+    assert (completed.state_name, failed.state_name) == ("Completed", "Failed")
 
     text = webhook.wait_for("is Failed", "green 2021 [2]", "the source has no green 2021-02")
-    assert f"/runs/flow-run/{bad.id}" in text
+    assert f"/runs/flow-run/{failed.id}" in text
     assert len([text for text in webhook.texts if "green 2021 [2]" in text]) == 1
     assert not [text for text in webhook.texts if "green 2021 [1]" in text]
 
 
+@pytest.mark.slow
 def test_a_late_run_sends_a_message(watched: System, webhook: Webhook) -> None:
     with watched.client as client:
         client.update_work_pool("process-pool", WorkPoolUpdate(is_paused=True))
@@ -258,13 +258,13 @@ def test_a_late_run_sends_a_message(watched: System, webhook: Webhook) -> None:
             client.update_work_pool("process-pool", WorkPoolUpdate(is_paused=False))
 
 
-def test_the_address_is_kept_as_a_secret(watched: System, webhook: Webhook) -> None:
+def test_the_webhook_url_is_stored_as_a_secret(watched: System, webhook: Webhook) -> None:
     shown = watched.prefect("block", "inspect", "custom-webhook/flow-run-notification")
     assert shown.returncode == 0
     assert "secret" not in shown.stdout.replace("secrets", "")
 
 
-def test_a_dead_webhook_replaces_no_good_one(watched: System) -> None:
+def test_an_unreachable_webhook_does_not_replace_a_working_one(watched: System) -> None:
     with watched.client as client:
         (before,) = client.read_automations_by_name("flow-run-notification")
     made = watched.shell(
@@ -274,18 +274,18 @@ def test_a_dead_webhook_replaces_no_good_one(watched: System) -> None:
         NOTIFICATION_URL="http://127.0.0.1:9/dead",
     )
     assert made.returncode == 1
-    assert made.stderr.startswith("error: the webhook did not take the message")
+    assert made.stderr.startswith("error: the webhook rejected the message")
     with watched.client as client:
         (after,) = client.read_automations_by_name("flow-run-notification")
-        held = client.read_block_document_by_name(
+        block = client.read_block_document_by_name(
             "flow-run-notification", "custom-webhook", include_secrets=True
         )
     assert after == before
-    assert "dead" not in str(held.data)
+    assert "dead" not in str(block.data)
 
 
-def test_without_an_address_one_line_says_so(system: System) -> None:
+def test_a_missing_webhook_url_is_a_one_line_error(system: System) -> None:
     made = system.shell(sys.executable, "blocks/make_notification.py", NOTIFICATION_URL="hooks")
     assert made.returncode == 1
-    assert made.stderr.startswith("error: NOTIFICATION_URL holds no http(s) address")
+    assert made.stderr.startswith("error: NOTIFICATION_URL is not an http(s) URL")
     assert made.stderr.count("\n") == 1

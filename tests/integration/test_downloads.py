@@ -1,4 +1,4 @@
-"""What becomes of a download: its encoding, its version, and its end when it is damaged."""
+"""Downloads: Content-Encoding, versions, and removal of corrupt files."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from nyc_taxi.errors import (
     SourceError,
     TransientSourceError,
 )
-from nyc_taxi.sources.downloads import discarding_damaged, downloaded_version
+from nyc_taxi.sources.downloads import discard_if_corrupt, downloaded_version
 from nyc_taxi.sources.published import months_back
-from nyc_taxi.sources.reference_files import fetch_misc
+from nyc_taxi.sources.reference_files import fetch_reference_file
 from nyc_taxi.sources.tlc import fetch_month, published_version
 from nyc_taxi.trips.schemas import Color
 from synthetic_tlc import Site
@@ -37,15 +37,15 @@ from tests.support.downloads import (
     JANUARY,
     NAME,
     TEMPLATE,
-    asked,
-    failing,
-    month,
+    conditions,
+    fails_with,
+    month_bytes,
     names,
     serve,
     statuses,
 )
 
-# --- Content-Encoding that was not asked for ---
+# --- unrequested Content-Encoding ---
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,20 @@ from tests.support.downloads import (
         (".parquet", gzip.compress, "x-gzip"),
         (".parquet", gzip.compress, "GZIP"),
         (".parquet", lambda file: gzip.compress(file[:9]) + gzip.compress(file[9:]), "gzip"),
-        (".parquet", lambda file: file, "gzip"),  # declared, but not so
+        (".parquet", lambda file: file, "gzip"),  # declared but not applied
         (".parquet", lambda file: file, "aws-chunked"),
         (".parquet", lambda file: file, "identity"),
         (".csv", gzip.compress, "gzip"),
-        (".csv.gz", lambda file: file, "gzip"),  # the file itself
+        (".csv.gz", lambda file: file, "gzip"),  # the file is gzip itself
         (".csv.gz", gzip.compress, "gzip"),
         (".csv.gz", lambda file: file, "x-gzip"),
     ],
 )
-def test_content_encoding_is_undone(
+def test_content_encoding_is_decoded(
     site: Site, folder: Path, ending: str, wire: Callable[[bytes], bytes], encoding: str
 ) -> None:
     name = f"{JANUARY.stem}{ending}"
-    good = gzip.decompress(month(".csv.gz")) if ending == ".csv" else month(ending)
+    good = gzip.decompress(month_bytes(".csv.gz")) if ending == ".csv" else month_bytes(ending)
     headers = {"Content-Encoding": encoding, "ETag": '"1"'}
     site.answer(200, body=wire(good), headers=headers)
     source = f"{site.url}/{TEMPLATE}{ending}"
@@ -76,11 +76,11 @@ def test_content_encoding_is_undone(
     assert names(folder) == [f"yellow/{name}", f"yellow/{name}.json"]
     site.answer(304)
     assert fetch_month(JANUARY, source, folder).read_bytes() == good
-    assert asked(site.requests[-1]) == {"If-None-Match": '"1"'}
+    assert conditions(site.requests[-1]) == {"If-None-Match": '"1"'}
 
 
 def test_encoded_download_is_resumed(site: Site, folder: Path) -> None:
-    encoded = gzip.compress(month(), 1)
+    encoded = gzip.compress(month_bytes(), 1)
     size = len(encoded)
     headers = {"Content-Encoding": "gzip", "ETag": '"1"', "Content-Length": str(size)}
     site.answer(200, body=encoded[:50_000], headers=headers)
@@ -89,31 +89,31 @@ def test_encoded_download_is_resumed(site: Site, folder: Path) -> None:
     rest = {"Content-Encoding": "gzip", "ETag": '"1"'}
     rest["Content-Range"] = f"bytes 50000-{size - 1}/{size}"
     site.answer(206, body=encoded[50_000:], headers=rest)
-    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
+    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month_bytes()
 
 
-def test_encoding_that_changes_starts_again(site: Site, folder: Path) -> None:
-    serve(site, month())
+def test_changed_encoding_restarts_the_download(site: Site, folder: Path) -> None:
+    serve(site, month_bytes())
     site.cut(after=100_000)
-    with failing(TransientSourceError):
+    with fails_with(TransientSourceError):
         fetch_month(JANUARY, site.url, folder)
-    size = len(month())
+    size = len(month_bytes())
     headers = {"Content-Encoding": "gzip", "Content-Range": f"bytes 100000-{size - 1}/{size}"}
-    site.answer(206, body=gzip.compress(month()[100_000:]), headers=headers)
-    with failing(TransientSourceError, "starts anew"):
+    site.answer(206, body=gzip.compress(month_bytes()[100_000:]), headers=headers)
+    with fails_with(TransientSourceError, "starts from zero"):
         fetch_month(JANUARY, site.url, folder)
-    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
+    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month_bytes()
 
 
-def test_part_that_comes_with_status_200(site: Site, folder: Path) -> None:
-    serve(site, month())
+def test_range_sent_with_status_200_is_resumed(site: Site, folder: Path) -> None:
+    serve(site, month_bytes())
     site.cut(after=100_000)
-    with failing(TransientSourceError):
+    with fails_with(TransientSourceError):
         fetch_month(JANUARY, site.url, folder)
-    size = len(month())
+    size = len(month_bytes())
     headers = {"Content-Range": f"bytes 100000-{size - 1}/{size}"}
-    site.answer(200, body=month()[100_000:], headers=headers)
-    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
+    site.answer(200, body=month_bytes()[100_000:], headers=headers)
+    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month_bytes()
 
 
 @pytest.mark.parametrize(
@@ -125,27 +125,27 @@ def test_part_that_comes_with_status_200(site: Site, folder: Path) -> None:
         (lambda file: gzip.compress(file)[:-8] + bytes(8), "gzip"),
     ],
 )
-def test_encoding_that_cannot_be_undone(
+def test_invalid_encoding_is_rejected(
     site: Site, folder: Path, wire: Callable[[bytes], bytes], encoding: str
 ) -> None:
-    site.answer(200, body=wire(month()), headers={"Content-Encoding": encoding})
-    with failing(CorruptFileError, NAME, encoding):
+    site.answer(200, body=wire(month_bytes()), headers={"Content-Encoding": encoding})
+    with fails_with(CorruptFileError, NAME, encoding):
         fetch_month(JANUARY, site.url, folder)
     assert names(folder) == []
 
 
-def test_small_file_that_is_encoded(site: Site, folder: Path) -> None:
+def test_encoded_reference_file_is_decoded(site: Site, folder: Path) -> None:
     site.answer(200, body=gzip.compress(b"zones"), headers={"Content-Encoding": "gzip"})
-    path = fetch_misc("zones.csv", f"{site.url}/trip-data", folder)
+    path = fetch_reference_file("zones.csv", f"{site.url}/trip-data", folder)
     assert path.read_bytes() == b"zones"
     assert names(folder) == ["misc/zones.csv"]
 
 
-# --- damaged ---
+# --- corrupt files ---
 
 
-def spoilt(content: bytes) -> bytes:
-    """Right at both ends, and wrong in the middle."""
+def corrupt(content: bytes) -> bytes:
+    """Overwrite the middle of a file, and keep both ends."""
     middle = len(content) // 2
     return content[:middle] + bytes(5000) + content[middle + 5000 :]
 
@@ -156,31 +156,31 @@ def source(site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
     return site.url
 
 
-def test_damaged_download_is_fetched_again(
+def test_corrupt_download_is_fetched_again(
     prefect_server: None, site: Site, source: str, tmp_path: Path
 ) -> None:
-    """It stayed with its ETag, so that the site said for ever that nothing had changed."""
-    serve(site, spoilt(month()))
-    with failing(CorruptFileError, NAME):
+    """It was kept with its ETag, so that the site always answered that it is unchanged."""
+    serve(site, corrupt(month_bytes()))
+    with fails_with(CorruptFileError, NAME):
         etl_web_to_local("yellow", 2021, 1)
     raw = tmp_path / "data" / "raw"
     assert names(raw) == []
-    serve(site, month())
+    serve(site, month_bytes())
     path = etl_web_to_local("yellow", 2021, 1)
     assert names(raw) == [f"yellow/{NAME}", f"yellow/{NAME}.json"]
 
-    # What the disk spoils later, too.
-    kept = raw / "yellow" / NAME
-    kept.write_bytes(spoilt(month()))
-    with failing(CorruptFileError, NAME):
+    # Also if the disk corrupts it later.
+    download = raw / "yellow" / NAME
+    download.write_bytes(corrupt(month_bytes()))
+    with fails_with(CorruptFileError, NAME):
         etl_web_to_local("yellow", 2021, 1)
-    assert not kept.exists()
+    assert not download.exists()
     assert etl_web_to_local("yellow", 2021, 1) == path
     assert statuses(site) == [200, 200, 304, 200]
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "problem", "says"),
+    ("old", "new", "problem", "message"),
     [
         (b"\n1,2021-01", b"\nX,2021-01", InvalidValueError, "VendorID holds X"),
         (b"\n2,2021-01", b"\n2,2021X01", InvalidValueError, "holds 2021X01"),
@@ -188,7 +188,7 @@ def test_damaged_download_is_fetched_again(
         (b"\n2,", b'\n",', CorruptFileError, "a quote that is not closed"),
     ],
 )
-def test_csv_with_a_spoilt_byte_is_fetched_again(
+def test_csv_with_a_corrupt_byte_is_fetched_again(
     prefect_server: None,
     site: Site,
     monkeypatch: pytest.MonkeyPatch,
@@ -196,15 +196,15 @@ def test_csv_with_a_spoilt_byte_is_fetched_again(
     old: bytes,
     new: bytes,
     problem: type[NycTaxiError],
-    says: str,
+    message: str,
 ) -> None:
-    """A plain CSV has no checksum: damage is a value or a name that does not fit."""
+    """A plain CSV has no checksum, so damage appears as an invalid value or name."""
     monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"{site.url}/{TEMPLATE}.csv")
-    good, name = gzip.decompress(month(".csv.gz", rows=300)), f"{JANUARY.stem}.csv"
-    spoilt_bytes = good.replace(old, new, 1)
-    assert spoilt_bytes != good
-    serve(site, spoilt_bytes, name)
-    with failing(problem, says):
+    good, name = gzip.decompress(month_bytes(".csv.gz", rows=300)), f"{JANUARY.stem}.csv"
+    corrupted = good.replace(old, new, 1)
+    assert corrupted != good
+    serve(site, corrupted, name)
+    with fails_with(problem, message):
         etl_web_to_local("yellow", 2021, 1)
     assert names(tmp_path / "data" / "raw") == []
     serve(site, good, name)
@@ -212,33 +212,33 @@ def test_csv_with_a_spoilt_byte_is_fetched_again(
     assert statuses(site) == [200, 200]
 
 
-def test_damaged_file_of_a_folder_stays(
+def test_corrupt_local_file_is_kept(
     prefect_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = tmp_path / "months"
     here.mkdir()
-    (here / NAME).write_bytes(spoilt(month()))
-    (here / f"{NAME}.json").write_text("{}")  # a folder of downloads, copied
+    (here / NAME).write_bytes(corrupt(month_bytes()))
+    (here / f"{NAME}.json").write_text("{}")  # as in a copy of a downloads folder
     for place in (str(here), here.as_uri()):
         monkeypatch.setenv("NYC_TAXI_SOURCE_URL", place)
-        with failing(CorruptFileError, NAME):
+        with fails_with(CorruptFileError, NAME):
             etl_web_to_local("yellow", 2021, 1)
         assert names(here) == [NAME, f"{NAME}.json"]
 
 
-def test_only_a_refused_file_is_discarded(tmp_path: Path) -> None:
+def test_only_a_rejected_download_is_discarded(tmp_path: Path) -> None:
     raw = tmp_path / NAME
-    raw.write_bytes(month())
-    with pytest.raises(LocalWriteError), discarding_damaged(raw, "https://h.org"):
+    raw.write_bytes(month_bytes())
+    with pytest.raises(LocalWriteError), discard_if_corrupt(raw, "https://h.org"):
         raise LocalWriteError("the disk is full")
     assert raw.exists()
-    with pytest.raises(CorruptFileError), discarding_damaged(raw, "https://h.org"):
+    with pytest.raises(CorruptFileError), discard_if_corrupt(raw, "https://h.org"):
         new = tmp_path / "new"
-        new.write_bytes(month(seed=1))
+        new.write_bytes(month_bytes(seed=1))
         new.replace(raw)  # by another run
         raise CorruptFileError("the old file")
-    assert raw.read_bytes() == month(seed=1)
-    with pytest.raises(CorruptFileError), discarding_damaged(raw, "https://h.org"):
+    assert raw.read_bytes() == month_bytes(seed=1)
+    with pytest.raises(CorruptFileError), discard_if_corrupt(raw, "https://h.org"):
         raise CorruptFileError("this file")
     assert not raw.exists()
 
@@ -246,32 +246,32 @@ def test_only_a_refused_file_is_discarded(tmp_path: Path) -> None:
 # --- versions ---
 
 
-def test_the_version_is_that_of_the_file(site: Site, folder: Path) -> None:
-    serve(site, month())
+def test_downloaded_version_is_the_published_version(site: Site, folder: Path) -> None:
+    serve(site, month_bytes())
     raw = fetch_month(JANUARY, site.url, folder)
     assert downloaded_version(raw, site.url) == published_version(JANUARY, site.url)
-    serve(site, month(seed=1))
+    serve(site, month_bytes(seed=1))
     assert downloaded_version(raw, site.url) != published_version(JANUARY, site.url)
     raw.with_name(f"{NAME}.json").unlink()
     assert downloaded_version(raw, site.url) is None
 
 
-def test_the_version_of_a_local_file(tmp_path: Path) -> None:
-    (tmp_path / NAME).write_bytes(month())
+def test_version_of_a_local_file_changes_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(month_bytes())
     version = published_version(JANUARY, str(tmp_path))
     assert downloaded_version(tmp_path / NAME, str(tmp_path)) == version
     os.utime(tmp_path / NAME, (1, 1))
     assert downloaded_version(tmp_path / NAME, str(tmp_path)) != version
 
 
-def test_an_old_file_from_a_cache_is_loaded_again(
+def test_stale_file_from_a_cache_is_reloaded(
     prefect_server: None, site: Site, source: str, month_file: Callable[..., Path]
 ) -> None:
-    """It remembered what it had asked for, not what it had got: the new file was never loaded."""
+    """The requested version was stored instead of the received one, so nothing was loaded."""
     trips = next(t for n, t in enumerate(months_back("green", *this_month())) if n == 2)
     name = f"{trips.stem}.parquet"
     old, new = month_file(trips, 2000), month_file(trips, 3000)
-    # A cache between that has the new file for the first requests, then the old one.
+    # A cache that serves the new file for the first requests, then the old one.
     serve(site, new.read_bytes(), name)
     site.change(name, old, after_requests=2)
     assert load_new_months("green", back=1) == 2000
@@ -285,7 +285,7 @@ def this_month() -> tuple[int, int]:
 
 
 def test_metadata_of_older_versions_is_read(site: Site, folder: Path) -> None:
-    serve(site, month())
+    serve(site, month_bytes())
     raw = fetch_month(JANUARY, site.url, folder)
     note = raw.with_name(f"{NAME}.json")
     known = json.loads(note.read_text())
@@ -301,29 +301,30 @@ def test_metadata_of_older_versions_is_read(site: Site, folder: Path) -> None:
 
 def add(site: Site, *stems: str) -> None:
     for stem in stems:
-        serve(site, month(), f"{stem}.parquet")
+        serve(site, month_bytes(), f"{stem}.parquet")
 
 
 @pytest.mark.parametrize("color", ["yellow", "green", "fhv", "fhvhv"])
-def test_doctor_takes_a_source_of_one_color(site: Site, color: Color) -> None:
+def test_doctor_accepts_a_source_with_one_color(site: Site, color: Color) -> None:
     newest = next(t for n, t in enumerate(months_back(color, *this_month())) if n == 3)
     add(site, newest.stem, f"{color}_tripdata_2021-01")
-    said = check_source(site.url, 5)
-    assert said.startswith(f"it has {newest}; not found: ")
+    text = check_source(site.url, 5)
+    assert text.startswith(f"newest months: {newest}; not found: ")
     assert len(site.requests) < 80
 
 
-def test_doctor_takes_the_months_of_the_course(site: Site) -> None:
+def test_doctor_accepts_a_source_with_the_course_months(site: Site) -> None:
     add(site, "yellow_tripdata_2021-01", "green_tripdata_2021-01")
     assert check_source(site.url, 5) == (
-        "it has yellow 2021-01, green 2021-01; not found: fhv, fhvhv"
+        "newest months: yellow 2021-01, green 2021-01; not found: fhv, fhvhv"
     )
 
 
-def test_doctor_looks_at_every_month_of_a_folder(tmp_path: Path) -> None:
+def test_doctor_checks_every_month_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "green_tripdata_2019-06.csv.gz").touch()
-    assert check_source(str(tmp_path), 5) == "it has green 2019-06; not found: yellow, fhv, fhvhv"
-    with pytest.raises(SourceError, match="none of the months"):
+    found = "newest months: green 2019-06; not found: yellow, fhv, fhvhv"
+    assert check_source(str(tmp_path), 5) == found
+    with pytest.raises(SourceError, match="no months found for any color"):
         check_source(str(tmp_path / "other"), 5)
 
 
@@ -339,9 +340,9 @@ def test_doctor_prints_no_credentials(
     add(site, "yellow_tripdata_2021-01")
     monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"http://us3r:s3cr3t@{host}?sig=t0ken")
     assert doctor.main() == 0
-    said = capsys.readouterr().out
-    assert f"ok      {site.url}: it has yellow 2021-01" in said
-    assert not [secret for secret in ("us3r", "s3cr3t", "t0ken") if secret in said]
+    text = capsys.readouterr().out
+    assert f"ok      {site.url}: newest months: yellow 2021-01" in text
+    assert not [secret for secret in ("us3r", "s3cr3t", "t0ken") if secret in text]
 
 
 @pytest.mark.parametrize(
@@ -357,16 +358,18 @@ def test_doctor_prints_no_credentials(
         ("example.com/{color}_{year}-{month:02}.csv?sig=t0ken", "http://example.com/{color}_"),
     ],
 )
-def test_a_forgotten_scheme_is_hinted_at(source: str, url: str) -> None:
+def test_missing_scheme_is_suggested(source: str, url: str) -> None:
     with pytest.raises(InvalidInputError, match=re.escape(f"write {url}")) as raised:
         check_source(source, 5)
     assert not [word for word in ("us3r", "s3cr3t", "t0ken") if word in str(raised.value)]
 
 
-def test_a_folder_that_looks_like_a_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_that_looks_like_a_host_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NYC_TAXI_ROOT", str(tmp_path))
     (tmp_path / "data.v2").mkdir()
-    with pytest.raises(SourceError, match="none of the months"):
+    with pytest.raises(SourceError, match="no months found for any color"):
         check_source("data.v2", 5)
     (tmp_path / "data.v2" / "green_tripdata_2019-06.csv.gz").touch()
-    assert check_source("data.v2", 5).startswith("it has green 2019-06")
+    assert check_source("data.v2", 5).startswith("newest months: green 2019-06")

@@ -1,4 +1,4 @@
-"""Where a script's values come from: the environment, .env.<name>, .env, AWS's parameter store."""
+"""Sources of a script's settings: environment, .env.<name>, .env and AWS's parameter store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from docker.utils import exclude_paths
 from local_services.process import free_port
 from nyc_taxi.environment import load_environment
 from nyc_taxi.errors import InvalidInputError
-from tests.support.aws import amazon
+from tests.support.aws import moto_server
 from tests.support.processes import ROOT
 
 SECRET = "SecureString"
@@ -29,7 +29,7 @@ NAMES = ("PREFECT_API_URL", "PREFECT_API_KEY", "NOTIFICATION_URL", "NYC_TAXI_ENV
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """os.environ, as it was before; nothing of AWS's but what a test says."""
+    """Restore os.environ after the test, which starts without AWS settings."""
     before = dict(os.environ)
     for name in [n for n in os.environ if n.startswith("AWS_") or n in NAMES]:
         del os.environ[name]
@@ -51,13 +51,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[dict[str, str]]:
-    with amazon() as env:
+    with moto_server() as env:
         yield env
 
 
 @pytest.fixture
 def store(aws: dict[str, str]) -> Any:
-    """An empty parameter store, and credentials for it."""
+    """An empty parameter store; the environment has credentials for it."""
     os.environ |= aws
     client = boto3.Session().client("ssm")
     for page in client.get_paginator("describe_parameters").paginate():
@@ -66,7 +66,7 @@ def store(aws: dict[str, str]) -> Any:
     return client
 
 
-def test_the_environment_then_its_own_file_then_env(root: Path) -> None:
+def test_the_environment_precedes_the_named_file_and_env(root: Path) -> None:
     (root / ".env").write_text("A_ONE=common\nA_TWO=common\nA_THREE=common\n")
     (root / ".env.dev").write_text("A_ONE=dev\nA_TWO=dev\n")
     os.environ["A_ONE"] = "given"
@@ -79,7 +79,7 @@ def test_the_environment_then_its_own_file_then_env(root: Path) -> None:
     assert os.environ["NYC_TAXI_ENV"] == "dev"
 
 
-def test_without_a_name_only_env_counts(root: Path) -> None:
+def test_without_a_name_only_env_is_read(root: Path) -> None:
     (root / ".env").write_text("A_TWO=common\n")
     (root / ".env.dev").write_text("A_TWO=dev\n")
     load_environment()
@@ -87,14 +87,14 @@ def test_without_a_name_only_env_counts(root: Path) -> None:
     assert "NYC_TAXI_ENV" not in os.environ
 
 
-def test_a_process_started_from_one_of_an_environment_has_the_same(root: Path) -> None:
+def test_child_processes_have_the_same_environment(root: Path) -> None:
     (root / ".env.dev").write_text("A_TWO=dev\n")
     os.environ["NYC_TAXI_ENV"] = "dev"
     load_environment()
     assert os.environ["A_TWO"] == "dev"
 
 
-def test_without_files_nothing_changes(root: Path) -> None:
+def test_missing_files_change_nothing(root: Path) -> None:
     before = dict(os.environ)
     load_environment()
     assert dict(os.environ) == before
@@ -111,7 +111,7 @@ def test_empty_means_not_set(root: Path, given: str | None) -> None:
     assert os.environ["A_TWO"] == "common"
 
 
-def test_an_environment_without_a_file(root: Path) -> None:
+def test_an_environment_without_a_file_is_reported(root: Path) -> None:
     with pytest.raises(
         InvalidInputError, match=r"no file \.env\.prod; copy \.env\.example to \.env\.prod"
     ):
@@ -122,18 +122,18 @@ def test_an_environment_without_a_file(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../prod", "Prod", "a b", "."])
-def test_what_is_no_name(root: Path, name: str) -> None:
-    with pytest.raises(InvalidInputError, match="is no environment; names have a-z"):
+def test_an_invalid_environment_name_is_reported(root: Path, name: str) -> None:
+    with pytest.raises(InvalidInputError, match="is not a valid environment name; use a-z"):
         load_environment(name)
 
 
-def test_a_file_that_is_no_text(root: Path) -> None:
+def test_a_binary_file_is_reported(root: Path) -> None:
     (root / ".env").write_bytes(b"A=\xff\xfe\n")
-    with pytest.raises(InvalidInputError, match=r"\.env is not text in UTF-8; save it as UTF-8"):
+    with pytest.raises(InvalidInputError, match=r"\.env is not valid UTF-8; save it as UTF-8"):
         load_environment()
 
 
-def test_parameters_are_fetched_ten_at_a_time_and_only_where_said(root: Path, store: Any) -> None:
+def test_only_marked_values_are_fetched_from_the_parameter_store(root: Path, store: Any) -> None:
     count = 23
     for number in range(count):
         store.put_parameter(
@@ -143,7 +143,7 @@ def test_parameters_are_fetched_ten_at_a_time_and_only_where_said(root: Path, st
     (root / ".env").write_text("".join(lines) + "B_ONE=/DataFlows/dev/1\nB_TWO=ssm:else\n")
     (root / ".env.dev").write_text("PREFECT_API_KEY=ssm:/DataFlows/{environment}/7\n")
     os.environ["PREFECT_API_AUTH_STRING"] = "ssm:/DataFlows/dev/8"
-    os.environ["SOMEBODY_ELSES"] = "ssm:/DataFlows/dev/8"
+    os.environ["UNRELATED"] = "ssm:/DataFlows/dev/8"
     load_environment("dev")
     assert [os.environ[f"A_{number}"] for number in range(count)] == [
         f"v{number}" for number in range(count)
@@ -152,50 +152,54 @@ def test_parameters_are_fetched_ten_at_a_time_and_only_where_said(root: Path, st
     assert os.environ.pop("PREFECT_API_AUTH_STRING") == "v8"
     assert os.environ["B_ONE"] == "/DataFlows/dev/1"
     assert os.environ["B_TWO"] == "ssm:else"
-    assert os.environ["SOMEBODY_ELSES"] == "ssm:/DataFlows/dev/8"
+    assert os.environ["UNRELATED"] == "ssm:/DataFlows/dev/8"
 
 
-def test_without_stored_values_aws_is_not_asked(root: Path) -> None:
+def test_aws_is_not_contacted_without_stored_values(root: Path) -> None:
     (root / ".env").write_text("A_ONE=1\nAWS_PROFILE=not-there\n")
     load_environment()
     assert os.environ["A_ONE"] == "1"
 
 
-class TestWhatCannotBeFetched:
+class TestParameterStoreErrors:
     @pytest.fixture(autouse=True)
-    def of_dev(self, root: Path) -> None:
+    def env_file(self, root: Path) -> None:
         (root / ".env.dev").write_text(
             "PREFECT_API_KEY=ssm:/DataFlows/{environment}/PREFECT_API_KEY"
         )
 
-    def test_a_parameter_that_is_not_there(self, store: Any) -> None:
-        says = rf"has no {KEY} in this .*put-parameter --type SecureString --name {KEY}"
-        with pytest.raises(InvalidInputError, match=says):
+    def test_a_missing_parameter_is_reported(self, store: Any) -> None:
+        message = rf"has no {KEY} in this .*put-parameter --type SecureString --name {KEY}"
+        with pytest.raises(InvalidInputError, match=message):
             load_environment("dev")
 
-    def test_no_environment_is_named(self, root: Path, store: Any) -> None:
+    def test_a_missing_environment_name_is_reported(self, root: Path, store: Any) -> None:
         (root / ".env").write_text((root / ".env.dev").read_text())
-        with pytest.raises(InvalidInputError, match=r"=ssm:.* none was named; set NYC_TAXI_ENV"):
+        with pytest.raises(
+            InvalidInputError, match=r"=ssm:.* needs an environment; set NYC_TAXI_ENV"
+        ):
             load_environment()
 
-    def test_no_credentials(self, store: Any) -> None:
+    def test_missing_credentials_are_reported(self, store: Any) -> None:
         del os.environ["AWS_ACCESS_KEY_ID"]
         with pytest.raises(
-            InvalidInputError, match=f"{KEY} cannot.* no AWS credentials; set AWS_PR"
+            InvalidInputError, match=f"{KEY} cannot.* no AWS credentials were found; set AWS_PR"
         ):
             load_environment("dev")
 
-    def test_no_region(self, store: Any) -> None:
+    def test_a_missing_region_is_reported(self, store: Any) -> None:
         del os.environ["AWS_DEFAULT_REGION"]
-        with pytest.raises(InvalidInputError, match="no region is known; set AWS_DEFAULT_REGION"):
+        with pytest.raises(InvalidInputError, match="no AWS region is set; set AWS_DEFAULT_REGION"):
             load_environment("dev")
 
-    def test_no_such_profile(self, store: Any) -> None:
-        os.environ["AWS_PROFILE"] = "nobody"
-        with pytest.raises(InvalidInputError, match="no profile nobody; mend AWS_PROFILE"):
+    def test_an_unknown_profile_is_reported(self, store: Any) -> None:
+        os.environ["AWS_PROFILE"] = "unknown"
+        with pytest.raises(
+            InvalidInputError, match="profile unknown does not exist; correct AWS_PROFILE"
+        ):
             load_environment("dev")
 
-    def test_aws_does_not_answer(self, store: Any) -> None:
+    def test_an_unreachable_endpoint_is_a_one_line_error(self, store: Any) -> None:
         os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{free_port()}"
         with pytest.raises(InvalidInputError, match="Could not connect to the endpoint") as refused:
             load_environment("dev")
@@ -219,7 +223,7 @@ environment.ROOT = Path({root!r})
 """
 
 
-def test_prefect_is_not_imported_for_it(root: Path) -> None:
+def test_load_environment_does_not_import_prefect(root: Path) -> None:
     done = python(
         "import sys; from nyc_taxi.environment import load_environment; load_environment();"
         "print([m for m in ('prefect', 'boto3') if m in sys.modules])"
@@ -227,7 +231,7 @@ def test_prefect_is_not_imported_for_it(root: Path) -> None:
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_prefect_heeds_it_even_if_imported_before(root: Path) -> None:
+def test_load_environment_refreshes_prefects_settings(root: Path) -> None:
     (root / ".env.dev").write_text("PREFECT_API_URL=http://elsewhere:4200/api\n")
     done = python(
         "from prefect.settings import PREFECT_API_URL\n"
@@ -237,7 +241,9 @@ def test_prefect_heeds_it_even_if_imported_before(root: Path) -> None:
     assert done.stdout == "http://elsewhere:4200/api\n", done.stderr
 
 
-class TestACommandInAnEnvironment:
+class TestRunCommand:
+    """python -m nyc_taxi.environment"""
+
     def run(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "nyc_taxi.environment", *command],
@@ -247,7 +253,7 @@ class TestACommandInAnEnvironment:
             timeout=60,
         )
 
-    def test_it_has_the_values(self, store: Any) -> None:
+    def test_the_command_has_the_environments_values(self, store: Any) -> None:
         store.put_parameter(Name=KEY, Value="the key", Type=SECRET)
         command = "import os; print(os.environ['PREFECT_API_KEY'], os.environ['NYC_TAXI_ENV'])"
         done = self.run(
@@ -259,17 +265,17 @@ class TestACommandInAnEnvironment:
         assert (done.stdout, done.stderr) == ("the key dev\n", "")
 
     @pytest.mark.parametrize(
-        ("command", "says"),
+        ("command", "message"),
         [
-            (["dev"], "name an environment and a command, as in python -m nyc_taxi.environment"),
+            (["dev"], "give an environment and a command: python -m nyc_taxi.environment"),
             (["no-such", "true"], "the environment no-such has no file .env.no-such; copy"),
-            (["Dev", "true"], "is no environment"),
+            (["Dev", "true"], "is not a valid environment name"),
         ],
     )
-    def test_one_line_says_what_is_wrong(self, command: list[str], says: str) -> None:
+    def test_an_invalid_command_is_a_one_line_error(self, command: list[str], message: str) -> None:
         done = self.run(*command)
         assert done.returncode == 1
-        assert says in done.stderr
+        assert message in done.stderr
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1
 
@@ -277,7 +283,7 @@ class TestACommandInAnEnvironment:
 FILES = (".env", ".env.dev", ".env.prod", ".env.example")
 
 
-def test_no_environment_gets_into_git(tmp_path: Path) -> None:
+def test_env_files_are_ignored_by_git(tmp_path: Path) -> None:
     shutil.copy(ROOT / ".gitignore", tmp_path)
     for name in FILES:
         (tmp_path / name).touch()
@@ -292,7 +298,7 @@ def test_no_environment_gets_into_git(tmp_path: Path) -> None:
     assert set(listed.stdout.split()) == {".gitignore", ".env.example"}
 
 
-def test_no_environment_gets_into_the_image(tmp_path: Path) -> None:
+def test_env_files_are_not_in_the_image(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "flows"):
         folder.mkdir(exist_ok=True)
         for name in FILES:
@@ -302,7 +308,7 @@ def test_no_environment_gets_into_the_image(tmp_path: Path) -> None:
     assert kept == {"flows", ".env.example"}
 
 
-def test_each_value_that_a_script_reads_is_explained() -> None:
+def test_env_example_describes_each_variable_of_the_scripts() -> None:
     scripts = [path for folder in ("blocks", "scripts") for path in (ROOT / folder).rglob("*.py")]
     read = set()
     for path in [*scripts, ROOT / "flows" / "nyc_taxi" / "pools.py"]:

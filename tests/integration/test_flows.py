@@ -1,4 +1,4 @@
-"""The flow scripts, whole: from the site to the warehouse, twice, killed, and with bad input."""
+"""End-to-end runs of the flow scripts: reruns, kills, retries and invalid input."""
 
 import os
 import re
@@ -34,7 +34,7 @@ Publish = Callable[..., Path]
 
 @pytest.fixture
 def publish(site: Site, tmp_path: Path, month_file: Callable[..., Path]) -> Publish:
-    """Put a month on the site: publish(trips, rows)."""
+    """Publish a month on the site: publish(trips, rows)."""
 
     def put(trips: TripMonth, rows: int = 2000, seed: int = 0) -> Path:
         made = month_file(trips, rows, seed=seed)
@@ -46,13 +46,13 @@ def publish(site: Site, tmp_path: Path, month_file: Callable[..., Path]) -> Publ
     return put
 
 
-def ask(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
+def query(tmp_path: Path, sql: str) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as db:
-        return db.execute(query).fetchall()
+        return db.execute(sql).fetchall()
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
-    """All files under a folder but locks, with what tells whether they were written again."""
+    """Return path -> (mtime, inode) of all files but locks, to detect rewrites."""
     return {
         str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.stat().st_ino)
         for path in folder.rglob("*")
@@ -60,7 +60,9 @@ def files(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def test_web_to_local(publish: Publish, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_web_to_local_writes_parquet_and_prints_a_preview(
+    publish: Publish, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     publish(YELLOW)
     path = etl_web_to_local()
     assert path == tmp_path / "data" / "yellow" / "yellow_tripdata_2021-01.parquet"
@@ -69,44 +71,46 @@ def test_web_to_local(publish: Publish, tmp_path: Path, capsys: pytest.CaptureFi
     assert re.search(r"tpep_pickup_datetime +TIMESTAMP", printed)
 
 
-def test_web_to_gcs_puts_the_course_s_key_into_the_lake(publish: Publish, tmp_path: Path) -> None:
+def test_web_to_gcs_uses_the_key_of_the_course(publish: Publish, tmp_path: Path) -> None:
     publish(YELLOW)
     report = etl_web_to_gcs()
     assert report.rows == 2000
     assert (tmp_path / "lake" / "data/yellow/yellow_tripdata_2021-01.parquet").is_file()
 
 
-def test_lake_to_warehouse_fills_passengers_and_says_so(
+def test_gcs_to_bq_fills_passengers_and_logs_the_counts(
     publish: Publish, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(YELLOW)
-    missing = etl_web_to_gcs().found["missing passengers"]
+    missing = etl_web_to_gcs().anomalies["missing passengers"]
     assert int(missing) > 0
 
     assert etl_gcs_to_bq(months=[1]) == 2000
     assert f"pre: missing passenger count: {missing}" in caplog.text
     assert "post: missing passenger count: 0" in caplog.text
     nulls = "SELECT count(*) - count(passenger_count) FROM dezoomcamp.yellow_rides"
-    assert ask(tmp_path, nulls) == [(0,)]
+    assert query(tmp_path, nulls) == [(0,)]
 
     etl_gcs_to_bq(months=[1], keep_missing=True)
     assert f"post: missing passenger count: {missing}" in caplog.text
-    assert ask(tmp_path, nulls) == [(missing,)]
+    assert query(tmp_path, nulls) == [(missing,)]
 
 
-def test_a_second_run_changes_nothing(publish: Publish, site: Site, tmp_path: Path) -> None:
+def test_web_to_bq_is_idempotent(publish: Publish, site: Site, tmp_path: Path) -> None:
     publish(YELLOW)
     publish(FEBRUARY)
     rides = "SELECT * FROM dezoomcamp.yellow_rides ORDER BY ALL"
     assert etl_web_to_bq(months=[1, 2]) == 4000
-    before, raw = ask(tmp_path, rides), files(tmp_path / "data" / "raw")
+    before, raw = query(tmp_path, rides), files(tmp_path / "data" / "raw")
     assert etl_web_to_bq(months=[1, 2]) == 4000
-    assert ask(tmp_path, rides) == before
+    assert query(tmp_path, rides) == before
     assert files(tmp_path / "data" / "raw") == raw
     assert sorted(request.status for request in site.requests) == [200, 200, 304, 304]
 
 
-def test_a_month_that_fails_does_not_stop_the_others(publish: Publish, tmp_path: Path) -> None:
+def test_parent_flow_completes_the_other_months_when_one_fails(
+    publish: Publish, tmp_path: Path
+) -> None:
     publish(YELLOW)
     publish(TripMonth("yellow", 2021, 3))
     with pytest.raises(PartialFailureError, match=r"1 of 3 months failed: yellow 2021-02: .*403"):
@@ -115,10 +119,11 @@ def test_a_month_that_fails_does_not_stop_the_others(publish: Publish, tmp_path:
     assert lake == ["yellow_tripdata_2021-01.parquet", "yellow_tripdata_2021-03.parquet"]
 
 
-def test_two_eras_in_one_table_keep_the_new_fee(
+@pytest.mark.slow
+def test_web_to_bq_keeps_new_columns_of_real_files(
     publish: Publish, tmp_path: Path, real: Path
 ) -> None:
-    """Real files over HTTP; counts and sums are those that DuckDB reads from the files."""
+    """Published files over HTTP; counts and sums match those DuckDB reads from the files."""
     folder = real / "trip-data"
     with Site(folder) as tlc, pytest.MonkeyPatch.context() as env:
         env.setenv("NYC_TAXI_SOURCE_URL", tlc.url)
@@ -136,7 +141,7 @@ def test_two_eras_in_one_table_keep_the_new_fee(
         fees = db.execute(f"SELECT round(sum(cbd_congestion_fee), 2) FROM '{newest}'").fetchall()
     assert len(expected) == 7
     assert (
-        ask(
+        query(
             tmp_path,
             f"SELECT strftime(trip_month, '%Y-%m') AS month, {facts} "
             "FROM dezoomcamp.green_rides GROUP BY ALL ORDER BY 1",
@@ -144,7 +149,7 @@ def test_two_eras_in_one_table_keep_the_new_fee(
         == expected
     )
     assert (
-        ask(tmp_path, "SELECT round(sum(cbd_congestion_fee), 2) FROM dezoomcamp.green_rides")
+        query(tmp_path, "SELECT round(sum(cbd_congestion_fee), 2) FROM dezoomcamp.green_rides")
         == fees
     )
 
@@ -152,24 +157,24 @@ def test_two_eras_in_one_table_keep_the_new_fee(
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
-        ("yellow_tripdata_2021-01.truncated.parquet", "cut off"),
-        ("yellow_tripdata_2022-01.http403.parquet", "as a web page does"),
+        ("yellow_tripdata_2021-01.truncated.parquet", "truncated"),
+        ("yellow_tripdata_2022-01.http403.parquet", "a web page"),
     ],
 )
-def test_real_broken_files_leave_lake_and_warehouse_as_they_were(
+def test_web_to_bq_changes_nothing_for_a_corrupt_file(
     publish: Publish, site: Site, tmp_path: Path, real: Path, broken: str, says: str
 ) -> None:
     publish(YELLOW)
     etl_web_to_bq(months=[1])
-    lake, rows = files(tmp_path / "lake"), ask(tmp_path, "FROM dezoomcamp.yellow_rides")
+    lake, rows = files(tmp_path / "lake"), query(tmp_path, "FROM dezoomcamp.yellow_rides")
     site.change("yellow_tripdata_2021-01.parquet", real / "broken" / broken, after_requests=0)
     with pytest.raises(PartialFailureError, match=says):
         etl_web_to_bq(months=[1])
     assert files(tmp_path / "lake") == lake
-    assert ask(tmp_path, "FROM dezoomcamp.yellow_rides") == rows
+    assert query(tmp_path, "FROM dezoomcamp.yellow_rides") == rows
 
 
-def test_what_can_pass_is_tried_again(publish: Publish, site: Site, tmp_path: Path) -> None:
+def test_web_to_gcs_retries_transient_errors(publish: Publish, site: Site, tmp_path: Path) -> None:
     publish(YELLOW)
     site.answer(503, times=2)
     site.cut(after=5000)
@@ -177,13 +182,13 @@ def test_what_can_pass_is_tried_again(publish: Publish, site: Site, tmp_path: Pa
     assert [request.status for request in site.requests] == [503, 503, 200, 206]
 
 
-def test_what_cannot_pass_is_not(publish: Publish, site: Site) -> None:
+def test_web_to_gcs_does_not_retry_a_refusal(publish: Publish, site: Site) -> None:
     with pytest.raises(Exception, match="403"):
         etl_web_to_gcs()
     assert len(site.requests) == 1
 
 
-def test_the_ui_shows_names_and_what_was_found(publish: Publish) -> None:
+def test_web_to_bq_publishes_run_names_and_reports(publish: Publish) -> None:
     publish(YELLOW)
     publish(FEBRUARY)
     etl_web_to_bq(months=[1, 2])
@@ -192,9 +197,9 @@ def test_the_ui_shows_names_and_what_was_found(publish: Publish) -> None:
         artifacts = [(a.key, str(a.data)) for a in client.read_artifacts()]
     assert ("None", "100") in [(str(key), data) for key, data in artifacts]
     assert {"yellow 2021-01", "yellow 2021-02", "yellow 2021 [1, 2]"} <= names
-    one = next(data for key, data in artifacts if key == "yellow-2021-02")
-    assert '"rows": 2000' in one
-    assert "missing passengers" in one
+    report = next(data for key, data in artifacts if key == "yellow-2021-02")
+    assert '"rows": 2000' in report
+    assert "missing passengers" in report
     assert any(
         "yellow 2021-01" in data and "yellow 2021-02" in data
         for key, data in artifacts
@@ -202,11 +207,12 @@ def test_the_ui_shows_names_and_what_was_found(publish: Publish) -> None:
     )
 
 
+@pytest.mark.slow_on("download", "conform")
 @pytest.mark.parametrize("step", ["download", "conform", "load"])
-def test_killed_in_each_step_and_run_again(
+def test_web_to_bq_recovers_when_killed_in_any_step(
     publish: Publish, site: Site, tmp_path: Path, step: str
 ) -> None:
-    """SIGKILL while a step writes; the next run ends as one clean run does."""
+    """SIGKILL while a step writes; a rerun gives the result of one clean run."""
     month = publish(YELLOW, 700_000)
     raw = tmp_path / "data" / "raw" / "yellow" / f"{month.name}.part"
     conformed = tmp_path / "data" / "yellow" / f"{month.name}.part"
@@ -218,7 +224,7 @@ def test_killed_in_each_step_and_run_again(
     }
     if step == "download":
         site.slow(20_000_000)
-    for _ in range(5):  # a load of a moment may be over before a busy machine looks
+    for _ in range(5):  # on a busy machine the load may finish before the check
         with start("flows/etl_web_to_bq.py") as run:
             while run.poll() is None and not reached[step]():
                 time.sleep(0.001)
@@ -234,7 +240,7 @@ def test_killed_in_each_step_and_run_again(
         output = again.communicate()[0]
     assert again.returncode == 0, output
     assert "total rows: 700000" in output
-    assert ask(tmp_path, "SELECT count(*) FROM dezoomcamp.yellow_rides") == [(700_000,)]
+    assert query(tmp_path, "SELECT count(*) FROM dezoomcamp.yellow_rides") == [(700_000,)]
     assert not [name for name in files(tmp_path) if name.endswith(".part")]
     if step == "download":
         assert site.requests[-1].status == 206
@@ -244,19 +250,19 @@ def test_killed_in_each_step_and_run_again(
     ("flow", "options", "says"),
     [
         (etl_web_to_gcs, "--color purple", "yellow"),
-        (etl_web_to_gcs, "--month 13", "there is no month 13; choose from 1 to 12"),
+        (etl_web_to_gcs, "--month 13", "13 is not a month; choose from 1 to 12"),
         (etl_web_to_gcs, "--month 1.5", "1.5"),
         (etl_web_to_gcs, "--year twenty", "twenty"),
         (etl_web_to_gcs, "--color green --year 2013 --month 7", "first month is 2013-08"),
         (etl_web_to_gcs, "--year 2099", "in the future"),
         (etl_web_to_gcs, "--day 3", "--day"),
-        (etl_parent_flow, "--months 1,1", "repeats 1; name each month once"),
-        (etl_parent_flow, "--months []", "empty; name at least one"),
+        (etl_parent_flow, "--months 1,1", "repeats 1; list each month once"),
+        (etl_parent_flow, "--months []", "empty; give at least one"),
         (etl_parent_flow, "--months 1;2", "write them as 1,2 or 5-7"),
         (etl_web_to_bq, "--months 2", "the source has no yellow 2021-02"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_1(
+def test_command_reports_invalid_input_in_one_line(
     site: Site, monkeypatch: pytest.MonkeyPatch, flow: Flow[..., Any], options: str, says: str
 ) -> None:
     monkeypatch.setattr("sys.argv", ["flow.py", *options.split(" ")])
@@ -271,16 +277,16 @@ def test_bad_input_is_one_line_and_exit_code_1(
 @pytest.mark.parametrize(
     ("setting", "value", "says"),
     [
-        ("SOURCE_URL", "http://no-such-host.invalid/trip-data", "there is no host"),
-        ("SOURCE_URL", "htp://127.0.0.1/trip-data", "give an http(s) URL or a folder"),
-        ("SOURCE_URL", "/no/such/folder", "no file of yellow 2021-01"),
-        ("LAKE", "gs://zoom", "NYC_TAXI_LAKE='gs://zoom' names no place"),
-        ("WAREHOUSE", "oracle:x", "NYC_TAXI_WAREHOUSE='oracle:x' names no place"),
+        ("SOURCE_URL", "http://no-such-host.invalid/trip-data", "does not exist"),
+        ("SOURCE_URL", "htp://127.0.0.1/trip-data", "use an http(s) URL or a folder"),
+        ("SOURCE_URL", "/no/such/folder", "there is no file for yellow 2021-01"),
+        ("LAKE", "gs://zoom", "NYC_TAXI_LAKE='gs://zoom' is not a valid address"),
+        ("WAREHOUSE", "oracle:x", "NYC_TAXI_WAREHOUSE='oracle:x' is not a valid address"),
         ("DATA_DIR", f"{__file__}/data", "cannot write"),
-        ("MONTHS_AT_ONCE", "0", "NYC_TAXI_MONTHS_AT_ONCE='0' cannot be used"),
+        ("MONTHS_AT_ONCE", "0", "NYC_TAXI_MONTHS_AT_ONCE='0' is invalid"),
     ],
 )
-def test_bad_settings_are_one_line(
+def test_command_reports_invalid_settings_in_one_line(
     publish: Publish, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, says: str
 ) -> None:
     publish(YELLOW)
@@ -292,11 +298,12 @@ def test_bad_settings_are_one_line(
     assert "\n" not in str(ended.value.code)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "script", ["etl_web_to_local", "etl_web_to_gcs", "etl_gcs_to_bq", "etl_web_to_bq",
                "parameterized_flow"],
 )  # fmt: skip
-def test_every_script_tells_its_options(script: str) -> None:
+def test_help_lists_the_options_of_each_script(script: str) -> None:
     with start(f"flows/{script}.py", "--help") as run:
         output = run.communicate()[0]
     assert run.returncode == 0
@@ -304,10 +311,10 @@ def test_every_script_tells_its_options(script: str) -> None:
         assert option in output
 
 
-def test_scripts_run_from_inside_flows_without_a_server(
+def test_script_runs_from_the_flows_folder_without_a_server(
     publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a learner does on a fresh machine: a new home, and the temporary server of Prefect."""
+    """As on a fresh machine: an empty home and a temporary server."""
     publish(YELLOW)
     monkeypatch.delenv("PREFECT_API_URL")
     monkeypatch.chdir(ROOT / "flows")
@@ -321,7 +328,7 @@ def test_scripts_run_from_inside_flows_without_a_server(
     assert (tmp_path / "lake" / YELLOW.key).is_file()
 
 
-def test_a_failure_says_one_line_and_nothing_of_its_inside(
+def test_script_reports_an_error_without_a_traceback(
     site: Site, tmp_path: Path, prefect_server: None
 ) -> None:
     (site.folder / "yellow_tripdata_2021-01.csv").write_text(

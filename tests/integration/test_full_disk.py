@@ -1,4 +1,4 @@
-"""A disk that is full ends in one line, and leaves what was there."""
+"""Full disks: an error of one line, and the previous state is kept."""
 
 import shutil
 from collections.abc import Callable
@@ -18,7 +18,7 @@ YELLOW = TripMonth("yellow", 2021, 1)
 
 @pytest.fixture
 def clean(month_file: Callable[..., Path], tmp_path: Path) -> Path:
-    """A clean month, larger than the disk."""
+    """Write a conformed month that is larger than the disk."""
     path = tmp_path / "clean.parquet"
     conform(YELLOW, month_file(YELLOW, 700_000)).write(path)
     return path
@@ -29,7 +29,7 @@ def left(disk: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in files}
 
 
-def test_conform(disk: Path, month_file: Callable[..., Path]) -> None:
+def test_conform_reports_a_full_disk(disk: Path, month_file: Callable[..., Path]) -> None:
     target = disk / "clean.parquet"
     target.write_bytes(b"old")
     with pytest.raises(LocalWriteError, match=f"cannot write {target}: No space left"):
@@ -37,7 +37,7 @@ def test_conform(disk: Path, month_file: Callable[..., Path]) -> None:
     assert left(disk) == {"clean.parquet": b"old"}
 
 
-def test_lake(disk: Path, clean: Path) -> None:
+def test_lake_reports_a_full_disk(disk: Path, clean: Path) -> None:
     lake = open_lake(f"local:{disk}")
     (disk / YELLOW.key).parent.mkdir(parents=True)
     (disk / YELLOW.key).write_bytes(b"old")
@@ -46,7 +46,9 @@ def test_lake(disk: Path, clean: Path) -> None:
     assert left(disk) == {"yellow_tripdata_2021-01.parquet": b"old"}
 
 
-def test_warehouse(disk: Path, clean: Path, month_file: Callable[..., Path]) -> None:
+def test_warehouse_reports_a_full_disk(
+    disk: Path, clean: Path, month_file: Callable[..., Path]
+) -> None:
     path = disk / "warehouse.duckdb"
     warehouse = open_warehouse(f"duckdb:{path}")
     small = clean.with_name("small.parquet")
@@ -58,11 +60,12 @@ def test_warehouse(disk: Path, clean: Path, month_file: Callable[..., Path]) -> 
         assert db.execute("SELECT count(*) FROM dezoomcamp.yellow_rides").fetchall() == [(1000,)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("room", range(0, 2400, 200))
-def test_a_disk_that_fills_up_at_any_point_of_a_load(
+def test_load_survives_a_disk_that_fills_up_at_any_point(
     disk: Path, month_file: Callable[..., Path], tmp_path: Path, room: int
 ) -> None:
-    """`room` KiB are left: for the write-ahead log, its commit, or the checkpoint, or not."""
+    """`room` KiB are free, so that the log, the commit or the checkpoint may fail."""
     path, small, larger = disk / "w.duckdb", tmp_path / "small", tmp_path / "larger"
     conform(YELLOW, month_file(YELLOW, 1000)).write(small)
     conform(YELLOW, month_file(YELLOW, 20_000)).write(larger)
@@ -74,7 +77,7 @@ def test_a_disk_that_fills_up_at_any_point_of_a_load(
         rows = warehouse.replace_month(YELLOW, larger, {})
     except LocalWriteError as problem:
         rows = 1000
-        assert f"cannot write {path}: No space left on device; make room" in str(problem)
+        assert f"cannot write {path}: No space left on device; free space" in str(problem)
         assert "\n" not in str(problem)
     assert warehouse.count(YELLOW) == rows
     (disk / "filler").unlink()

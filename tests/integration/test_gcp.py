@@ -1,4 +1,4 @@
-"""Google Cloud from the blocks to the filled table, by Google's own clients, without Google."""
+"""GCS and BigQuery with Google's clients and local emulators: blocks, lake, warehouse, flows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prefect_gcp.cloud_storage import GcsBucket
 
 from blocks.make_gcp_blocks import make_gcp_blocks
 from etl_web_to_bq import etl_web_to_bq
-from local_services import Server, client_environment, gcs, running
+from local_services import Service, client_environment, gcs, running
 from local_services import bigquery as bigquery_emulator
 from nyc_taxi import doctor
 from nyc_taxi.conform.plan import conform
@@ -32,7 +32,7 @@ from nyc_taxi.warehouses.bigquery_dataframe import open_dataframes
 from nyc_taxi.warehouses.registry import open_warehouse
 from reference.zones.flow import zones
 from synthetic_tlc import Site
-from tests.support.google_refusals import refusing
+from tests.support.google_refusals import google_error_server
 from tests.support.processes import start
 
 YELLOW = TripMonth("yellow", 2021, 1)
@@ -41,7 +41,7 @@ FILL = {"passenger_count": 0}
 
 @pytest.fixture(scope="session")
 def key() -> dict[str, str]:
-    """A service account's key in Google's form, which no Google knows."""
+    """Well-formed service account key that does not exist at Google."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -68,25 +68,25 @@ class TestBlocks:
                 continue
         monkeypatch.setenv("NYC_TAXI_GCS_BUCKET", "some-bucket")
 
-    def test_made_kept_and_changed(
+    def test_script_creates_keeps_and_updates_blocks(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         def outcomes() -> list[str]:
             make_gcp_blocks()
             return [line.split()[0] for line in capsys.readouterr().out.splitlines()]
 
-        assert outcomes() == ["made", "made"]
-        assert outcomes() == ["kept", "kept"]
+        assert outcomes() == ["created", "created"]
+        assert outcomes() == ["unchanged", "unchanged"]
         monkeypatch.setenv("NYC_TAXI_GCS_FOLDER", "trips")
-        assert outcomes() == ["kept", "changed"]
+        assert outcomes() == ["unchanged", "updated"]
         assert GcsBucket.load("zoom-gcs").bucket_folder == "trips/"
-        assert outcomes() == ["kept", "kept"]
+        assert outcomes() == ["unchanged", "unchanged"]
         monkeypatch.setenv("NYC_TAXI_GCP_PROJECT", "another-project")
-        assert outcomes() == ["changed", "kept"]
+        assert outcomes() == ["updated", "unchanged"]
         assert GcsBucket.load("zoom-gcs").gcp_credentials.project == "another-project"
 
     @pytest.mark.parametrize("by", ["path", "json"])
-    def test_the_key_goes_into_the_block_and_nowhere_else(
+    def test_script_stores_the_key_only_in_the_block(
         self,
         by: str,
         key: dict[str, str],
@@ -111,14 +111,14 @@ class TestBlocks:
     @pytest.mark.parametrize(
         ("bucket", "says"),
         [
-            ("", "is empty"),
+            ("", "is not set; set it to the name of the bucket"),
             ("gs://some-bucket", "write NYC_TAXI_GCS_BUCKET=some-bucket$"),
             ("gs://some-bucket/", "write NYC_TAXI_GCS_BUCKET=some-bucket$"),
             ("some-bucket/trips/2021", "=some-bucket and NYC_TAXI_GCS_FOLDER=trips/2021$"),
-            ("Some Bucket", "no bucket's name"),
+            ("Some Bucket", "is not a valid bucket name"),
         ],
     )
-    def test_a_wrong_bucket_is_refused(
+    def test_script_rejects_an_invalid_bucket(
         self, bucket: str, says: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("NYC_TAXI_GCS_BUCKET", bucket)
@@ -126,12 +126,14 @@ class TestBlocks:
             make_gcp_blocks()
 
     @pytest.mark.parametrize("value", ["nowhere.json", "{", '{"type": "authorized_user"}', "{}"])
-    def test_a_wrong_key_is_refused(self, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_script_rejects_an_invalid_key(
+        self, value: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("NYC_TAXI_GCP_CREDENTIALS", value)
         with pytest.raises(InvalidInputError, match="NYC_TAXI_GCP_CREDENTIALS"):
             make_gcp_blocks()
 
-    def test_as_a_script(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_script_exits_1_with_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NYC_TAXI_GCS_BUCKET", "gs://some-bucket")
         with start("blocks/make_gcp_blocks.py") as run:
             output = run.communicate()[0]
@@ -141,7 +143,7 @@ class TestBlocks:
 
 
 class TestLake:
-    def test_the_folder_of_the_bucket_counts_once(
+    def test_put_prefixes_the_folder_of_the_block_once(
         self, gcs_block: Callable[[], str], tmp_path: Path
     ) -> None:
         name = gcs_block()
@@ -149,12 +151,12 @@ class TestLake:
             GcsBucket(bucket=name, bucket_folder=folder).save(f"{name}-{folder}")
         file = tmp_path / "file"
         file.write_bytes(b"trips")
-        where = {open_lake(f"gcs:{name}-{f}").put(file, YELLOW.key) for f in ("trips", "data")}
-        assert where == {f"gs://{name}/trips/{YELLOW.key}", f"gs://{name}/{YELLOW.key}"}
+        uris = {open_lake(f"gcs:{name}-{f}").put(file, YELLOW.key) for f in ("trips", "data")}
+        assert uris == {f"gs://{name}/trips/{YELLOW.key}", f"gs://{name}/{YELLOW.key}"}
         names = {blob.name for blob in storage.Client().list_blobs(name)}
         assert names == {f"trips/{YELLOW.key}", YELLOW.key}
 
-    def test_what_is_there_already_is_not_sent_again(
+    def test_put_skips_an_identical_object(
         self, gcs_block: Callable[[], str], tmp_path: Path
     ) -> None:
         name = gcs_block()
@@ -169,18 +171,22 @@ class TestLake:
             generations.append((blob.generation, blob.updated))
         assert generations[0] == generations[1] != generations[2]
 
-    def test_no_block_and_no_bucket(self, gcs_block: Callable[[], str], tmp_path: Path) -> None:
+    def test_lake_reports_a_missing_block_or_bucket(
+        self, gcs_block: Callable[[], str], tmp_path: Path
+    ) -> None:
         with pytest.raises(
-            InvalidInputError, match=r"gcs-bucket/none is not there.*make_gcp_blocks\.py"
+            InvalidInputError, match=r"gcs-bucket/none does not exist.*make_gcp_blocks\.py"
         ):
             open_lake("gcs:none")
         GcsBucket(bucket="not-there").save("not-there")
         file = tmp_path / "file"
         file.write_bytes(b"trips")
         lake = open_lake("gcs:not-there")
-        for ask in (lambda: lake.put(file, YELLOW.key), lambda: lake.get(YELLOW.key), lake.check):
-            with pytest.raises(StorageError, match="there is no bucket gs://not-there; make it"):
-                ask()
+        for call in (lambda: lake.put(file, YELLOW.key), lambda: lake.get(YELLOW.key), lake.check):
+            with pytest.raises(
+                StorageError, match="the bucket gs://not-there does not exist; create"
+            ):
+                call()
 
 
 class TestWarehouse:
@@ -188,7 +194,7 @@ class TestWarehouse:
     def trips(self, month_file: Callable[..., Path], tmp_path: Path) -> Path:
         return conform(YELLOW, month_file(YELLOW, 5000)).write(tmp_path / "clean.parquet").path
 
-    def test_the_table_is_made_for_how_trips_are_asked(
+    def test_load_creates_a_partitioned_and_clustered_table(
         self, bigquery_block: str, trips: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("NYC_TAXI_BQ_LOCATION", "EU")
@@ -207,10 +213,10 @@ class TestWarehouse:
         left = {table.table_id for table in client.list_tables("dezoomcamp")}
         assert left == {"yellow_rides", "rides", "loads"}
 
-    def test_a_retried_run_does_not_load_twice(
+    def test_retried_task_reattaches_to_its_jobs(
         self, bigquery_block: str, trips: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As when BigQuery's answer to the last statement was lost."""
+        """As when the response to the last statement was lost."""
         monkeypatch.setenv("PREFECT__RUNTIME__TASK_RUN__ID", "one-run")
         client = bigquery.Client(project=bigquery_block)
         jobs = []
@@ -221,15 +227,15 @@ class TestWarehouse:
         assert jobs[0] == jobs[1]
         assert warehouse.count(YELLOW) == 5000
 
-    def test_by_dataframe(self, bigquery_block: str, trips: Path) -> None:
+    def test_load_by_dataframe_is_idempotent(self, bigquery_block: str, trips: Path) -> None:
         warehouse = open_warehouse(f"bigquery:{bigquery_block}", "dataframe")
         assert warehouse.replace_month(YELLOW, trips, FILL) == 5000
         assert warehouse.replace_month(YELLOW, trips, FILL) == 5000
         assert warehouse.count(YELLOW) == 5000
-        with pytest.raises(InvalidInputError, match="only BigQuery takes DataFrames"):
+        with pytest.raises(InvalidInputError, match="only BigQuery supports --method dataframe"):
             open_warehouse("duckdb:some.duckdb", "dataframe")
 
-    def test_a_table_that_is_not_ours_is_refused(self, bigquery_block: str, trips: Path) -> None:
+    def test_load_rejects_a_table_named_rides(self, bigquery_block: str, trips: Path) -> None:
         client = bigquery.Client(project=bigquery_block)
         client.query_and_wait("CREATE SCHEMA dezoomcamp")
         client.query_and_wait("CREATE TABLE dezoomcamp.rides (a INT64)")
@@ -238,7 +244,7 @@ class TestWarehouse:
             warehouse.replace_month(YELLOW, trips, FILL)
         assert warehouse.count(YELLOW) == 0
 
-    def test_a_table_that_has_no_columns_yet_is_waited_for(
+    def test_load_waits_for_the_columns_of_a_new_table(
         self, bigquery_block: str, trips: Path
     ) -> None:
         client = bigquery.Client(project=bigquery_block)
@@ -255,18 +261,19 @@ class TestWarehouse:
 def google(
     gcs_block: Callable[[], str], bigquery_block: str, monkeypatch: pytest.MonkeyPatch
 ) -> str:
-    """The flows' lake and warehouse are Google's; the name of the project."""
+    """Set lake and warehouse to the emulators; returns the project."""
     monkeypatch.setenv("NYC_TAXI_LAKE", f"gcs:{gcs_block()}")
     monkeypatch.setenv("NYC_TAXI_WAREHOUSE", f"bigquery:{bigquery_block}")
     return bigquery_block
 
 
-def put_on(site: Site, raw: Path) -> None:
+def publish(site: Site, raw: Path) -> None:
     (site.folder / raw.name).write_bytes(raw.read_bytes())
 
 
 class TestFlows:
-    def test_real_months_of_two_eras(
+    @pytest.mark.slow
+    def test_flow_loads_published_files_of_two_eras(
         self, google: str, real: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         files = real / "trip-data"
@@ -297,7 +304,7 @@ class TestFlows:
                 )
             ]
         assert [row.values() for row in rides] == expected
-        last = open_dataframes(f"bigquery:{google}").ask(
+        last = open_dataframes(f"bigquery:{google}").query(
             "SELECT LocationID, Borough, Zone FROM dezoomcamp.zones WHERE LocationID > 263 "
             "ORDER BY LocationID"
         )
@@ -306,11 +313,11 @@ class TestFlows:
             [265, "N/A", "Outside of NYC"],
         ]
 
-    def test_the_file_does_not_pass_through_this_machine(
+    def test_flow_loads_from_gcs_without_a_local_copy(
         self, google: str, site: Site, month_file: Callable[..., Path], tmp_path: Path
     ) -> None:
         raw = month_file(YELLOW, 5000)
-        put_on(site, raw)
+        publish(site, raw)
         assert etl_web_to_bq([1], 2021, "yellow") == 5000
         assert not (tmp_path / "data" / "gcs").exists()
         assert etl_web_to_bq([1], 2021, "yellow", method="dataframe") == 5000
@@ -320,7 +327,7 @@ class TestFlows:
 class TestDoctor:
     @pytest.fixture(autouse=True)
     def no_work_pools(self, prefect_server: None) -> None:
-        """The tests' server has those of other tests, without workers."""
+        """Delete the work pools of other tests, which have no workers."""
         with get_client(sync_client=True) as client:
             for pool in client.read_work_pools():
                 client.delete_work_pool(pool.name)
@@ -329,7 +336,7 @@ class TestDoctor:
         code = doctor.main()
         return code, capsys.readouterr().out.splitlines()
 
-    def test_all_is_well(
+    def test_doctor_passes_every_check(
         self,
         google: str,
         site: Site,
@@ -337,7 +344,7 @@ class TestDoctor:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         raw = month_file(YELLOW, 5000)
-        put_on(site, raw)
+        publish(site, raw)
         code, lines = self.lines(capsys)
         assert code == 0
         assert [line.split()[:2] for line in lines] == [
@@ -348,7 +355,7 @@ class TestDoctor:
             ["warehouse", "ok"],
         ]
 
-    def test_nothing_is_well(
+    def test_doctor_reports_every_failure(
         self,
         prefect_server: None,
         site: Site,
@@ -364,42 +371,42 @@ class TestDoctor:
         assert all("python blocks/make_gcp_blocks.py" in line for line in lines[3:])
 
 
-class TestRefused:
-    def test_wrong_credentials(
+class TestErrors:
+    def test_invalid_credentials_are_reported(
         self,
         google: str,
         key: dict[str, str],
         gcs_block: Callable[[], str],
         month_file: Callable[..., Path],
     ) -> None:
-        with refusing(400, "invalid_grant", "Invalid JWT Signature.") as url:
+        with google_error_server(400, "invalid_grant", "Invalid JWT Signature.") as url:
             credentials = GcpCredentials(service_account_info={**key, "token_uri": f"{url}/token"})
             credentials.save("wrong")
             GcsBucket(bucket=gcs_block(), gcp_credentials=credentials).save("wrong")
-            says = r"does not accept the credentials \(.*make_gcp_blocks\.py"
+            says = r"rejected the credentials \(.*make_gcp_blocks\.py"
             with pytest.raises(StorageError, match=says):
                 open_lake("gcs:wrong").put(month_file(YELLOW, 5000), YELLOW.key)
             with pytest.raises(StorageError, match=says):
                 open_warehouse("bigquery:wrong").count(YELLOW)
 
-    def test_missing_rights(
+    def test_missing_permissions_are_reported(
         self, google: str, month_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file = month_file(YELLOW, 5000)
-        with refusing(403, "accessDenied", "flows@x lacks bigquery.datasets.get") as url:
+        with google_error_server(403, "accessDenied", "flows@x lacks bigquery.datasets.get") as url:
             monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", url)
             monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
-            says = r"lacks rights \(flows@x lacks .*\); grant it roles/"
+            says = r"lacks permissions \(flows@x lacks .*\); grant roles/"
             with pytest.raises(StorageError, match=says + "bigquery.user"):
                 open_warehouse(f"bigquery:{google}").replace_month(YELLOW, file, FILL)
             with pytest.raises(StorageError, match=says + "storage.objectUser"):
                 open_lake(settings().lake).put(file, YELLOW.key)
 
 
-class TestStopped:
-    """An emulator that is stopped in the middle: an error within a minute, in one line."""
+class TestLostConnection:
+    """An emulator that is killed during a load: a one-line error within a minute."""
 
-    def test_storage(
+    def test_gcs_upload_reports_a_lost_connection(
         self,
         gcs_block: Callable[[], str],
         tmp_path: Path,
@@ -412,12 +419,13 @@ class TestStopped:
                 monkeypatch.setenv(name, value)
             GcsBucket(bucket="own").save("own")
             lake = open_lake("gcs:own")
-            began = self.stop_after(1, server)
-            with pytest.raises(StorageError, match=r"gs://own gave no answer.*run this again"):
+            began = self.kill_after(1, server)
+            with pytest.raises(StorageError, match=r"gs://own did not respond.*rerun"):
                 lake.put(file, YELLOW.key)
             assert time.monotonic() - began < 60
 
-    def test_bigquery(
+    @pytest.mark.slow
+    def test_bigquery_load_reports_a_lost_connection(
         self,
         bigquery_block: str,
         month_file: Callable[..., Path],
@@ -428,13 +436,13 @@ class TestStopped:
         with running(bigquery_emulator(tmp_path)) as server:
             monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", server.url)
             warehouse = open_warehouse(f"bigquery:{bigquery_block}")
-            began = self.stop_after(0.7, server)
-            with pytest.raises(StorageError, match=r"BigQuery, .* gave no answer.*run this again"):
+            began = self.kill_after(0.7, server)
+            with pytest.raises(StorageError, match=r"BigQuery, .* did not respond.*rerun"):
                 warehouse.replace_month(YELLOW, trips, FILL)
             assert time.monotonic() - began < 60
 
     @staticmethod
-    def stop_after(seconds: float, server: Server) -> float:
+    def kill_after(seconds: float, server: Service) -> float:
         process = server.process()
         assert process
         threading.Timer(seconds, process.kill).start()
@@ -442,22 +450,20 @@ class TestStopped:
 
 
 class TestEmulators:
-    def test_a_server_is_ready_once_it_is_started_and_gone_once_stopped(
-        self, tmp_path: Path
-    ) -> None:
+    def test_service_is_ready_after_start_and_gone_after_stop(self, tmp_path: Path) -> None:
         server = gcs(tmp_path)
         assert not server.process()
         with running(server):
             assert server.answers()
-            server.start()  # it runs already
+            server.start()  # a no-op
             taken = gcs(tmp_path / "other", server.port)
-            with pytest.raises(Exception, match="is taken"):
+            with pytest.raises(Exception, match="is in use"):
                 taken.start()
         assert not server.process()
         assert not server.answers()
-        server.stop()  # it has ended already
+        server.stop()  # a no-op
 
-    def test_a_server_that_ends_at_once(self, tmp_path: Path) -> None:
+    def test_service_that_exits_at_once_is_reported(self, tmp_path: Path) -> None:
         command = (sys.executable, "-c", "raise SystemExit('no')", str(tmp_path))
-        with pytest.raises(Exception, match=r"broken does not start; see .*broken\.log"):
-            Server("broken", tmp_path, command, port=1).start()
+        with pytest.raises(Exception, match=r"broken did not start; see .*broken\.log"):
+            Service("broken", tmp_path, command, port=1).start()

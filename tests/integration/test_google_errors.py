@@ -1,4 +1,4 @@
-"""Google's errors: transient ones are retried, and each of the others has its own line."""
+"""Errors of Google's APIs: transient ones are retried, the others have their own message."""
 
 import json
 import threading
@@ -21,43 +21,43 @@ from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.storage import google as gcp
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.registry import open_warehouse
-from tests.support.google_refusals import refusing
+from tests.support.google_refusals import google_error_server
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FEBRUARY = TripMonth("yellow", 2021, 2)
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Google's clients wait for between their own tries, in a second instead of 30."""
-    for place in ("lakes.gcs.STORAGE_RETRY", "warehouses.bigquery.BIGQUERY_RETRY"):
+def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Google's clients retry for 1 second instead of 30."""
+    for target in ("lakes.gcs.STORAGE_RETRY", "warehouses.bigquery.BIGQUERY_RETRY"):
         retry = gcp.STORAGE_RETRY.with_timeout(1).with_delay(0.1, 0.1)
-        monkeypatch.setattr(f"nyc_taxi.{place}", retry)
-    for name, retry in (("PATIENT", gcp.CHANGE_RETRY), ("JOB", gcp.BIGQUERY_RETRY)):
-        quick = retry.with_timeout(1).with_delay(0.1, 0.1)
-        monkeypatch.setattr(f"nyc_taxi.warehouses.bigquery.{name}", {"retry": quick, "timeout": 5})
+        monkeypatch.setattr(f"nyc_taxi.{target}", retry)
+    for name, retry in (("CALL_OPTIONS", gcp.CHANGE_RETRY), ("JOB_OPTIONS", gcp.BIGQUERY_RETRY)):
+        short = retry.with_timeout(1).with_delay(0.1, 0.1)
+        monkeypatch.setattr(f"nyc_taxi.warehouses.bigquery.{name}", {"retry": short, "timeout": 5})
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "can_pass", "says"),
+    ("status", "reason", "retryable", "says"),
     [
-        (500, "internalError", True, "failed for now"),
-        (502, "badGateway", True, "failed for now"),
-        (503, "backendError", True, "failed for now"),
-        (504, "backendError", True, "failed for now"),
-        (429, "rateLimitExceeded", True, "failed for now"),
-        (408, "timeout", True, "failed for now"),
-        (403, "rateLimitExceeded", True, "failed for now"),
-        (403, "userRateLimitExceeded", True, "failed for now"),
-        (400, "jobRateLimitExceeded", True, "failed for now"),
-        (403, "quotaExceeded", False, "quota of the project is used up"),
-        (403, "accessDenied", False, "lacks rights"),
+        (500, "internalError", True, "failed temporarily"),
+        (502, "badGateway", True, "failed temporarily"),
+        (503, "backendError", True, "failed temporarily"),
+        (504, "backendError", True, "failed temporarily"),
+        (429, "rateLimitExceeded", True, "failed temporarily"),
+        (408, "timeout", True, "failed temporarily"),
+        (403, "rateLimitExceeded", True, "failed temporarily"),
+        (403, "userRateLimitExceeded", True, "failed temporarily"),
+        (400, "jobRateLimitExceeded", True, "failed temporarily"),
+        (403, "quotaExceeded", False, "quota of the project is exceeded"),
+        (403, "accessDenied", False, "lacks permissions"),
         (403, "billingNotEnabled", False, "sorry"),
         (400, "invalid", False, "sorry"),
     ],
 )
 @pytest.mark.parametrize("store", ["lake", "warehouse"])
-def test_an_answer_of_google(
+def test_error_response_is_translated(
     store: str,
     status: int,
     reason: str,
@@ -65,11 +65,13 @@ def test_an_answer_of_google(
     says: str,
     bigquery_block: str,
     gcs_block: Callable[[], str],
-    impatient: None,
+    short_retries: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bucket = gcs_block()
-    with refusing(status, reason, "sorry, see https://x.y/upload?token=s3cr3t&id=1") as url:
+    with google_error_server(
+        status, reason, "sorry, see https://x.y/upload?token=s3cr3t&id=1"
+    ) as url:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", url)
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         with pytest.raises(StorageError) as problem:
@@ -77,14 +79,14 @@ def test_an_answer_of_google(
                 open_lake(f"gcs:{bucket}").uri("key")
             else:
                 open_warehouse(f"bigquery:{bigquery_block}").count(YELLOW)
-    said = str(problem.value)
-    assert (problem.value.retryable, says in said) == (retryable, True), said
-    assert "\n" not in said and "s3cr3t" not in said
-    assert ("rights" in said) == (reason == "accessDenied")
+    message = str(problem.value)
+    assert (problem.value.retryable, says in message) == (retryable, True), message
+    assert "\n" not in message and "s3cr3t" not in message
+    assert ("permissions" in message) == (reason == "accessDenied")
 
 
 @pytest.mark.parametrize(
-    ("problem", "can_pass"),
+    ("problem", "retryable"),
     [
         (requests.ConnectionError("Connection reset by peer"), True),
         (requests.Timeout("read timed out"), True),
@@ -97,11 +99,11 @@ def test_an_answer_of_google(
         (from_http_status(400, "no", errors=[{"reason": "resourcesExceeded"}]), False),
     ],
 )
-def test_what_passes(problem: Exception, retryable: bool) -> None:
-    assert gcp.transient(problem) == retryable
-    with pytest.raises(StorageError) as told, gcp.translate_google_errors("there", "roles"):
+def test_is_transient_matches_the_translated_error(problem: Exception, retryable: bool) -> None:
+    assert gcp.is_transient(problem) == retryable
+    with pytest.raises(StorageError) as translated, gcp.translate_google_errors("store", "roles"):
         raise problem
-    assert told.value.retryable == retryable
+    assert translated.value.retryable == retryable
 
 
 @pytest.fixture
@@ -112,10 +114,11 @@ def months(month_file: Callable[..., Path], tmp_path: Path) -> dict[TripMonth, P
     }
 
 
-def test_first_loads_at_once_leave_one_row_each(
+@pytest.mark.slow
+def test_concurrent_first_loads_record_one_row_per_month(
     bigquery_block: str, months: dict[TripMonth, Path]
 ) -> None:
-    """In `loads`, by which loads of one month know each other."""
+    """The table `loads` is what makes concurrent loads of one month conflict."""
     writers = [YELLOW, YELLOW, FEBRUARY, YELLOW]
     with ThreadPoolExecutor(len(writers)) as pool:
         loads = [
@@ -133,7 +136,7 @@ def test_first_loads_at_once_leave_one_row_each(
 
 @contextmanager
 def failing_jobs(behind: str, times: int, reason: str) -> Iterator[tuple[str, list[str]]]:
-    """The server behind, but the first jobs that replace a month fail as Google's sometimes do."""
+    """Proxy to the server `behind` that fails the first jobs that replace a month."""
     made: list[str] = []
 
     class Proxy(BaseHTTPRequestHandler):
@@ -144,7 +147,7 @@ def failing_jobs(behind: str, times: int, reason: str) -> Iterator[tuple[str, li
             if self.command == "POST" and job.startswith("replace-"):
                 made.append(job)
                 if len(made) <= times:
-                    error = {"reason": reason, "message": "try again"}
+                    error = {"reason": reason, "message": "temporary"}
                     status = {"state": "DONE", "errorResult": error, "errors": [error]}
                     return self.answer(200, json.dumps({**sent, "status": status}).encode())
             headers = {k: v for k, v in self.headers.items() if k.lower() in ("content-type",)}
@@ -172,19 +175,19 @@ def failing_jobs(behind: str, times: int, reason: str) -> Iterator[tuple[str, li
 
 
 @pytest.mark.parametrize("reason", ["backendError", "rateLimitExceeded", "quotaExceeded"])
-def test_a_job_that_failed_for_now_runs_again(
+def test_load_retries_a_job_that_failed_temporarily(
     reason: str,
     bigquery_block: str,
     bigquery_server: Any,
     months: dict[TripMonth, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Under an id of its own: that of the failed job is taken."""
+    """Each attempt has a new job id, because a failed job keeps its id."""
     with failing_jobs(bigquery_server.url, 2, reason) as (url, made):
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", url)
         warehouse = open_warehouse(f"bigquery:{bigquery_block}")
         if reason == "quotaExceeded":
-            with pytest.raises(StorageError, match="a quota of the project is used up"):
+            with pytest.raises(StorageError, match="a quota of the project is exceeded"):
                 warehouse.replace_month(YELLOW, months[YELLOW], {})
             assert len(made) == 1
         else:

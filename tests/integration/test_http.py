@@ -1,4 +1,4 @@
-"""The HTTP client: what is retried, what is refused, and what never leaves it."""
+"""HTTP client: errors, retries, credentials, TLS, proxies and cancellation."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from nyc_taxi.errors import (
     SourceRefusedError,
     TransientSourceError,
 )
-from nyc_taxi.network import proxy_for, trusted_authorities
+from nyc_taxi.network import create_tls_context, proxy_for
 from nyc_taxi.sources.http_client import Reply, get
-from nyc_taxi.sources.reference_files import fetch_misc
+from nyc_taxi.sources.reference_files import fetch_reference_file
 from nyc_taxi.sources.tlc import fetch_month, published_version
 from nyc_taxi.urls import safe_url
 from synthetic_tlc import Site
 from synthetic_tlc.site import BLOCKED_PAGE
 from tests.support.downloads import (
-    BROKEN_OFF,
     JANUARY,
     NAME,
-    failing,
-    kept,
-    month,
+    PARTIAL,
+    contents,
+    fails_with,
+    month_bytes,
     names,
     serve,
     statuses,
 )
-from tests.support.http_servers import TestProxy, listening, tls, write_certificate
+from tests.support.http_servers import TestProxy, run_server, run_tls_server, write_certificate
 
 ENVIRONMENT = [
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
@@ -68,7 +68,7 @@ def body(reply: Reply) -> bytes:
 CLIENTS: dict[str, Callable[[str, Path], object]] = {
     "months": lambda source, folder: fetch_month(JANUARY, source, folder, 5),
     "versions": lambda source, folder: published_version(JANUARY, source, 5),
-    "small files": lambda source, folder: fetch_misc("zones.csv", source, folder, 5),
+    "small files": lambda source, folder: fetch_reference_file("zones.csv", source, folder, 5),
     "doctor": lambda source, folder: check_source(source, 5),
 }
 
@@ -91,12 +91,12 @@ CLIENTS: dict[str, Callable[[str, Path], object]] = {
         (502, b"", TransientSourceError),
     ],
 )
-def test_a_status_means_the_same_everywhere(
+def test_status_maps_to_the_same_error_for_all_requests(
     site: Site, folder: Path, client: str, status: int, page: bytes, kind: type[NycTaxiError]
 ) -> None:
-    """Small files took a throttling 403 for a file that is not there, and 408 for a final one."""
+    """For reference files, a throttling 403 meant a missing file, and 408 was not retried."""
     site.answer(status, body=page, times=None)
-    with failing(kind, f"HTTP {status}", site.url):
+    with fails_with(kind, f"HTTP {status}", site.url):
         CLIENTS[client](f"{site.url}/trip-data?sig=secret", folder)
 
 
@@ -110,14 +110,14 @@ def test_a_status_means_the_same_everywhere(
         (socket.EAI_NODATA, SourceRefusedError),
     ],
 )
-def test_a_temporary_failure_of_name_resolution_is_transient(
+def test_temporary_dns_failure_is_transient(
     folder: Path, monkeypatch: pytest.MonkeyPatch, client: str, code: int, kind: type[NycTaxiError]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(code, "no answer")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    with failing(kind, "'h.example'"):
+    with fails_with(kind, "'h.example'"):
         CLIENTS[client]("http://h.example/trip-data", folder)
 
 
@@ -130,12 +130,12 @@ def in_seconds(seconds: float) -> str:
 
 @pytest.mark.parametrize("status", [403, 429, 503])
 @pytest.mark.parametrize("value", [lambda: "1", lambda: in_seconds(2)], ids=["seconds", "date"])
-def test_retry_after_is_waited_for(site: Site, status: int, value: Callable[[], str]) -> None:
+def test_retry_after_delays_the_retry(site: Site, status: int, value: Callable[[], str]) -> None:
     serve(site, b"content", "file")
     site.answer(status, body=BLOCKED_PAGE, headers={"Retry-After": value()})
-    began = time.monotonic()
+    started = time.monotonic()
     assert get(f"{site.url}/file", body) == b"content"
-    assert 0.9 < time.monotonic() - began < 10
+    assert 0.9 < time.monotonic() - started < 10
     assert statuses(site) == [status, 200]
 
 
@@ -152,27 +152,27 @@ def test_retry_after_is_waited_for(site: Site, status: int, value: Callable[[], 
         ("Wed, 21 Oct 2015 07:28:00 -0000", 1),
     ],
 )
-def test_retry_after_without_a_time_to_come(site: Site, value: str, requests: int) -> None:
+def test_invalid_retry_after_is_ignored(site: Site, value: str, requests: int) -> None:
     site.answer(503, headers={"Retry-After": value}, times=None)
-    with failing(TransientSourceError, "HTTP 503"):
+    with fails_with(TransientSourceError, "HTTP 503"):
         get(f"{site.url}/file", body)
     assert len(site.requests) == requests
 
 
-def test_retry_after_that_is_too_long(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_retry_after_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NYC_TAXI_WAIT", "2")
     site.answer(429, headers={"Retry-After": "3600"}, times=None)
-    with failing(SourceRefusedError, site.url, "3,600 s", "NYC_TAXI_WAIT=2"):
+    with fails_with(SourceRefusedError, site.url, "3,600 s", "NYC_TAXI_WAIT=2"):
         get(f"{site.url}/file", body)
     assert statuses(site) == [429]
 
 
-def test_the_doctor_does_not_wait(site: Site) -> None:
+def test_doctor_ignores_retry_after(site: Site) -> None:
     site.answer(429, headers={"Retry-After": "20"}, times=None)
-    began = time.monotonic()
-    with failing(SourceRefusedError, "20 s"):
+    started = time.monotonic()
+    with fails_with(SourceRefusedError, "20 s"):
         check_source(site.url, 5)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - started < 5
 
 
 # --- credentials ---
@@ -205,7 +205,7 @@ def test_the_doctor_does_not_wait(site: Site) -> None:
         ("", ""),
     ],
 )
-def test_safe_url(url: str, safe: str) -> None:
+def test_safe_url_removes_secrets(url: str, safe: str) -> None:
     assert safe_url(url) == safe
 
 
@@ -214,25 +214,25 @@ SECRETS = ["s3cr3t", "us3r", "t0ken", "r3direct"]
 
 @pytest.fixture
 def output(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Everything that httpx, httpcore and the project log."""
+    """Capture all logs of httpx, httpcore and the project."""
     for name in ("httpx", "httpcore", "prefect"):
         caplog.set_level(logging.DEBUG, name)
     return caplog
 
 
-def told(problem: BaseException | None) -> Iterator[str]:
-    """Everything that an exception and its causes say or hold."""
+def error_texts(problem: BaseException | None) -> Iterator[str]:
+    """Yield the text and the attributes of an exception and its causes."""
     while problem is not None:
         yield f"{problem} {problem!r} {vars(problem)}"
         problem = problem.__cause__ or problem.__context__
 
 
-def secretly(url: str, path: str = "/trip-data") -> str:
+def with_credentials(url: str, path: str = "/trip-data") -> str:
     host = url.removeprefix("http://")
     return f"http://us3r:s3cr3t%2F@{host}{path}?sig=t0ken&X-Amz-Signature=t0ken#t0ken"
 
 
-SPOILERS: dict[str, Callable[[Site], object]] = {
+SITE_STATES: dict[str, Callable[[Site], object]] = {
     "nothing": lambda site: serve(site, b"content", "trip-data/zones.csv"),
     "missing": lambda site: None,
     "refused": lambda site: site.answer(401, times=None),
@@ -253,47 +253,47 @@ SPOILERS: dict[str, Callable[[Site], object]] = {
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("spoiler", SPOILERS)
-def test_no_credentials_are_told(
-    site: Site, folder: Path, output: pytest.LogCaptureFixture, client: str, spoiler: str
+@pytest.mark.parametrize("state", SITE_STATES)
+def test_errors_and_logs_contain_no_credentials(
+    site: Site, folder: Path, output: pytest.LogCaptureFixture, client: str, state: str
 ) -> None:
     for name in ("trip-data", "misc"):
         (site.folder / name).mkdir()
-    if spoiler not in ("missing", "nothing"):
-        serve(site, month(), f"trip-data/{NAME}")
-        serve(site, month(), "misc/zones.csv")
-    source = secretly(site.url)
-    SPOILERS[spoiler](site)
-    said = ""
+    if state not in ("missing", "nothing"):
+        serve(site, month_bytes(), f"trip-data/{NAME}")
+        serve(site, month_bytes(), "misc/zones.csv")
+    source = with_credentials(site.url)
+    SITE_STATES[state](site)
+    text = ""
     try:
-        said = str(CLIENTS[client](source, folder))
+        text = str(CLIENTS[client](source, folder))
     except NycTaxiError as problem:
-        said = " ".join(told(problem))
+        text = " ".join(error_texts(problem))
         assert "\n" not in str(problem)
-    files = b" ".join(kept(folder).values()).decode("latin-1") + str(names(folder))
+    files = b" ".join(contents(folder).values()).decode("latin-1") + str(names(folder))
     for secret in SECRETS:
-        assert secret not in said
+        assert secret not in text
         assert secret not in output.text
         assert secret not in files
 
 
 def test_credentials_are_sent(site: Site, folder: Path) -> None:
     (site.folder / "trip-data").mkdir()
-    serve(site, month(), f"trip-data/{NAME}")
-    assert fetch_month(JANUARY, secretly(site.url), folder).read_bytes() == month()
+    serve(site, month_bytes(), f"trip-data/{NAME}")
+    assert fetch_month(JANUARY, with_credentials(site.url), folder).read_bytes() == month_bytes()
     [request] = site.requests
     login = base64.b64decode(str(request.headers["Authorization"]).split()[1])
     assert login == b"us3r:s3cr3t/"
     assert request.path == f"/trip-data/{NAME}?sig=t0ken&X-Amz-Signature=t0ken"
 
 
-def test_credentials_stay_with_their_host(site: Site, tmp_path: Path) -> None:
+def test_credentials_are_not_sent_to_other_hosts(site: Site, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with Site(tmp_path / "other") as other:
         serve(other, b"content", "file")
         site.answer(302, headers={"Location": "/again?x=1"})
         site.answer(302, headers={"Location": f"{other.url}/file?sig=r3direct"})
-        assert get(f"{secretly(site.url, '/a')}", body) == b"content"
+        assert get(f"{with_credentials(site.url, '/a')}", body) == b"content"
         assert ["Authorization" in r.headers for r in site.requests] == [True, True]
         [request] = other.requests
         assert request.path == "/file?sig=r3direct"
@@ -301,8 +301,8 @@ def test_credentials_stay_with_their_host(site: Site, tmp_path: Path) -> None:
         assert "t0ken" not in f"{request.headers}"
 
 
-def test_cookies_of_redirects(site: Site) -> None:
-    """Some sites redirect to themselves until they get their cookie back."""
+def test_cookies_of_redirects_are_sent_back(site: Site) -> None:
+    """Some sites redirect to themselves until the cookie is sent back."""
     serve(site, b"content", "file")
     site.answer(302, headers={"Location": "/b", "Set-Cookie": "gate=open"})
     site.answer(302, headers={"Location": "/c"})
@@ -325,22 +325,22 @@ def test_cookies_of_redirects(site: Site) -> None:
         ("?release=1&sig=a", "?release=1&sig=b", False),
     ],
 )
-def test_a_renewed_signature_fetches_nothing_again(
+def test_renewed_signature_does_not_download_again(
     site: Site, folder: Path, first: str, then: str, again: bool
 ) -> None:
-    serve(site, month())
+    serve(site, month_bytes())
     site.cut(after=100_000)
-    with failing(TransientSourceError):
+    with fails_with(TransientSourceError):
         fetch_month(JANUARY, site.url + first, folder)
     fetch_month(JANUARY, site.url + then, folder)
     assert statuses(site)[-1] == (200 if again else 206)
     fetch_month(JANUARY, site.url + first, folder)
     assert statuses(site)[-1] == (200 if again else 304)
-    assert kept(folder)[f"yellow/{NAME}"] == month()
+    assert contents(folder)[f"yellow/{NAME}"] == month_bytes()
 
 
-def test_login_without_a_host_that_answers(folder: Path) -> None:
-    with failing(TransientSourceError, "http://127.0.0.1:9/x") as _:
+def test_unreachable_host_does_not_reveal_the_login(folder: Path) -> None:
+    with fails_with(TransientSourceError, "http://127.0.0.1:9/x") as _:
         get("http://us3r:s3cr3t@127.0.0.1:9/x?t0ken", body)
 
 
@@ -352,7 +352,7 @@ def secure(port: int, host: str = "127.0.0.1") -> str:
 
 
 @pytest.fixture
-def offered(site: Site) -> Site:
+def served_site(site: Site) -> Site:
     serve(site, b"content", "file")
     return site
 
@@ -365,8 +365,8 @@ def offered(site: Site) -> Site:
         ("other.example", 2, True, "not valid for '127.0.0.1'"),
     ],
 )
-def test_a_certificate_that_cannot_be_trusted_is_final(
-    offered: Site,
+def test_untrusted_certificate_is_refused(
+    served_site: Site,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     host: str,
@@ -378,8 +378,8 @@ def test_a_certificate_that_cannot_be_trusted_is_final(
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with (
-        tls(offered, certificate) as port,
-        failing(SourceRefusedError, "certificate of 127.0.0.1", reason, "SSL_CERT_FILE"),
+        run_tls_server(served_site, certificate) as port,
+        fails_with(SourceRefusedError, "certificate of 127.0.0.1", reason, "SSL_CERT_FILE"),
     ):
         get(secure(port), body)
 
@@ -394,106 +394,111 @@ def test_a_certificate_that_cannot_be_trusted_is_final(
         ("CURL_CA_BUNDLE", False),
     ],
 )
-def test_own_certificate_authorities(
-    offered: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, folder: bool
+def test_private_certificate_authority_is_trusted(
+    served_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, folder: bool
 ) -> None:
-    monkeypatch.delenv("SSL_CERT_DIR")  # of the fixture
-    place = certificate = write_certificate(tmp_path)
+    monkeypatch.delenv("SSL_CERT_DIR")  # set by the fixture
+    path = certificate = write_certificate(tmp_path)
     if folder:
-        place = tmp_path / "certificates"
-        place.mkdir()
+        path = tmp_path / "certificates"
+        path.mkdir()
         command = ["openssl", "x509", "-noout", "-hash", "-in", str(certificate)]
         name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-        (place / f"{name}.0").symlink_to(certificate)
-    monkeypatch.setenv(variable, str(place))
-    with tls(offered, certificate) as port:
+        (path / f"{name}.0").symlink_to(certificate)
+    monkeypatch.setenv(variable, str(path))
+    with run_tls_server(served_site, certificate) as port:
         assert get(secure(port), body) == b"content"
 
 
-def test_ssl_cert_file_comes_before_the_others(
-    offered: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_ssl_cert_file_overrides_other_variables(
+    served_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = write_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "gone.pem"))
-    with tls(offered, certificate) as port:
+    with run_tls_server(served_site, certificate) as port:
         assert get(secure(port), body) == b"content"
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
 @pytest.mark.parametrize("harm", ["missing", "empty", "DER"])
-def test_certificate_authorities_that_cannot_be_read(
+def test_unreadable_certificate_authorities_are_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, harm: str
 ) -> None:
-    place = tmp_path / "ca.pem"
+    path = tmp_path / "ca.pem"
     if harm != "missing":
-        place.write_bytes(b"" if harm == "empty" else bytes(range(256)))
-    monkeypatch.setenv(variable, str(place))
-    with failing(InvalidInputError, f"{variable}={str(place)!r}", "PEM"):
+        path.write_bytes(b"" if harm == "empty" else bytes(range(256)))
+    monkeypatch.setenv(variable, str(path))
+    with fails_with(InvalidInputError, f"{variable}={str(path)!r}", "PEM"):
         get("https://127.0.0.1:9/file", body)
 
 
 def test_unused_certificate_authorities_are_not_read(
-    offered: Site, monkeypatch: pytest.MonkeyPatch
+    served_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
-    assert get(f"{offered.url}/file", body) == b"content"
+    assert get(f"{served_site.url}/file", body) == b"content"
 
 
-def test_tls_to_a_server_that_has_none(offered: Site) -> None:
-    port = int(offered.url.rpartition(":")[2])
-    with failing(SourceRefusedError, "no TLS connection to 127.0.0.1", "NYC_TAXI_SOURCE_URL"):
+def test_tls_to_a_plain_server_is_refused(served_site: Site) -> None:
+    port = int(served_site.url.rpartition(":")[2])
+    with fails_with(SourceRefusedError, "TLS to 127.0.0.1", "NYC_TAXI_SOURCE_URL"):
         get(secure(port), body)
 
 
-def test_tls_connection_that_breaks_is_transient(tmp_path: Path) -> None:
-    with listening(lambda connection: None) as port, failing(TransientSourceError, "127.0.0.1"):
+def test_broken_tls_connection_is_transient(tmp_path: Path) -> None:
+    with (
+        run_server(lambda connection: None) as port,
+        fails_with(TransientSourceError, "127.0.0.1"),
+    ):
         get(secure(port), body)
 
 
 # --- proxies ---
 
-FAR = "http://data.example/file?sig=t0ken"
+PROXIED_URL = "http://data.example/file?sig=t0ken"
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize("form", ["http://us3r:s3cr3t@{}", "http://us3r:s3cr3t@{}/", "{}"])
-def test_http_through_a_proxy(
-    offered: Site, monkeypatch: pytest.MonkeyPatch, variable: str, form: str
+def test_http_uses_the_proxy(
+    served_site: Site, monkeypatch: pytest.MonkeyPatch, variable: str, form: str
 ) -> None:
     if variable == "HTTP_PROXY":
         monkeypatch.delenv("REQUEST_METHOD", raising=False)
-    monkeypatch.setenv(variable, form.format(offered.url.removeprefix("http://")))
-    assert get(FAR, body) == b"content"
-    [request] = offered.requests
-    assert request.path == FAR
+    monkeypatch.setenv(variable, form.format(served_site.url.removeprefix("http://")))
+    assert get(PROXIED_URL, body) == b"content"
+    [request] = served_site.requests
+    assert request.path == PROXIED_URL
     if "us3r" in form:
         login = str(request.headers["Proxy-Authorization"]).split()[1]
         assert base64.b64decode(login) == b"us3r:s3cr3t"
 
 
-def test_https_through_a_proxy(
-    offered: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_https_uses_the_proxy(
+    served_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = write_certificate(tmp_path, "data.example")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with tls(offered, certificate) as port:
+    with run_tls_server(served_site, certificate) as port:
         proxy = TestProxy(port)
-        with listening(proxy.http) as own:
-            monkeypatch.setenv("HTTPS_PROXY", f"http://us3r:s3cr3t@127.0.0.1:{own}")
+        with run_server(proxy.http) as port:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://us3r:s3cr3t@127.0.0.1:{port}")
             assert get("https://data.example/file?sig=t0ken", body) == b"content"
-    [asked] = proxy.asked
-    assert asked.startswith(b"CONNECT data.example:443 ")
-    assert base64.b64encode(b"us3r:s3cr3t") in asked
+    [conditions] = proxy.requests
+    assert conditions.startswith(b"CONNECT data.example:443 ")
+    assert base64.b64encode(b"us3r:s3cr3t") in conditions
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
-def test_socks_proxy(offered: Site, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    proxy = TestProxy(int(offered.url.rpartition(":")[2]))
-    with listening(proxy.socks) as own:
-        monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{own}")
-        assert get(FAR, body) == b"content"
-    assert b"data.example" in proxy.asked[0]
+def test_socks_proxy_is_used(
+    served_site: Site, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    proxy = TestProxy(int(served_site.url.rpartition(":")[2]))
+    with run_server(proxy.socks) as port:
+        monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{port}")
+        assert get(PROXIED_URL, body) == b"content"
+    assert b"data.example" in proxy.requests[0]
 
 
 REFUSALS: dict[str, tuple[str, bytes, type[NycTaxiError], str]] = {
@@ -520,67 +525,70 @@ REFUSALS: dict[str, tuple[str, bytes, type[NycTaxiError], str]] = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch, refusal: str) -> None:
-    scheme, answer, kind, word = REFUSALS[refusal]
-    proxy = TestProxy(9, answer)
+def test_refusing_proxy_is_named(monkeypatch: pytest.MonkeyPatch, refusal: str) -> None:
+    scheme, reply, kind, message = REFUSALS[refusal]
+    proxy = TestProxy(9, reply)
     socks = scheme == "socks5"
-    with listening(proxy.socks if socks else proxy.http) as own:
+    with run_server(proxy.socks if socks else proxy.http) as port:
         name = "ALL_PROXY" if socks else f"{scheme.upper()}_PROXY"
         login = "" if socks else "us3r:s3cr3t@"
-        monkeypatch.setenv(name, f"{scheme if socks else 'http'}://{login}127.0.0.1:{own}")
-        with failing(kind, f"127.0.0.1:{own}", name, word) as _, silent():
+        monkeypatch.setenv(name, f"{scheme if socks else 'http'}://{login}127.0.0.1:{port}")
+        with fails_with(kind, f"127.0.0.1:{port}", name, message) as _, no_secrets():
             get(f"{'http' if scheme == 'http' else 'https'}://data.example/file?t0ken", body)
 
 
-def test_a_socks_proxy_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with listening(lambda connection: time.sleep(30)) as own:
-        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{own}")
-        with failing(TransientSourceError, f"127.0.0.1:{own}", "timed out"):
-            get(FAR, body, timeout=0.5)
+def test_silent_socks_proxy_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_server(lambda connection: time.sleep(30)) as port:
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{port}")
+        with fails_with(TransientSourceError, f"127.0.0.1:{port}", "timed out"):
+            get(PROXIED_URL, body, timeout=0.5)
 
 
-class silent:
-    """What the block raises tells no secret."""
+class no_secrets:
+    """Asserts that the exception of the block contains no secret."""
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
-        said = " ".join(told(problem))
-        assert not [secret for secret in SECRETS if secret in said]
+        text = " ".join(error_texts(problem))
+        assert not [secret for secret in SECRETS if secret in text]
 
 
 @pytest.mark.parametrize("url", ["http://data.example/file", "https://data.example/file"])
-def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_unreachable_proxy_is_named(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     name = f"{url.partition(':')[0].upper()}_PROXY"
     monkeypatch.setenv(name, "http://us3r:s3cr3t@127.0.0.1:9")
-    with failing(TransientSourceError, "through the proxy http://127.0.0.1:9", name), silent():
+    with (
+        fails_with(TransientSourceError, "through the proxy http://127.0.0.1:9", name),
+        no_secrets(),
+    ):
         get(url, body)
 
 
-def test_a_proxy_that_has_no_tls(offered: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As HTTPS_PROXY=https://... is often written for one."""
-    monkeypatch.setenv("HTTPS_PROXY", offered.url.replace("http:", "https:"))
-    with failing(SourceRefusedError, "through the proxy https://127.0.0.1", "check HTTPS_PROXY"):
+def test_proxy_without_tls_is_refused(served_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTPS_PROXY=https://... is a common mistake."""
+    monkeypatch.setenv("HTTPS_PROXY", served_site.url.replace("http:", "https:"))
+    with fails_with(SourceRefusedError, "through the proxy https://127.0.0.1", "check HTTPS_PROXY"):
         get("https://data.example/file", body)
 
 
 @pytest.mark.parametrize(
     "value", ["socks4://127.0.0.1:9", "ftp://h:9", "http://us3r:s3cr3t@:x", "http://h:port", "://"]
 )
-def test_what_is_not_a_proxy(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_proxy_is_rejected(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("ALL_PROXY", value)
-    with failing(InvalidInputError, "ALL_PROXY", "socks5://HOST:PORT"), silent():
-        get(FAR, body)
+    with fails_with(InvalidInputError, "ALL_PROXY", "socks5://HOST:PORT"), no_secrets():
+        get(PROXIED_URL, body)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
-def test_own_machine_is_never_asked_through_a_proxy(
-    offered: Site, monkeypatch: pytest.MonkeyPatch, host: str, variable: str
+def test_loopback_addresses_bypass_the_proxy(
+    served_site: Site, monkeypatch: pytest.MonkeyPatch, host: str, variable: str
 ) -> None:
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    assert get(f"{offered.url.replace('127.0.0.1', host)}/file", body) == b"content"
+    assert get(f"{served_site.url.replace('127.0.0.1', host)}/file", body) == b"content"
 
 
 @pytest.mark.parametrize(
@@ -608,70 +616,72 @@ def test_own_machine_is_never_asked_through_a_proxy(
         ("", "http://a.example/", False),
     ],
 )
-def test_no_proxy(monkeypatch: pytest.MonkeyPatch, rules: str, url: str, direct: bool) -> None:
+def test_no_proxy_rules_are_applied(
+    monkeypatch: pytest.MonkeyPatch, rules: str, url: str, direct: bool
+) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", rules)
     assert (proxy_for(httpx.URL(url)) is None) is direct
 
 
-# --- a run that is stopped ---
+# --- cancellation ---
 
 
-def stalling(connection: socket.socket) -> None:
+def stall(connection: socket.socket) -> None:
     connection.recv(65536)
     time.sleep(30)
 
 
-def dripping(connection: socket.socket) -> None:
+def drip(connection: socket.socket) -> None:
     connection.recv(65536)
-    head = f'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: {len(month())}\r\n\r\n'
-    connection.sendall(head.encode() + month()[:100_000])
+    head = f'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: {len(month_bytes())}\r\n\r\n'
+    connection.sendall(head.encode() + month_bytes()[:100_000])
     for n in range(1000):
-        connection.sendall(month()[100_000 + n : 100_001 + n])
+        connection.sendall(month_bytes()[100_000 + n : 100_001 + n])
         time.sleep(0.05)
 
 
-def old_style(connection: socket.socket) -> None:
-    """No length: when the connection ends, the file is whole."""
+def send_without_length(connection: socket.socket) -> None:
+    """Send a file without length, which ends with the connection."""
     connection.recv(65536)
-    connection.sendall(b'HTTP/1.0 200 OK\r\nETag: "1"\r\n\r\n' + month()[:100_000])
+    connection.sendall(b'HTTP/1.0 200 OK\r\nETag: "1"\r\n\r\n' + month_bytes()[:100_000])
     time.sleep(30)
 
 
-def mute(connection: socket.socket) -> None:
-    """Not even the handshake of TLS."""
+def never_reply(connection: socket.socket) -> None:
+    """Accept the connection, but not even start TLS."""
     time.sleep(30)
 
 
-SLOW = {"stall": stalling, "drip": dripping, "old style": old_style, "TLS": mute}
+SLOW_SERVERS = {"stall": stall, "drip": drip, "old style": send_without_length, "TLS": never_reply}
 
 
-@pytest.mark.parametrize("server", SLOW)
-@pytest.mark.parametrize("by", ["stop", "signal"])
-def test_a_stopped_download_ends_at_once(folder: Path, server: str, by: str) -> None:
-    with listening(SLOW[server]) as port, stoppable() as stop:
+@pytest.mark.parametrize("server", SLOW_SERVERS)
+@pytest.mark.parametrize("trigger", ["stop", "signal"])
+def test_stop_ends_a_download_immediately(folder: Path, server: str, trigger: str) -> None:
+    with run_server(SLOW_SERVERS[server]) as port, stoppable() as stop:
         scheme = "https" if server == "TLS" else "http"
         source = f"{scheme}://127.0.0.1:{port}/{{color}}.csv"
         if server != "old style":
             source = source.replace(".csv", ".parquet")
-        interrupt = stop.set if by == "stop" else lambda: os.kill(os.getpid(), signal.SIGINT)
+        interrupt = stop.set if trigger == "stop" else lambda: os.kill(os.getpid(), signal.SIGINT)
         timer = threading.Timer(1, interrupt)
         timer.start()
-        began = time.monotonic()
-        with pytest.raises(Stopped if by == "stop" else KeyboardInterrupt):
+        started = time.monotonic()
+        with pytest.raises(Stopped if trigger == "stop" else KeyboardInterrupt):
             fetch_month(JANUARY, source, folder, timeout=25)
         timer.join()
-        assert time.monotonic() - began < 3
-    part = BROKEN_OFF if server == "drip" else []
+        assert time.monotonic() - started < 3
+    part = PARTIAL if server == "drip" else []
     if server == "old style":
-        part = [name.replace(".parquet", ".csv") for name in BROKEN_OFF]
+        part = [name.replace(".parquet", ".csv") for name in PARTIAL]
     assert names(folder) == part
-    assert all(len(kept(folder)[name]) >= 100_000 for name in part[:1])
+    assert all(len(contents(folder)[name]) >= 100_000 for name in part[:1])
 
 
-@pytest.mark.parametrize("by", ["stop", "signal"])
-def test_a_stop_does_not_wait_for_a_connection(by: str) -> None:
-    """A server that accepts nothing more, as one behind a firewall that drops packets."""
+@pytest.mark.parametrize("trigger", ["stop", "signal"])
+def test_stop_ends_a_connection_attempt(trigger: str) -> None:
+    """The server does not accept connections, like one behind a firewall that drops packets."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, stoppable() as stop:
         url = "http://{}:{}".format(*server.getsockname())
         waiting = [socket.create_connection(server.getsockname())]
@@ -679,53 +689,52 @@ def test_a_stop_does_not_wait_for_a_connection(by: str) -> None:
             waiting.append(socket.socket())
             waiting[-1].setblocking(False)
             waiting[-1].connect_ex(server.getsockname())
-        interrupt = stop.set if by == "stop" else lambda: os.kill(os.getpid(), signal.SIGINT)
+        interrupt = stop.set if trigger == "stop" else lambda: os.kill(os.getpid(), signal.SIGINT)
         timer = threading.Timer(0.5, interrupt)
         timer.start()
-        began = time.monotonic()
-        with pytest.raises(Stopped if by == "stop" else KeyboardInterrupt):
+        started = time.monotonic()
+        with pytest.raises(Stopped if trigger == "stop" else KeyboardInterrupt):
             get(url, body, timeout=5)
         timer.join()
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - started < 4
         for connection in waiting:
             connection.close()
 
 
-@pytest.mark.parametrize("by", ["stop", "signal"])
-def test_a_stop_ends_the_wait_of_retry_after(site: Site, by: str) -> None:
+@pytest.mark.parametrize("trigger", ["stop", "signal"])
+def test_stop_ends_the_retry_after_delay(site: Site, trigger: str) -> None:
     site.answer(429, headers={"Retry-After": "20"})
     with stoppable() as stop:
-        interrupt = stop.set if by == "stop" else lambda: os.kill(os.getpid(), signal.SIGINT)
+        interrupt = stop.set if trigger == "stop" else lambda: os.kill(os.getpid(), signal.SIGINT)
         timer = threading.Timer(0.5, interrupt)
         timer.start()
-        began = time.monotonic()
-        with pytest.raises(Stopped if by == "stop" else KeyboardInterrupt):
+        started = time.monotonic()
+        with pytest.raises(Stopped if trigger == "stop" else KeyboardInterrupt):
             get(f"{site.url}/file", body)
         timer.join()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - started < 3
     assert statuses(site) == [429]
 
 
-def test_a_stopped_download_goes_on_where_it_was(site: Site, folder: Path) -> None:
-    serve(site, month())
+def test_stopped_download_is_resumed(site: Site, folder: Path) -> None:
+    serve(site, month_bytes())
     site.stall(after=100_000)
     with stoppable() as stop:
         threading.Timer(1, stop.set).start()
         with pytest.raises(Stopped):
             fetch_month(JANUARY, site.url, folder)
-    assert names(folder) == BROKEN_OFF
-    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
+    assert names(folder) == PARTIAL
+    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month_bytes()
     assert statuses(site) == [200, 206]
 
 
-def test_certificates_of_the_project_are_checked_by_default() -> None:
-    """certifi's, for TLS without any variable."""
-    context = trusted_authorities()
+def test_certifi_authorities_are_used_by_default() -> None:
+    context = create_tls_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert len(context.get_ca_certs()) > 50
 
 
-def test_not_found_is_not_published(site: Site) -> None:
-    with pytest.raises(NotPublishedError, match="answers 403"):
+def test_missing_reference_file_is_not_published(site: Site) -> None:
+    with pytest.raises(NotPublishedError, match=r"does not exist \(HTTP 403\)"):
         get(f"{site.url}/file", body)

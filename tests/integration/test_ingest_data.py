@@ -1,4 +1,4 @@
-"""The flow `Ingest Data`, from a site to a table."""
+"""The flow `Ingest Data`: TLC site -> PostgreSQL table."""
 
 from contextlib import closing
 
@@ -17,7 +17,7 @@ def run(*arguments: str) -> str:
 
 
 def counts(url: str, table: str) -> list[tuple[int, int, int]]:
-    """Trips, those with 0 passengers, those with nobody knows how many."""
+    """Return per month: trips, trips with 0 passengers, trips with an unknown count."""
     with closing(psycopg2.connect(url)) as db, db.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), count(*) FILTER (WHERE passenger_count = 0), "
@@ -33,7 +33,7 @@ def months(site: Site) -> None:
         write_month(site.folder, "yellow", 2021, month, 20_000)
 
 
-def test_twice_is_once(postgres: str, months: None) -> None:
+def test_ingest_data_is_idempotent(postgres: str, months: None) -> None:
     output = run("--months", "1,2")
     assert "Logging Subflow for: yellow_taxi_trips" in output
     assert "pre: missing passenger count: 0" not in output
@@ -49,16 +49,17 @@ def test_twice_is_once(postgres: str, months: None) -> None:
     assert counts(postgres, "public.yellow_taxi_trips") == first
 
 
-def test_all_trips_in_a_table_of_another_name(postgres: str, months: None) -> None:
+@pytest.mark.slow
+def test_ingest_data_keeps_all_trips_in_a_named_table(postgres: str, months: None) -> None:
     run("--keep-zero", "--table-name", "course.trips")
     [(rows, zero, _)] = counts(postgres, "course.trips")
     assert rows == 20_000
     assert zero > 0
 
 
-def test_no_database(prefect_server: None, months: None) -> None:
+def test_ingest_data_reports_a_missing_database(prefect_server: None, months: None) -> None:
     with start("flows/ingest_data_flow.py", POSTGRES_URL="") as script:
         output = script.communicate(timeout=120)[0]
     assert script.returncode == 1
     [line] = [line for line in output.splitlines() if line.startswith("error: ")]
-    assert "neither a block postgres-connector nor a POSTGRES_URL; `make postgres`" in line
+    assert "neither a block postgres-connector nor a POSTGRES_URL; run `make postgres`" in line

@@ -1,4 +1,4 @@
-"""make's commands on other machines: old consoles, wrong Pythons, blanks in paths."""
+"""Make targets on other machines: consoles without Unicode, old Pythons, spaces in paths."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 
 import local_services.__main__
 import local_services.postgres
-from local_services import Server
+from local_services import Service
 from tests.support.processes import ROOT
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "iso-8859-1", "ascii", "cp437", "utf-8"])
-def test_tables_are_shown_on_every_console(encoding: str) -> None:
+def test_show_prints_tables_in_any_encoding(encoding: str) -> None:
     program = """
 import duckdb
 from synthetic_tlc.demo import show
@@ -31,15 +31,15 @@ show(duckdb.sql("SELECT 'Café → 1' AS place, 2.5 AS miles"))
         capture_output=True,
     )
     assert done.returncode == 0, done.stderr
-    said = done.stdout.decode(encoding)
-    assert re.search(r"place .*miles", said)
-    assert "2.5" in said
-    assert ("┌" in said) == (encoding == "utf-8")
+    printed = done.stdout.decode(encoding)
+    assert re.search(r"place .*miles", printed)
+    assert "2.5" in printed
+    assert ("┌" in printed) == (encoding == "utf-8")
 
 
 class TestMakeInstall:
     def install(self, folder: Path, python: str) -> str:
-        """What make says before anything is installed."""
+        """Run `make install`; returns its error line."""
         for name in ("Makefile", "docker-requirements.txt", "pyproject.toml"):
             (folder / name).write_text((ROOT / name).read_text())
         done = subprocess.run(
@@ -47,9 +47,9 @@ class TestMakeInstall:
         )
         assert done.returncode == 2
         assert not (folder / ".venv").exists()
-        (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        assert len(done.stderr.splitlines()) == 2, done.stderr  # make's own line, and ours
-        return said
+        (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(done.stderr.splitlines()) == 2, done.stderr  # our line and make's own
+        return error
 
     @pytest.fixture
     def program(self, tmp_path: Path) -> Path:
@@ -57,42 +57,45 @@ class TestMakeInstall:
         path.touch(mode=0o755)
         return path
 
-    def test_a_shim_of_a_version_that_is_not_selected(self, tmp_path: Path, program: Path) -> None:
+    def test_install_rejects_a_pyenv_shim_without_version(
+        self, tmp_path: Path, program: Path
+    ) -> None:
         program.write_text("#!/bin/sh\necho 'pyenv: python3.12: command not found' >&2\nexit 127\n")
-        said = self.install(tmp_path, str(program))
-        assert said.startswith(f"error: {program} does not run here; install Python 3.11 or newer")
+        error = self.install(tmp_path, str(program))
+        assert error.startswith(f"error: {program} cannot be run; install Python 3.11 or newer")
 
-    def test_no_such_program(self, tmp_path: Path) -> None:
-        assert "no-python does not run here" in self.install(tmp_path, "no-python")
+    def test_install_rejects_a_missing_python(self, tmp_path: Path) -> None:
+        assert "no-python cannot be run" in self.install(tmp_path, "no-python")
 
     @pytest.mark.parametrize("version", ["3.10", "3.9", "2.7"])
-    def test_an_old_version(self, tmp_path: Path, program: Path, version: str) -> None:
+    def test_install_rejects_an_old_python(
+        self, tmp_path: Path, program: Path, version: str
+    ) -> None:
         program.write_text(f"#!/bin/sh\necho {version}\n")
-        said = self.install(tmp_path, str(program))
-        assert said.startswith("error: Python 3.11 or newer is needed, and ")
-        assert f" is {version}; try: make PYTHON=" in said
+        error = self.install(tmp_path, str(program))
+        assert error.startswith("error: Python 3.11 or newer is required, and ")
+        assert f" is {version}; try: make PYTHON=" in error
 
 
-def test_the_path_of_psql_can_be_pasted(
+def test_postgres_up_quotes_the_path_of_psql(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(local_services.postgres, "BIN", Path("/my files/bin"))
-    monkeypatch.setattr(local_services.postgres.Server, "up", lambda self: None)
+    monkeypatch.setattr(local_services.postgres.PostgresServer, "up", lambda self: None)
     monkeypatch.setattr(sys, "argv", ["postgres", "up", "--folder", "/nowhere"])
     local_services.postgres.main()
     assert "\n             '/my files/bin/psql' postgresql://" in capsys.readouterr().out
 
 
-def test_the_two_postgres_have_ports_of_their_own() -> None:
-    """make postgres, and make up."""
+def test_postgres_ports_of_make_and_compose_differ() -> None:
     compose = re.findall(r"\$\{POSTGRES_PORT:-(\d+)\}", (ROOT / "docker-compose.yml").read_text())
     make = re.findall(r"^POSTGRES_PORT \?= (\d+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert (len(compose), len(make)) == (1, 1)
     assert compose != make
 
 
-def test_the_file_of_the_emulators_is_its_owners_alone(
-    gcs_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_emulators_up_writes_private_files(
+    gcs_server: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_services.__main__, "ROOT", tmp_path)
     monkeypatch.setattr(local_services.__main__, "FOLDER", tmp_path)
@@ -102,8 +105,8 @@ def test_the_file_of_the_emulators_is_its_owners_alone(
     assert stat.S_IMODE((tmp_path / "prefect").stat().st_mode) == 0o700
 
 
-class TestTheSecretsScan:
-    """The lines of `make check` that look for secrets, in a repository of the test's own."""
+class TestSecretsScan:
+    """The secrets scan of `make check`, in a temporary repository."""
 
     @pytest.fixture
     def repository(self, tmp_path: Path) -> Path:
@@ -118,32 +121,34 @@ class TestTheSecretsScan:
         return tmp_path
 
     def scan(self, repository: Path) -> bool:
-        """Whether it is clean."""
-        shown = subprocess.run(
+        """Return whether the scan passes."""
+        commands = subprocess.run(
             ["make", "--dry-run", "check"], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout.replace(".venv/bin/", f"{ROOT}/.venv/bin/")
-        lines = [line for line in shown.splitlines() if "git ls-files" in line]
+        lines = [line for line in commands.splitlines() if "git ls-files" in line]
         assert len(lines) == 3
-        assert all(" -n " in line for line in lines[1:])  # no request to check what it found
+        assert all(
+            " -n " in line for line in lines[1:]
+        )  # offline: findings are not verified over the network
         done = subprocess.run(
             ["sh", "-ec", "\n".join(lines)], cwd=repository, capture_output=True, text=True
         )
         return done.returncode == 0
 
-    def test_a_tree_without_secrets_passes(self, repository: Path) -> None:
+    def test_scan_passes_without_secrets(self, repository: Path) -> None:
         assert self.scan(repository)
 
-    @pytest.mark.parametrize("place", ["it.py", "tests/test_it.py", "new.txt"])
-    def test_a_planted_key_is_found(self, repository: Path, place: str) -> None:
-        (repository / place).write_text(f"key = 'AKIA{'IOSFODNN7QXAMPLE'}'\n")
+    @pytest.mark.parametrize("path", ["it.py", "tests/test_it.py", "new.txt"])
+    def test_scan_finds_a_key(self, repository: Path, path: str) -> None:
+        (repository / path).write_text(f"key = 'AKIA{'IOSFODNN7QXAMPLE'}'\n")
         assert not self.scan(repository)
 
-    def test_a_password_in_the_code_is_found(self, repository: Path) -> None:
+    def test_scan_finds_a_password_in_code(self, repository: Path) -> None:
         (repository / "it.py").write_text(
             'password = "hunter2-and-more"\n'
         )  # pragma: allowlist secret
         assert not self.scan(repository)
 
-    def test_a_folder_that_git_does_not_know_does_not_pass(self, repository: Path) -> None:
+    def test_scan_fails_outside_a_git_repository(self, repository: Path) -> None:
         subprocess.run(["rm", "-r", str(repository / ".git")], check=True)
         assert not self.scan(repository)

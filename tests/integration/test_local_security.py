@@ -1,4 +1,4 @@
-"""What runs locally lets nothing in: origins, hosts, callers, listeners, files and processes."""
+"""Security of the local system: origins, hosts, callers, listeners, files and processes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from local_services import Server
-from local_services.postgres import Server as PostgresServer
+from local_services import Service
+from local_services.postgres import PostgresServer
 from local_services.process import ServiceStartError, free_port, running
 from tests.support.docker_scripts import make_env
 from tests.support.prefect_systems import System
@@ -41,13 +41,13 @@ def base(system: System) -> str:
 
 
 @pytest.mark.parametrize("origin", [EVIL, "null", "http://127.0.0.1:1", "https://127.0.0.1:{port}"])
-def test_a_page_of_another_origin_is_refused(system: System, origin: str) -> None:
-    """Its preflight, its POST, and a POST without a content type, which needs no preflight."""
+def test_server_rejects_another_origin(system: System, origin: str) -> None:
+    """A preflight, a POST, and a POST without a content type, which needs no preflight."""
     url = base(system)
     headers = {"Origin": origin.format(port=httpx.URL(url).port)}
-    asks = {"Access-Control-Request-Method": "POST"}
+    preflight = {"Access-Control-Request-Method": "POST"}
     answers = [
-        httpx.options(f"{url}/api/variables/", headers={**headers, **asks}),
+        httpx.options(f"{url}/api/variables/", headers={**headers, **preflight}),
         httpx.post(f"{url}/api/variables/", headers=headers, json={"name": "x", "value": "y"}),
         httpx.post(f"{url}/api/variables/", headers=headers, content=b'{"name":"x","value":"y"}'),
         httpx.get(f"{url}/api/variables/name/x", headers=headers),
@@ -59,24 +59,24 @@ def test_a_page_of_another_origin_is_refused(system: System, origin: str) -> Non
 
 
 @pytest.mark.parametrize("host", ["evil.example:{port}", "127.0.0.1.evil.example", "[::1", ""])
-def test_another_host_name_is_refused(system: System, host: str) -> None:
-    """DNS rebinding: a page's own host name that leads to 127.0.0.1."""
+def test_server_rejects_another_host(system: System, host: str) -> None:
+    """DNS rebinding: a page's own host name that resolves to 127.0.0.1."""
     url = base(system)
     headers = {"Host": host.format(port=httpx.URL(url).port)}
     assert httpx.post(f"{url}/api/flows/filter", headers=headers, json={}).status_code in (400, 403)
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_the_ui_works_by_either_name(system: System, name: str) -> None:
+def test_ui_works_with_each_loopback_name(system: System, name: str) -> None:
     port = httpx.URL(base(system)).port
     origin = f"http://{name}:{port}"
     assert "<html" in httpx.get(origin).text
-    asks = {
+    requested = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type",
     }
     preflight = httpx.options(
-        f"{base(system)}/api/flows/filter", headers={"Origin": origin, **asks}
+        f"{base(system)}/api/flows/filter", headers={"Origin": origin, **requested}
     )
     assert preflight.status_code == 200
     answer = httpx.post(f"{base(system)}/api/flows/filter", headers={"Origin": origin}, json={})
@@ -85,24 +85,24 @@ def test_the_ui_works_by_either_name(system: System, name: str) -> None:
     assert answer.headers["access-control-allow-origin"] == origin
 
 
-def test_a_websocket_of_another_origin_is_refused(system: System) -> None:
-    """Browsers send an Origin with a WebSocket, and ask nobody whether they may open it."""
+def test_server_rejects_a_websocket_of_another_origin(system: System) -> None:
+    """Browsers send an Origin with a WebSocket, but no preflight."""
     url = base(system).replace("http", "ws") + "/api/events/out"
 
-    async def greeted(origin: str | None) -> Any:
+    async def first_message(origin: str | None) -> Any:
         kind: Any = origin
         async with connect(url, origin=kind, subprotocols=["prefect"], proxy=None) as socket:  # type: ignore[list-item]
             await socket.send(json.dumps({"type": "auth", "token": None}))
             return json.loads(await asyncio.wait_for(socket.recv(), 30))
 
-    assert asyncio.run(greeted(None)) == {"type": "auth_success"}
-    assert asyncio.run(greeted(base(system))) == {"type": "auth_success"}
+    assert asyncio.run(first_message(None)) == {"type": "auth_success"}
+    assert asyncio.run(first_message(base(system))) == {"type": "auth_success"}
     with pytest.raises(InvalidStatus):
-        asyncio.run(greeted(EVIL))
+        asyncio.run(first_message(EVIL))
 
 
-def test_nothing_of_the_local_system_listens_beyond_loopback(
-    system: System, gcs_server: Server, postgres_server: str
+def test_local_services_listen_on_loopback_only(
+    system: System, gcs_server: Service, postgres_server: str
 ) -> None:
     pids = [json.loads(path.read_text())["pid"] for path in (system.folder / "local").glob("*.pid")]
     assert len(pids) == 2
@@ -127,8 +127,8 @@ def test_nothing_of_the_local_system_listens_beyond_loopback(
     assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}
 
 
-def test_the_servers_database_is_readable_by_its_owner_alone(system: System) -> None:
-    """It holds the blocks' secrets, and the key they are encrypted with."""
+def test_only_the_owner_can_read_the_servers_database(system: System) -> None:
+    """It contains the secrets of blocks and their encryption key."""
     for path in (system.folder / "home").glob("prefect.db*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
@@ -141,7 +141,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = re.sub(r"\$\{PREFECT_PORT:-4200\}", str(port), command)
     program, *arguments = shlex.split(command)
     assert program == "python"
-    server = Server(
+    server = Service(
         "server",
         folder,
         (sys.executable, *arguments, "--port", str(port)),
@@ -157,25 +157,25 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-class TestTheServerOfCompose:
-    """docker/prefect_server.py as docker-compose.yml starts it, but for its address."""
+class TestComposeServer:
+    """docker/prefect_server.py with the options of docker-compose.yml, on another address."""
 
     def test_callers_without_the_auth_string_get_401(self, url: str) -> None:
         for auth in (None, ("admin", "wrong")):
             answer = httpx.post(f"{url}/api/flows/filter", json={}, auth=auth)
             assert answer.status_code == 401
 
-    def test_clients_with_it_get_in(self, url: str) -> None:
+    def test_clients_with_the_auth_string_are_accepted(self, url: str) -> None:
         with SyncPrefectClient(api=f"{url}/api", auth_string=AUTH) as client:
             assert client.read_flows() == []
 
     @pytest.mark.parametrize("host", ["server:4200", "LOCALHOST.", "host.docker.internal:4200"])
-    def test_containers_reach_it_by_its_names(self, url: str, host: str) -> None:
+    def test_containers_are_accepted_under_its_host_names(self, url: str, host: str) -> None:
         auth = ("admin", AUTH.partition(":")[2])
         answer = httpx.post(f"{url}/api/flows/filter", json={}, auth=auth, headers={"Host": host})
         assert answer.status_code == 200
 
-    def test_other_origins_are_refused_even_with_it(self, url: str) -> None:
+    def test_other_origins_are_rejected_even_with_the_auth_string(self, url: str) -> None:
         auth = ("admin", AUTH.partition(":")[2])
         for headers in ({"Origin": EVIL}, {"Host": "evil.example"}):
             answer = httpx.post(f"{url}/api/flows/filter", json={}, auth=auth, headers=headers)
@@ -190,13 +190,13 @@ def service(name: str) -> dict[str, Any]:
     return found
 
 
-def test_compose_publishes_on_loopback_alone() -> None:
+def test_compose_publishes_ports_on_loopback_only() -> None:
     ports = [port for facts in COMPOSE["services"].values() for port in facts.get("ports", [])]
     assert len(ports) == 2
     assert all(re.match(r"127\.0\.0\.1:", port) for port in ports)
 
 
-def test_every_service_of_compose_that_calls_the_api_has_the_auth_string() -> None:
+def test_compose_services_that_call_the_api_have_the_auth_string() -> None:
     required = r"\$\{PREFECT_AUTH_STRING:\?.+\}"
     for name in ("deploy", "worker", "docker-worker"):
         assert re.fullmatch(required, service(name)["environment"]["PREFECT_API_AUTH_STRING"])
@@ -204,8 +204,8 @@ def test_every_service_of_compose_that_calls_the_api_has_the_auth_string() -> No
     assert re.fullmatch(required, server["PREFECT_SERVER_API_AUTH_STRING"])
 
 
-class TestAnotherServerOnThePort:
-    def refused(self, system: System, port: int, tmp_path: Path) -> str:
+class TestPortInUse:
+    def error_line(self, system: System, port: int, tmp_path: Path) -> str:
         up = system.shell(
             "./local.sh",
             "up",
@@ -217,37 +217,39 @@ class TestAnotherServerOnThePort:
         assert up.stderr.count("\n") == 1
         return up.stderr
 
-    def test_another_prefect_server_is_left_alone(self, system: System, tmp_path: Path) -> None:
+    def test_up_does_not_change_another_prefect_server(
+        self, system: System, tmp_path: Path
+    ) -> None:
         with system.client as client:
             before = [pool.model_dump() for pool in client.read_work_pools()]
         port = httpx.URL(base(system)).port
         assert port
-        said = self.refused(system, port, tmp_path)
-        assert f"port {port}, which server needs, is taken by a program that was not" in said
-        assert f"PREFECT_SERVER_API_PORT={port + 1} make up-local" in said
+        error = self.error_line(system, port, tmp_path)
+        assert f"port {port} of server is in use by another program" in error
+        assert f"PREFECT_SERVER_API_PORT={port + 1} make up-local" in error
         with system.client as client:
             assert [pool.model_dump() for pool in client.read_work_pools()] == before
 
-    def test_any_other_program_too(self, system: System, tmp_path: Path) -> None:
+    def test_up_reports_another_program(self, system: System, tmp_path: Path) -> None:
         with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
             Thread(target=other.serve_forever, daemon=True).start()
-            assert "is taken" in self.refused(system, other.server_port, tmp_path)
+            assert "is in use" in self.error_line(system, other.server_port, tmp_path)
             other.shutdown()
 
     @pytest.mark.parametrize("port", ["http", "0", "65536"])
-    def test_what_is_not_a_port_is_one_line(
+    def test_an_invalid_port_is_a_one_line_error(
         self, system: System, tmp_path: Path, port: str
     ) -> None:
         up = system.shell("./local.sh", "up", PREFECT_SERVER_API_PORT=port)
         assert up.returncode == 1
         assert up.stderr == (
-            f"error: PREFECT_SERVER_API_PORT={port!r} is not a port; set it to 1 to 65535\n"
+            f"error: PREFECT_SERVER_API_PORT={port!r} is not a valid port; use 1 to 65535\n"
         )
 
 
 @pytest.fixture
 def stranger() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is nobody's server."""
+    """A process that is not one of our servers."""
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
         yield process
         process.kill()
@@ -257,10 +259,10 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.parametrize(
     "written", ["{pid}", '{{"pid": {pid}, "command": ["x"], "port": 4200}}', ""]
 )
-def test_a_stale_pid_file_ends_no_other_process(
+def test_down_with_a_stale_pid_file_ends_no_other_process(
     tmp_path: Path, stranger: subprocess.Popen[bytes], name: str, written: str
 ) -> None:
-    """The number of a process that is gone may be another's by now."""
+    """The pid of an ended process may have been reused."""
     (tmp_path / f"{name}.pid").write_text(written.format(pid=stranger.pid))
     down = subprocess.run(
         ["./local.sh", "down"],
@@ -274,11 +276,11 @@ def test_a_stale_pid_file_ends_no_other_process(
     assert not list(tmp_path.glob("*.pid"))
 
 
-def test_the_same_command_started_later_is_another_process(
+def test_the_same_command_with_another_start_time_is_another_process(
     tmp_path: Path, stranger: subprocess.Popen[bytes]
 ) -> None:
     command = psutil.Process(stranger.pid).cmdline()
-    server = Server("x", tmp_path, tuple(command), None)
+    server = Service("x", tmp_path, tuple(command), None)
     pid_file = tmp_path / "x.pid"
     pid_file.write_text(json.dumps({"pid": stranger.pid, "command": command, "port": None}))
     assert server.process()
@@ -289,23 +291,23 @@ def test_the_same_command_started_later_is_another_process(
     assert stranger.poll() is None
 
 
-def test_a_server_on_another_port_than_asked_for_is_named(tmp_path: Path) -> None:
+def test_a_server_running_on_another_port_is_reported(tmp_path: Path) -> None:
     bind = ("--bind", "127.0.0.1", "--directory", str(tmp_path))
     first, second = (
-        Server("web", tmp_path, (sys.executable, "-m", "http.server", str(port), *bind), port)
+        Service("web", tmp_path, (sys.executable, "-m", "http.server", str(port), *bind), port)
         for port in (free_port(), free_port())
     )
     with running(first):
-        first.start()  # again: nothing happens
+        first.start()  # idempotent
         with pytest.raises(
-            ServiceStartError, match=f"web runs on port {first.port} already; stop it"
+            ServiceStartError, match=f"web is already running on port {first.port}; stop"
         ):
             second.start()
 
 
-def test_every_command_started_in_a_checkout_has_the_checkouts_own_prefect(tmp_path: Path) -> None:
-    """Blocks and pools of one checkout are not those of another."""
-    ask = (
+def test_each_checkout_has_its_own_prefect_home(tmp_path: Path) -> None:
+    """Checkouts do not share blocks and work pools."""
+    code = (
         "from prefect.settings import get_current_settings as s; print(s().home, s().profiles_path)"
     )
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -314,11 +316,11 @@ def test_every_command_started_in_a_checkout_has_the_checkouts_own_prefect(tmp_p
         folder = tmp_path / name
         folder.mkdir()
         (folder / "prefect.toml").write_text((ROOT / "prefect.toml").read_text())
-        said = subprocess.run(
-            [sys.executable, "-c", ask], cwd=folder, env=env, capture_output=True, text=True
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True
         )
-        assert said.returncode == 0, said.stderr
-        home, profiles = said.stdout.split()
+        assert done.returncode == 0, done.stderr
+        home, profiles = done.stdout.split()
         homes.append((folder / home).resolve())
         assert (folder / profiles).resolve().parent == homes[-1]
     assert homes == [tmp_path / "one" / ".prefect", tmp_path / "two" / ".prefect"]
@@ -327,10 +329,10 @@ def test_every_command_started_in_a_checkout_has_the_checkouts_own_prefect(tmp_p
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
-def test_local_sh_says_how_it_is_used(shell: str) -> None:
-    said = subprocess.run([shell, "local.sh"], cwd=ROOT, capture_output=True, text=True)
-    assert said.returncode == 2
-    assert said.stderr.startswith("usage: ./local.sh [-h] up|down")
+def test_local_sh_prints_its_usage(shell: str) -> None:
+    done = subprocess.run([shell, "local.sh"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: ./local.sh [-h] up|down")
 
 
 class TestMakeEnv:
@@ -338,11 +340,11 @@ class TestMakeEnv:
 
     @pytest.fixture(autouse=True)
     def no_secrets(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in make_env.MADE:
+        for name in make_env.GENERATORS:
             monkeypatch.delenv(name, raising=False)
 
     @pytest.mark.parametrize(
-        "held",
+        "content",
         [
             b"",
             b"A=1",
@@ -353,51 +355,51 @@ class TestMakeEnv:
         ]
         + [b"POSTGRES_PASSWORD=\n", b"MY_POSTGRES_PASSWORD=x\n", b"A=1\n\n\n"],
     )
-    def test_missing_secrets_are_added_and_the_rest_stays(
-        self, tmp_path: Path, held: bytes
+    def test_missing_secrets_are_added_and_the_rest_is_unchanged(
+        self, tmp_path: Path, content: bytes
     ) -> None:
         path = tmp_path / ".env"
-        path.write_bytes(held)
+        path.write_bytes(content)
         path.chmod(0o644)
         assert make_env.add_secrets(path) == ["POSTGRES_PASSWORD", "PREFECT_AUTH_STRING"]
         after = path.read_bytes()
-        assert after.startswith(held)
+        assert after.startswith(content)
         assert re.fullmatch(
             rb"\r?\n?POSTGRES_PASSWORD=[0-9a-f]{32}\r?\nPREFECT_AUTH_STRING=admin:[0-9a-f]{32}\r?\n",
-            after[len(held) :],
+            after[len(content) :],
         )
-        assert not held or held.endswith(b"\n") or after[len(held) :].startswith(b"\n")
+        assert not content or content.endswith(b"\n") or after[len(content) :].startswith(b"\n")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert make_env.add_secrets(path) == []
         assert path.read_bytes() == after
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_secrets_that_are_there_stay(self, tmp_path: Path) -> None:
+    def test_existing_secrets_are_kept(self, tmp_path: Path) -> None:
         path = tmp_path / ".env"
-        held = b"export POSTGRES_PASSWORD = 'mine'\nPREFECT_AUTH_STRING=admin:mine"
-        path.write_bytes(held)
+        content = b"export POSTGRES_PASSWORD = 'mine'\nPREFECT_AUTH_STRING=admin:mine"
+        path.write_bytes(content)
         path.chmod(0o664)
         assert make_env.add_secrets(path) == []
-        assert path.read_bytes() == held
+        assert path.read_bytes() == content
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
-    def test_no_file_and_a_link(self, tmp_path: Path) -> None:
+    def test_a_missing_file_is_created_and_a_symbolic_link_kept(self, tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to(tmp_path / "real")
         assert len(make_env.add_secrets(tmp_path / "link")) == 2
         assert (tmp_path / "link").is_symlink()
         assert stat.S_IMODE((tmp_path / "real").stat().st_mode) == 0o600
 
-    def test_utf_16_is_refused(self, tmp_path: Path) -> None:
+    def test_utf_16_is_rejected(self, tmp_path: Path) -> None:
         (tmp_path / ".env").write_text("A=1\n", encoding="utf-16")
         with pytest.raises(ValueError, match="is not UTF-8 text; save it as UTF-8"):
             make_env.add_secrets(tmp_path / ".env")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="not root")
-def test_postgres_as_root_changes_no_folders_mode(
+def test_postgres_as_root_keeps_the_modes_of_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A home with mode 700 keeps it; the data is where `nobody` can read it, behind a link."""
+    """The home keeps mode 700; a link leads to data in a folder that the server's user can read."""
     opened = Path("/var/tmp") / f"pg-test-{os.getpid()}"
     opened.mkdir(mode=0o755)
     monkeypatch.setattr("local_services.postgres.OPEN_FOLDER", opened)
@@ -420,8 +422,8 @@ def test_postgres_as_root_changes_no_folders_mode(
 
 
 @pytest.mark.parametrize("module", ["local_services.postgres", "local_services"])
-def test_a_folder_that_cannot_be_written_is_one_line(module: str) -> None:
-    """/proc is such a folder, for root as well."""
+def test_an_unwritable_folder_is_a_one_line_error(module: str) -> None:
+    """/proc is unwritable even for root."""
     program = f"""
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The binary COPY, compared with what PostgreSQL itself reads from text."""
+"""Property tests: binary COPY stores what PostgreSQL reads from text."""
 
 import io
 import math
@@ -19,9 +19,9 @@ from nyc_taxi.errors import StorageError
 from nyc_taxi.warehouses.postgres.binary_copy import encoded
 
 OLDEST, NEWEST = -210_866_803_200_000_000, 2**63 - 2
-"""Microseconds since 1970 of PostgreSQL's first time, and of the last one that Arrow can hold."""
+"""PostgreSQL's first timestamp, and Arrow's last one, in microseconds since 1970."""
 FIRST_DAY, LAST_DAY = -2_440_588, 2_145_042_905
-anyhow = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ KINDS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
 
 @st.composite
 def columns(draw: st.DrawFn) -> list[tuple[str, pa.Array, list[Any]]]:
-    """PostgreSQL's type, Arrow's array, perhaps a part of a longer one, and its values."""
+    """Draw columns: PostgreSQL type, Arrow array (possibly a slice), and its values."""
     rows, cut = draw(st.integers(0, 20)), draw(st.integers(0, 3))
     made = []
     for kind in draw(st.lists(st.sampled_from(list(KINDS)), min_size=1, max_size=4)):
@@ -69,7 +69,7 @@ def columns(draw: st.DrawFn) -> list[tuple[str, pa.Array, list[Any]]]:
 
 
 def as_text(kind: str, value: Any) -> str:
-    """What COPY reads in its text format."""
+    """Return the value in COPY's text format."""
     if value is None:
         return r"\N"
     if kind in ("date", "timestamp"):
@@ -83,7 +83,7 @@ def as_text(kind: str, value: Any) -> str:
 
 
 def load(db: connection, batches: list[pa.RecordBatch], kinds: list[str], lines: list[str]) -> None:
-    """Fill the tables `sent` from the batches and `read` from the text; number their rows."""
+    """Load the table `sent` from the batches and `read` from the text, with row numbers."""
     with db.cursor() as cursor:
         for name in ("sent", "read"):
             table = ", ".join(f"c{n} {kind}" for n, kind in enumerate(kinds))
@@ -112,7 +112,7 @@ def differences(db: connection, kinds: list[str]) -> list[tuple[Any, ...]]:
            [OLDEST, NEWEST, None])], 1)  # fmt: skip
 @example([("double precision", pa.array([-0.0, 5e-324, math.inf, -math.inf, math.nan]),
            [-0.0, 5e-324, math.inf, -math.inf, math.nan])], 2)  # fmt: skip
-@anyhow
+@relaxed
 def test_copy_stores_what_postgresql_reads_from_text(
     db: connection, made: list[tuple[str, pa.Array, list[Any]]], pieces: int
 ) -> None:
@@ -131,7 +131,7 @@ def test_copy_stores_what_postgresql_reads_from_text(
 
 
 def test_copy_splits_a_large_batch(db: connection) -> None:
-    """One long text makes the rows of its batch wider than what is laid out at once."""
+    """One long text makes the batch larger than LARGEST."""
     values = [None if n % 7 == 0 else "é" * (20_000 if n == 1500 else n % 50) for n in range(3000)]
     numbers = list(range(3000))
     batch = pa.RecordBatch.from_pydict({"text": values, "number": numbers})
@@ -142,15 +142,15 @@ def test_copy_splits_a_large_batch(db: connection) -> None:
 
 @pytest.mark.parametrize("value", [OLDEST - 1, -(2**63), -(2**63) + 1, 2**63 - 1])
 def test_copy_refuses_a_time_out_of_range(value: int) -> None:
-    """Not wrapped into some other century; DuckDB's infinity is such a value."""
+    """For example DuckDB's infinity, which would wrap around."""
     column = pa.array([0, None, value], pa.timestamp("us"))
     batch = pa.RecordBatch.from_arrays([column], ["pickup"])
-    with pytest.raises(StorageError, match="pickup holds a time that PostgreSQL cannot store"):
+    with pytest.raises(StorageError, match="pickup has a time that PostgreSQL cannot store"):
         list(encoded([batch]))
 
 
 @pytest.mark.parametrize("value", [FIRST_DAY - 1, LAST_DAY + 1, 2**31 - 1, -(2**31) + 1])
 def test_copy_refuses_a_date_out_of_range(value: int) -> None:
     batch = pa.RecordBatch.from_arrays([pa.array([value], pa.int32()).cast(pa.date32())], ["day"])
-    with pytest.raises(StorageError, match="day holds a time that PostgreSQL cannot store"):
+    with pytest.raises(StorageError, match="day has a time that PostgreSQL cannot store"):
         list(encoded([batch]))

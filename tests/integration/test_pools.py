@@ -1,4 +1,4 @@
-"""The work pools of the clouds: what is saved, what is refused, and a task that a worker makes."""
+"""Work pools of containers: saved and rejected settings, and an ECS task that a worker starts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from blocks.make_ecs_pool import main as ecs
 from blocks.make_process_pool import main as process_pool
 from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.orchestration.work_pools import DOCKER_FLOW_POOL, JOB_COMMAND, holds_credentials
-from tests.support.aws import amazon
+from tests.support.aws import moto_server
 from tests.support.processes import ROOT, start
 
 API = "https://prefect.example.com/api"
@@ -64,7 +64,7 @@ KEY = {
 
 
 @pytest.fixture(autouse=True)
-def only_what_a_test_gives(
+def empty_environment(
     prefect_server: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("nyc_taxi.environment.ROOT", tmp_path)  # no .env
@@ -77,7 +77,7 @@ def only_what_a_test_gives(
 
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Make:
-    """What a script of blocks/ does in such an environment, and prints."""
+    """Run a script of blocks/ in an environment and return what it prints."""
 
     def run(main: Callable[[], None], **env: str) -> str:
         with monkeypatch.context() as given:
@@ -93,13 +93,13 @@ def make(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.fixture(params=["its own key", "no key"])
 def google(request: pytest.FixtureRequest, gcs_block: object) -> Iterator[dict[str, Any]]:
-    """The block that blocks/make_gcp_blocks.py makes, and what a pool then holds of it."""
+    """The block that blocks/make_gcp_blocks.py saves; returns the pool's reference to it."""
     block = GcpCredentials(project="nyc-taxi")
     if request.param == "its own key":
         block.service_account_info = SecretDict(KEY)
     saved = block.save("zoom-gcp-creds", overwrite=True)
-    held = {"project": "nyc-taxi"}
-    yield {"$ref": {"block_document_id": str(saved)}} if block.service_account_info else held
+    project = {"project": "nyc-taxi"}
+    yield {"$ref": {"block_document_id": str(saved)}} if block.service_account_info else project
     GcpCredentials.delete("zoom-gcp-creds")
 
 
@@ -114,7 +114,7 @@ def defaults(name: str) -> dict[str, Any]:
 
 
 class TestEcs:
-    def test_the_smallest(self, make: Make) -> None:
+    def test_pool_with_required_settings_only(self, make: Make) -> None:
         assert make(ecs, **ECS) == (
             f"work pool ecs-pool: tasks of {IMAGE} in the cluster taxis, eu-west-1\n"
         )
@@ -145,7 +145,7 @@ class TestEcs:
         }
         assert {setting: found[setting] for setting in given} == given
 
-    def test_all_of_it_and_no_key_in_clear(self, make: Make) -> None:
+    def test_pool_with_all_settings_contains_no_key(self, make: Make) -> None:
         make(
             ecs,
             **ECS,
@@ -177,7 +177,7 @@ class TestEcs:
         assert "in_clear" not in saved
         assert "****" not in saved
 
-    def test_twice_is_once_and_a_value_taken_away_is_gone(self, make: Make) -> None:
+    def test_pool_is_updated_in_place_and_loses_removed_settings(self, make: Make) -> None:
         make(ecs, **ECS, NYC_TAXI_ECS_CPU="512")
         first = pool("ecs-pool")
         make(ecs, **ECS, NYC_TAXI_ECS_CPU="512")
@@ -187,7 +187,7 @@ class TestEcs:
         make(ecs, **ECS)
         assert defaults("ecs-pool")["cpu"] == 1024
 
-    def test_keys_put_into_the_block_stay_there(self, make: Make) -> None:
+    def test_keys_in_the_credentials_block_are_kept(self, make: Make) -> None:
         AwsCredentials(aws_access_key_id="mine", region_name="us-east-1").save(
             "aws", overwrite=True
         )
@@ -205,32 +205,37 @@ class TestEcs:
             "NYC_TAXI_ECS_EXECUTION_ROLE",
         ],
     )
-    def test_a_missing_value_is_named(self, make: Make, name: str) -> None:
+    def test_a_missing_setting_is_reported(self, make: Make, name: str) -> None:
         with pytest.raises(
-            InvalidInputError, match=rf"^{name} is not set; write it into \.env \(\.env\.ex"
+            InvalidInputError, match=rf"^{name} is not set; set it in \.env \(see \.env\.ex"
         ):
             make(ecs, **{**ECS, name: ""})
 
     @pytest.mark.parametrize(
-        ("env", "says"),
+        ("env", "message"),
         [
-            ({"CLOUD_PREFECT_API_URL": ""}, "/api is this machine, which no job in a cloud"),
-            ({"CLOUD_PREFECT_API_URL": "http://localhost/api"}, "localhost/api is this machine"),
-            ({"PREFECT_API_KEY": "k"}, "NYC_TAXI_ECS_API_KEY_SECRET is needed too"),
+            ({"CLOUD_PREFECT_API_URL": ""}, "/api is a loopback address, unreachable from"),
+            (
+                {"CLOUD_PREFECT_API_URL": "http://localhost/api"},
+                "localhost/api is a loopback address",
+            ),
+            ({"PREFECT_API_KEY": "k"}, "NYC_TAXI_ECS_API_KEY_SECRET is required"),
             ({"NYC_TAXI_ECS_SUBNETS": "subnet-1"}, "NYC_TAXI_ECS_VPC is not set"),
-            ({"NYC_TAXI_ECS_SECURITY_GROUPS": "sg-1"}, "needs NYC_TAXI_ECS_SUBNETS too"),
+            ({"NYC_TAXI_ECS_SECURITY_GROUPS": "sg-1"}, "requires NYC_TAXI_ECS_SUBNETS"),
             ({"NYC_TAXI_ECS_CPU": "1 vCPU"}, "field 'cpu'. Failure reason: '1 vCPU' is not"),
         ],
     )
-    def test_what_cannot_be_is_one_line(self, make: Make, env: dict[str, str], says: str) -> None:
-        with pytest.raises(InvalidInputError) as refused:
+    def test_an_invalid_setting_is_a_one_line_error(
+        self, make: Make, env: dict[str, str], message: str
+    ) -> None:
+        with pytest.raises(InvalidInputError) as rejected:
             make(ecs, **{**ECS, **env})
-        assert says in str(refused.value)
-        assert "\n" not in str(refused.value)
+        assert message in str(rejected.value)
+        assert "\n" not in str(rejected.value)
 
 
 class TestCloudRun:
-    def test_the_smallest(self, make: Make, google: dict[str, Any]) -> None:
+    def test_pool_with_required_settings_only(self, make: Make, google: dict[str, Any]) -> None:
         assert make(cloud_run, **CLOUD_RUN) == (
             f"work pool cloud-run-pool: jobs of {IMAGE} in the project nyc-taxi, europe-west1\n"
         )
@@ -254,7 +259,9 @@ class TestCloudRun:
         }
         assert {setting: found[setting] for setting in given} == given
 
-    def test_twice_is_once_and_no_key_in_clear(self, make: Make, google: dict[str, Any]) -> None:
+    def test_pool_is_updated_in_place_and_contains_no_key(
+        self, make: Make, google: dict[str, Any]
+    ) -> None:
         env = {
             **CLOUD_RUN,
             "NYC_TAXI_CLOUD_RUN_API_KEY_SECRET": "prefect-api-key",
@@ -274,26 +281,26 @@ class TestCloudRun:
 
     @pytest.mark.parametrize("google", ["no key"], indirect=True)
     @pytest.mark.parametrize(
-        ("env", "says"),
+        ("env", "message"),
         [
             ({"NYC_TAXI_CLOUD_RUN_REGION": ""}, "NYC_TAXI_CLOUD_RUN_REGION is not set"),
             ({"NYC_TAXI_CLOUD_RUN_SERVICE_ACCOUNT": ""}, "_SERVICE_ACCOUNT is not set"),
-            ({"PREFECT_API_KEY": "k"}, "NYC_TAXI_CLOUD_RUN_API_KEY_SECRET is needed too"),
+            ({"PREFECT_API_KEY": "k"}, "NYC_TAXI_CLOUD_RUN_API_KEY_SECRET is required"),
             ({"NYC_TAXI_CLOUD_RUN_MEMORY": "2 GB"}, "field 'memory'. Failure reason: '2 GB'"),
             ({"NYC_TAXI_CLOUD_RUN_TIMEOUT": "1h"}, "field 'timeout'. Failure reason: '1h'"),
         ],
     )
-    def test_what_cannot_be_is_one_line(
-        self, make: Make, google: object, env: dict[str, str], says: str
+    def test_an_invalid_setting_is_a_one_line_error(
+        self, make: Make, google: object, env: dict[str, str], message: str
     ) -> None:
-        with pytest.raises(InvalidInputError) as refused:
+        with pytest.raises(InvalidInputError) as rejected:
             make(cloud_run, **{**CLOUD_RUN, **env})
-        assert says in str(refused.value)
-        assert "\n" not in str(refused.value)
+        assert message in str(rejected.value)
+        assert "\n" not in str(rejected.value)
 
-    def test_without_the_credentials_block(self, make: Make) -> None:
+    def test_a_missing_credentials_block_is_reported(self, make: Make) -> None:
         with pytest.raises(
-            InvalidInputError, match="/zoom-gcp-creds is not there; run: python blocks/"
+            InvalidInputError, match="/zoom-gcp-creds does not exist; run: python blocks/"
         ):
             make(cloud_run, **CLOUD_RUN)
 
@@ -303,18 +310,18 @@ SECRETS = {"NYC_TAXI_HASH_KEY": "hash_key_in_clear", "NYC_TAXI_SOURCE_URL": SIGN
 
 
 class TestSecrets:
-    """The settings that jobs need reach them, and no work pool holds one in clear."""
+    """Jobs get the secret settings, and no work pool contains one in plain text."""
 
-    def test_a_docker_pool_refers_to_blocks(self, make: Make) -> None:
+    def test_docker_pool_refers_to_secret_blocks(self, make: Make) -> None:
         make(docker_pool, **SECRETS)
-        held = pool("docker-pool")
-        assert "in_clear" not in held.model_dump_json()
+        saved = pool("docker-pool")
+        assert "in_clear" not in saved.model_dump_json()
         configuration = asyncio.run(
-            DockerWorkerJobConfiguration.from_template_and_values(held.base_job_template, {})
+            DockerWorkerJobConfiguration.from_template_and_values(saved.base_job_template, {})
         )
         assert SECRETS.items() <= configuration.env.items()
 
-    def test_a_source_without_credentials_is_a_plain_setting(self, make: Make) -> None:
+    def test_a_source_url_without_credentials_is_a_plain_setting(self, make: Make) -> None:
         make(docker_pool, NYC_TAXI_SOURCE_URL="https://months.example/{color}/trips")
         env = defaults("docker-pool")["env"]
         assert env["NYC_TAXI_SOURCE_URL"] == "https://months.example/{color}/trips"
@@ -331,45 +338,47 @@ class TestSecrets:
             ),
         ],
     )
-    def test_a_password_in_the_servers_address_is_refused(
+    def test_a_password_in_the_api_url_is_rejected(
         self, make: Make, main: Callable[[], None], env: dict[str, str]
     ) -> None:
         with pytest.raises(
-            InvalidInputError, match=r"_PREFECT_API_URL holds a user, a password or a"
+            InvalidInputError, match=r"_PREFECT_API_URL contains a user, a password or"
         ) as no:
             make(main, **env)
         assert "in_clear" not in str(no.value)
 
     @pytest.mark.parametrize("google", ["no key"], indirect=True)
     @pytest.mark.parametrize("kind", ["ECS", "CLOUD_RUN"])
-    def test_a_cloud_needs_a_reference_for_each(
+    def test_cloud_pools_require_a_reference_for_each_secret(
         self, make: Make, google: object, kind: str
     ) -> None:
         main, env = {"ECS": (ecs, ECS), "CLOUD_RUN": (cloud_run, CLOUD_RUN)}[kind]
         auth = {"PREFECT_API_AUTH_STRING": "me:in_clear"}
         for secret in (*SECRETS.items(), *auth.items()):
-            with pytest.raises(InvalidInputError) as refused:
+            with pytest.raises(InvalidInputError) as rejected:
                 make(main, **env, **dict([secret]))
             assert f"name it in NYC_TAXI_{kind}_SECRETS, such as NYC_TAXI_HASH" in str(
-                refused.value
+                rejected.value
             )
-            assert "in_clear" not in str(refused.value)
+            assert "in_clear" not in str(rejected.value)
         with pytest.raises(
             InvalidInputError, match=f"NYC_TAXI_{kind}_SECRETS is not a list of NAME=SECRET"
         ):
             make(main, **env, **{f"NYC_TAXI_{kind}_SECRETS": "nyc-taxi-hash-key"})
 
     @pytest.mark.parametrize("google", ["no key"], indirect=True)
-    def test_cloud_run_reads_them_from_its_secret_manager(self, make: Make, google: object) -> None:
+    def test_cloud_run_jobs_read_secrets_from_the_secret_manager(
+        self, make: Make, google: object
+    ) -> None:
         names = (
             "NYC_TAXI_HASH_KEY=hash-key, NYC_TAXI_SOURCE_URL=source,PREFECT_API_AUTH_STRING=auth"
         )
         given = {**SECRETS, "PREFECT_API_AUTH_STRING": "me:in_clear"}
         make(cloud_run, **CLOUD_RUN, **given, NYC_TAXI_CLOUD_RUN_SECRETS=names)
-        held = pool("cloud-run-pool")
-        assert "in_clear" not in held.model_dump_json()
+        saved = pool("cloud-run-pool")
+        assert "in_clear" not in saved.model_dump_json()
         configuration = asyncio.run(
-            CloudRunWorkerJobV2Configuration.from_template_and_values(held.base_job_template, {})
+            CloudRunWorkerJobV2Configuration.from_template_and_values(saved.base_job_template, {})
         )
         found = {name: facts.secret for name, facts in configuration.env_from_secrets.items()}
         assert found == {"NYC_TAXI_HASH_KEY": "hash-key", "NYC_TAXI_SOURCE_URL": "source"}
@@ -388,27 +397,27 @@ class TestSecrets:
             ("/home/me@work/trips?", False),
         ],
     )
-    def test_which_addresses_hold_credentials(self, url: str, secret: bool) -> None:
+    def test_holds_credentials_recognizes_urls(self, url: str, secret: bool) -> None:
         assert holds_credentials(url) is secret
 
 
-def test_docker_flow_goes_to_a_pool_that_is_there(make: Make) -> None:
-    """Its pool may have been deleted: up-local's script then chooses its own, and says so."""
+def test_docker_flow_moves_to_an_existing_pool(make: Make) -> None:
+    """If its pool was deleted, make_process_pool.py sets its own pool and says so."""
     make(docker_pool)
     assert make(process_pool).startswith("work pool process-pool")
     assert Variable.get(DOCKER_FLOW_POOL) == "docker-pool"
     with get_client(sync_client=True) as client:
         client.delete_work_pool("docker-pool")
-    said = "docker-flow runs in process-pool: there is no work pool docker-pool any more\n"
-    assert make(process_pool).startswith(said)
+    message = "docker-flow now runs in process-pool: the work pool docker-pool no longer exists\n"
+    assert make(process_pool).startswith(message)
     assert Variable.get(DOCKER_FLOW_POOL) == "process-pool"
     assert "docker-flow" not in make(process_pool)
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """AWS, with a cluster and a default VPC; no containers run there."""
-    with amazon() as env:
+    """Emulated AWS with a cluster and a default VPC; it runs no containers."""
+    with moto_server() as env:
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         boto3.Session().client("ecs").create_cluster(clusterName="taxis")
@@ -416,21 +425,22 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize("script", ["make_ecs_pool", "make_cloud_run_pool", "make_docker_block"])
-def test_a_script_says_in_one_line_what_is_wrong(script: str) -> None:
+def test_an_invalid_environment_name_is_a_one_line_error(script: str) -> None:
     with start(f"blocks/{script}.py", NYC_TAXI_ENV="No Name") as run:
-        said, _ = run.communicate(timeout=60)
+        output, _ = run.communicate(timeout=60)
     assert run.returncode == 1
     assert (
-        said == "error: 'No Name' is no environment; names have a-z, 0-9, - and _, such as prod\n"
+        output
+        == "error: 'No Name' is not a valid environment name; use a-z, 0-9, - and _, such as prod\n"
     )
 
 
-def test_a_server_that_does_not_answer_is_one_line() -> None:
+def test_an_unreachable_server_is_a_one_line_error() -> None:
     with start("blocks/make_process_pool.py", PREFECT_API_URL="http://127.0.0.1:9/api") as run:
-        said, _ = run.communicate(timeout=60)
+        output, _ = run.communicate(timeout=60)
     assert run.returncode == 1
-    assert said.startswith("error: the Prefect server at http://127.0.0.1:9/api does not answer")
-    assert said.count("\n") == 1
+    assert output.startswith("error: the Prefect server at http://127.0.0.1:9/api does not respond")
+    assert output.count("\n") == 1
 
 
 @flow
@@ -438,7 +448,7 @@ def in_a_task() -> None:
     pass
 
 
-def test_the_worker_makes_a_task_of_the_image(make: Make, aws: dict[str, str]) -> None:
+def test_ecs_worker_starts_a_task_of_the_image(make: Make, aws: dict[str, str]) -> None:
     secret = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/DataFlows/prod/PREFECT_API_KEY"
     hash_key = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/HASH_KEY"
     auth = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/AUTH"
@@ -450,7 +460,7 @@ def test_the_worker_makes_a_task_of_the_image(make: Make, aws: dict[str, str]) -
         NYC_TAXI_HASH_KEY="hash_in_clear",
         NYC_TAXI_ECS_SECRETS=f"NYC_TAXI_HASH_KEY={hash_key},PREFECT_API_AUTH_STRING={auth}",
     )
-    # moto asks for the memory of each container; AWS, on Fargate, only for the task's.
+    # moto requires the memory of each container; AWS Fargate requires only the task's.
     template = pool("ecs-pool").base_job_template
     definition = template["job_configuration"]["task_definition"]
     definition["containerDefinitions"][0]["memoryReservation"] = "{{ memory }}"
@@ -478,10 +488,10 @@ def test_the_worker_makes_a_task_of_the_image(make: Make, aws: dict[str, str]) -
         text=True,
         timeout=120,
     )
-    said = worker.stdout + worker.stderr
+    output = worker.stdout + worker.stderr
     cloud = boto3.Session().client("ecs")
     tasks = cloud.list_tasks(cluster="taxis")["taskArns"]
-    assert len(tasks) == 1, said
+    assert len(tasks) == 1, output
     (task,) = cloud.describe_tasks(cluster="taxis", tasks=tasks)["tasks"]
     name = task["taskDefinitionArn"]
     definition = cloud.describe_task_definition(taskDefinition=name)["taskDefinition"]

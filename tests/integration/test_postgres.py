@@ -1,4 +1,4 @@
-"""What only a PostgreSQL can go through; the contract it shares is in test_warehouses.py."""
+"""Behavior specific to PostgreSQL; the shared contract is in tests/contract/test_warehouses.py."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ import pytest
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from local_services import ServiceStartError
-from local_services.postgres import Server
+from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import ConnectionLostError, InvalidInputError, LockTimeoutError, StorageError
@@ -28,7 +28,7 @@ from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.postgres.connection import BLOCK, components, find_database
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse, Table
 from tests.support.processes import start
-from tests.support.warehouses import LOAD
+from tests.support.warehouses import LOAD_SCRIPT
 
 YELLOW = TripMonth("yellow", 2021, 1)
 GREEN = TripMonth("green", 2021, 1)
@@ -36,11 +36,11 @@ Clean = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """One of this module's own, to be killed and filled up."""
+def server() -> Iterator[PostgresServer]:
+    """Server of this module, which tests may kill or fill up."""
     with TemporaryDirectory(prefix="pg-") as folder:
         Path(folder).chmod(0o711)  # root runs PostgreSQL as nobody
-        server = Server(Path(folder) / "data", free_port())
+        server = PostgresServer(Path(folder) / "data", free_port())
         server.up()
         yield server
         server.down()
@@ -48,9 +48,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def on_server(
-    server: Server, prefect_server: None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Server]:
-    """That server, with POSTGRES_URL set to it, and nothing in its database."""
+    server: PostgresServer, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PostgresServer]:
+    """Running server with an empty database, set as POSTGRES_URL."""
     server.up()
     monkeypatch.setenv("POSTGRES_URL", server.url)
     yield server
@@ -72,15 +72,15 @@ def warehouse(table: str | None = None) -> PostgresWarehouse:
     return PostgresWarehouse(find_database(), Table.named(table) if table else None)
 
 
-def ask(url: str, query: str) -> list[tuple[Any, ...]]:
+def query(url: str, sql: str) -> list[tuple[Any, ...]]:
     with closing(psycopg2.connect(url)) as db, db.cursor() as cursor:
         db.autocommit = True
-        cursor.execute(query)
+        cursor.execute(sql)
         return cursor.fetchall() if cursor.description else []
 
 
 class TestReaders:
-    def test_never_see_a_part_of_a_month(self, postgres: str, clean: Clean) -> None:
+    def test_reader_never_sees_a_partial_month(self, postgres: str, clean: Clean) -> None:
         old, new = clean(YELLOW, 50_000), clean(YELLOW, 200_000)
         warehouse().replace_month(YELLOW, old, {})
         seen: dict[int, float] = {}
@@ -106,7 +106,7 @@ class TestReaders:
         assert set(seen) == {50_000, 200_000}
         assert max(seen.values()) < 2
 
-    def test_an_older_snapshot_sees_the_new_month_whole(self, postgres: str, clean: Clean) -> None:
+    def test_older_snapshot_sees_the_whole_new_month(self, postgres: str, clean: Clean) -> None:
         warehouse().replace_month(YELLOW, clean(YELLOW, 2000), {})
         with closing(psycopg2.connect(postgres)) as db, db.cursor() as cursor:
             db.set_session(isolation_level="REPEATABLE READ")
@@ -115,24 +115,24 @@ class TestReaders:
             cursor.execute("SELECT count(*) FROM dezoomcamp.yellow_rides")
             assert cursor.fetchall() == [(3000,)]
 
-    def test_one_that_does_not_end(
+    def test_load_times_out_behind_an_open_reader(
         self, postgres: str, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         warehouse().replace_month(YELLOW, clean(YELLOW, 2000), {})
         monkeypatch.setenv("NYC_TAXI_WAIT", "1")
         with closing(psycopg2.connect(postgres)) as db, db.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM dezoomcamp.yellow_rides")
-            with pytest.raises(LockTimeoutError, match="in use for 1 s without a pause; close"):
+            with pytest.raises(LockTimeoutError, match="locked by readers for 1 s; close"):
                 warehouse().replace_month(YELLOW, clean(YELLOW, 3000), {})
-            assert ask(postgres, "SELECT count(*) FROM dezoomcamp.rides") == [(2000,)]
+            assert query(postgres, "SELECT count(*) FROM dezoomcamp.rides") == [(2000,)]
         assert warehouse().replace_month(YELLOW, clean(YELLOW, 3000), {}) == 3000
 
 
-class TestTheTable:
-    def test_its_columns_and_index(self, postgres: str, clean: Clean) -> None:
+class TestTable:
+    def test_load_creates_columns_and_index(self, postgres: str, clean: Clean) -> None:
         warehouse().replace_month(YELLOW, clean(YELLOW, 2000), {})
         kinds = dict(
-            ask(
+            query(
                 postgres,
                 "SELECT column_name, data_type FROM information_schema.columns "
                 "WHERE table_name = 'yellow_rides'",
@@ -145,21 +145,21 @@ class TestTheTable:
         index = "SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indrelid = {}"
         for table in ("yellow_rides", "yellow_rides_2021_01"):
             oid = f"'dezoomcamp.{table}'::regclass"
-            assert ask(postgres, index.format(oid)) == [(f"dezoomcamp.{table}_pickup", True)]
+            assert query(postgres, index.format(oid)) == [(f"dezoomcamp.{table}_pickup", True)]
         rows = "SELECT reltuples FROM pg_class WHERE relname = 'yellow_rides_2021_01'"
-        assert ask(postgres, rows) == [(2000,)]
+        assert query(postgres, rows) == [(2000,)]
 
-    def test_every_kind_of_value_arrives(self, postgres: str, clean: Clean, tmp_path: Path) -> None:
-        """Values at the ends of their types, texts of any length, and nulls anywhere."""
+    def test_load_keeps_extreme_values(self, postgres: str, clean: Clean, tmp_path: Path) -> None:
+        """Minimum and maximum values, long texts, and nulls in any position."""
         table = pq.read_table(clean(YELLOW, 2000))
         texts = ["", None, "a", "Zürich, “N/A”\t\n\\", "x" * 100_000, *["y"] * 1995]
         whole = [2**63 - 1, -(2**63), None, 0, *range(1996)]
-        broken = [float("inf"), float("-inf"), float("nan"), None, 5e-324, *[0.1] * 1995]
+        fractional = [float("inf"), float("-inf"), float("nan"), None, 5e-324, *[0.1] * 1995]
         moments = [None, -1, 0, 946684800000000, -(10**15), *range(1995)]
         for name, values in (
             ("a_text", pa.array(texts)),
             ("A_Number", pa.array(whole)),
-            ("a_double", pa.array(broken)),
+            ("a_double", pa.array(fractional)),
             ("a_moment", pa.array(moments, pa.timestamp("us"))),
             ("a_small", pa.array([None, *range(1999)], pa.int16())),
             ("a_price", pa.array([None, *[1.25] * 1999], pa.float32())),
@@ -175,45 +175,51 @@ class TestTheTable:
             "a_text, a_number, a_double, a_moment, a_small, a_price, a_truth, a_void, no_text, "
             "store_and_fwd_flag, tpep_pickup_datetime, total_amount, passenger_count"
         )
-        there = ask(postgres, f"SELECT {columns} FROM dezoomcamp.yellow_rides")
+        stored = query(postgres, f"SELECT {columns} FROM dezoomcamp.yellow_rides")
         with duckdb.connect() as db:
-            assert repr(there) == repr(db.execute(f"SELECT {columns} FROM '{file}'").fetchall())
+            assert repr(stored) == repr(db.execute(f"SELECT {columns} FROM '{file}'").fetchall())
 
-    def test_a_column_meets_a_wider_one(self, postgres: str, clean: Clean, tmp_path: Path) -> None:
+    def test_load_widens_undeclared_columns_only(
+        self, postgres: str, clean: Clean, tmp_path: Path
+    ) -> None:
         table = pq.read_table(clean(YELLOW, 2000))
         counts, doubles = tmp_path / "counts.parquet", tmp_path / "doubles.parquet"
         pq.write_table(table.append_column("extras", pa.array([1] * 2000)), counts)
         pq.write_table(table.append_column("extras", pa.array([0.5] * 2000)), doubles)
         warehouse().replace_month(YELLOW, doubles, {})
         warehouse().replace_month(TripMonth("yellow", 2021, 2), counts, {})
-        assert ask(postgres, "SELECT sum(extras) FROM dezoomcamp.yellow_rides") == [(3000.0,)]
+        assert query(postgres, "SELECT sum(extras) FROM dezoomcamp.yellow_rides") == [(3000.0,)]
         warehouse("other").replace_month(YELLOW, counts, {})
         with pytest.raises(StorageError, match="ALTER COLUMN extras TYPE double precision"):
             warehouse("other").replace_month(YELLOW, doubles, {})
 
-    def test_of_another_shape_is_refused(self, postgres: str, clean: Clean) -> None:
-        ask(postgres, 'CREATE TABLE yellow_taxi_trips ("VendorID" int)')
+    def test_load_rejects_a_table_with_another_partitioning(
+        self, postgres: str, clean: Clean
+    ) -> None:
+        query(postgres, 'CREATE TABLE yellow_taxi_trips ("VendorID" int)')
         with pytest.raises(StorageError, match="not partitioned by trip_month"):
             warehouse("yellow_taxi_trips").replace_month(YELLOW, clean(YELLOW, 2000), {})
-        ask(postgres, "CREATE TABLE trips_2021_01 (a int)")
+        query(postgres, "CREATE TABLE trips_2021_01 (a int)")
         with pytest.raises(StorageError, match='"trips_2021_01" already exists'):
             warehouse("trips").replace_month(YELLOW, clean(YELLOW, 2000), {})
         assert warehouse("trips").count(YELLOW) == 0
 
-    def test_holds_one_colour(self, postgres: str, clean: Clean) -> None:
+    def test_load_rejects_another_color(self, postgres: str, clean: Clean) -> None:
         warehouse("trips").replace_month(YELLOW, clean(YELLOW, 2000), {})
-        with pytest.raises(StorageError, match=r"public\.trips does not hold green trips"):
+        with pytest.raises(StorageError, match=r"public\.trips does not contain green trips"):
             warehouse("trips").replace_month(GREEN, clean(GREEN, 2000), {})
         fhv, fhvhv = TripMonth("fhv", 2021, 1), TripMonth("fhvhv", 2021, 1)
         warehouse("hired").replace_month(fhvhv, clean(fhvhv, 2000), {})
-        with pytest.raises(StorageError, match="does not hold fhv trips"):
+        with pytest.raises(StorageError, match="does not contain fhv trips"):
             warehouse("hired").replace_month(fhv, clean(fhv, 2000), {})
 
-    def test_is_made_once_by_months_that_come_together(self, postgres: str, clean: Clean) -> None:
-        """Both have looked for the table, and wait for their turn, before one of them makes it."""
+    def test_concurrent_first_loads_create_the_table_once(
+        self, postgres: str, clean: Clean
+    ) -> None:
+        """Both loads find no table and wait for the lock before one of them creates it."""
         months = [TripMonth("yellow", 2021, month) for month in (1, 2)]
         files = [clean(trips, 400_000) for trips in months]
-        turn = "hashtext('nyc_taxi'), hashtext('public')"
+        lock = "hashtext('nyc_taxi'), hashtext('public')"
         copying = "SELECT count(*) FROM pg_stat_progress_copy"
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         with ThreadPoolExecutor(2) as pool, closing(psycopg2.connect(postgres)) as db:
@@ -223,23 +229,25 @@ class TestTheTable:
                 for trips, file in zip(months, files, strict=True)
             ]
             with db.cursor() as gate:
-                for query, held in ((copying, "pg_advisory_lock"), (waiting, "pg_advisory_unlock")):
-                    while ask(postgres, query) != [(2,)]:
+                for count, call in ((copying, "pg_advisory_lock"), (waiting, "pg_advisory_unlock")):
+                    while query(postgres, count) != [(2,)]:
                         assert not any(load.done() for load in loads)
-                    gate.execute(f"SELECT {held}({turn})")
+                    gate.execute(f"SELECT {call}({lock})")
         assert [load.result() for load in loads] == [400_000, 400_000]
 
     @pytest.mark.parametrize("name", ["Trips", "a b", "a.b.c", "x" * 41, "", "t; DROP TABLE t"])
-    def test_that_cannot_be_called_so(self, name: str) -> None:
+    def test_named_rejects_an_invalid_name(self, name: str) -> None:
         with pytest.raises(InvalidInputError, match="lower-case letters"):
             Table.named(name)
 
 
-class TestBreakdowns:
-    def test_the_server_is_killed_half_way(self, on_server: Server, clean: Clean) -> None:
+class TestFailures:
+    def test_load_is_atomic_when_the_server_is_killed(
+        self, on_server: PostgresServer, clean: Clean
+    ) -> None:
         old, new = clean(YELLOW, 5000), clean(YELLOW, 600_000)
         warehouse().replace_month(YELLOW, old, {})
-        code = LOAD.format(
+        code = LOAD_SCRIPT.format(
             address="postgres:none", color="yellow", year=2021, month=1, file=new, fill={}
         )
         with start("-c", code) as run:
@@ -254,14 +262,20 @@ class TestBreakdowns:
         assert warehouse().replace_month(YELLOW, new, {}) == 600_000
         assert warehouse().count(YELLOW) == 600_000
 
-    def test_a_full_disk(
-        self, on_server: Server, clean: Clean, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    def test_load_reports_a_full_disk(
+        self,
+        on_server: PostgresServer,
+        clean: Clean,
+        small_disk: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         warehouse().replace_month(YELLOW, clean(YELLOW, 2000), {})
         on_server.psql(f"CREATE TABLESPACE small LOCATION '{small_disk}'")
         on_server.psql("ALTER DATABASE ny_taxi SET default_tablespace = small")
         try:
-            with pytest.raises(StorageError, match=r"no room left .*; nothing was changed, make"):
+            with pytest.raises(
+                StorageError, match=r"out of disk space .*; nothing was changed; free"
+            ):
                 warehouse().replace_month(YELLOW, clean(YELLOW, 100_000), {})
             assert warehouse().count(YELLOW) == 2000
         finally:
@@ -274,16 +288,16 @@ class TestBreakdowns:
         with TemporaryDirectory(prefix="pg-disk-") as folder:
             mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder]
             if os.name != "posix" or os.geteuid() or subprocess.run(mount, check=False).returncode:
-                pytest.skip("a small disk needs root, and mount")
-            place = Path(folder) / "tablespace"
-            place.mkdir()
-            os.chown(place, 65534, 65534)
+                pytest.skip("mounting a small disk needs root")
+            tablespace = Path(folder) / "tablespace"
+            tablespace.mkdir()
+            os.chown(tablespace, 65534, 65534)
             Path(folder).chmod(0o755)
-            yield place
+            yield tablespace
             subprocess.run(["umount", folder], check=True)
 
 
-def wait_for(server: Server, query: str) -> None:
+def wait_for(server: PostgresServer, query: str) -> None:
     deadline = time.monotonic() + 30
     while not int(server.psql(query)):
         assert time.monotonic() < deadline
@@ -291,12 +305,14 @@ def wait_for(server: Server, query: str) -> None:
 
 
 class TestAddresses:
-    """One clear line each."""
+    """Forms of POSTGRES_URL, and one-line errors for invalid ones."""
 
     def connect(self) -> None:
-        find_database().reach()
+        find_database().check()
 
-    def test_a_password_of_signs(self, on_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_password_with_special_characters_connects(
+        self, on_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         password = "p@ss:w/rd%?#[]"
         on_server.psql(f"CREATE ROLE odd LOGIN SUPERUSER PASSWORD '{password}'")
         for scheme in ("postgresql", "postgres", "postgresql+psycopg2"):
@@ -305,7 +321,9 @@ class TestAddresses:
             self.connect()
         on_server.psql("DROP ROLE odd")
 
-    def test_a_unix_socket(self, on_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_unix_socket_connects(
+        self, on_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         encoded = quote(str(on_server.folder), safe="")
         for url in (
             on_server.socket_url,
@@ -324,9 +342,9 @@ class TestAddresses:
             ({"database": "none"}, 'database "none" does not exist'),
         ],
     )
-    def test_that_lead_nowhere(
+    def test_unreachable_address_is_reported(
         self,
-        on_server: Server,
+        on_server: PostgresServer,
         monkeypatch: pytest.MonkeyPatch,
         part: dict[str, str],
         line: str,
@@ -339,23 +357,23 @@ class TestAddresses:
         )
         with pytest.raises(StorageError) as problem:
             self.connect()
-        said = str(problem.value)
-        assert line in said
-        assert "check POSTGRES_URL, or start one here with `make postgres`" in said
-        assert "\n" not in said
-        assert "wr@ng" not in said
+        message = str(problem.value)
+        assert line in message
+        assert "check POSTGRES_URL, or start a local one with `make postgres`" in message
+        assert "\n" not in message
+        assert "wr@ng" not in message
 
     @pytest.mark.parametrize(
         "url", ["nonsense", "mysql://a:s3cret@b/c", "postgresql://a:s3@c:r@t/d"]
     )
-    def test_that_cannot_be_read(self, url: str) -> None:
+    def test_invalid_url_is_rejected_without_its_password(self, url: str) -> None:
         with pytest.raises(
-            InvalidInputError, match="POSTGRES_URL cannot be read; write"
+            InvalidInputError, match="POSTGRES_URL is not a valid URL; write"
         ) as problem:
             components(url)
         assert "s3" not in str(problem.value)
 
-    def test_neither_block_nor_url(
+    def test_missing_block_and_url_are_reported(
         self, prefect_server: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("POSTGRES_URL", "")
@@ -364,20 +382,20 @@ class TestAddresses:
         ):
             find_database()
 
-    def test_a_port_that_is_taken(self, on_server: Server, tmp_path: Path) -> None:
+    def test_port_in_use_is_reported(self, on_server: PostgresServer, tmp_path: Path) -> None:
         with pytest.raises(
-            ServiceStartError, match=f"port {on_server.port} is taken .* POSTGRES_PORT="
+            ServiceStartError, match=f"port {on_server.port} is in use .* POSTGRES_PORT="
         ):
-            Server(tmp_path / "second", on_server.port).up()
+            PostgresServer(tmp_path / "second", on_server.port).up()
 
 
-def test_the_block(on_server: Server) -> None:
-    """Made, made again, and preferred to POSTGRES_URL; its password is not printed."""
+def test_block_takes_precedence_over_the_url(on_server: PostgresServer) -> None:
+    """The script creates and updates the block, and does not print its password."""
     secret = quote("p@ss:w/rd", safe="")
     on_server.psql("CREATE ROLE blocked LOGIN PASSWORD 'p@ss:w/rd'")
-    place = f"127.0.0.1:{on_server.port}/ny_taxi"
-    whole = (f"postgresql://blocked:{secret}@{place}", "nobody", "nothing")
-    parts = (f"postgresql://{place}", "blocked", "p@ss:w/rd")
+    address = f"127.0.0.1:{on_server.port}/ny_taxi"
+    whole = (f"postgresql://blocked:{secret}@{address}", "ignored", "ignored")
+    parts = (f"postgresql://{address}", "blocked", "p@ss:w/rd")
     try:
         for url, user, password in (whole, parts, whole):
             with start(
@@ -398,7 +416,9 @@ def test_the_block(on_server: Server) -> None:
 
 
 @pytest.mark.parametrize("month", [TripMonth("green", 2021, 1), TripMonth("green", 2025, 1)])
-def test_real_months(postgres: str, real: Path, tmp_path: Path, month: TripMonth) -> None:
+def test_load_stores_published_files(
+    postgres: str, real: Path, tmp_path: Path, month: TripMonth
+) -> None:
     raw = real / "trip-data" / f"{month.stem}.parquet"
     file = tmp_path / "clean.parquet"
     rows = conform(month, raw).write(file).rows
@@ -407,9 +427,9 @@ def test_real_months(postgres: str, real: Path, tmp_path: Path, month: TripMonth
         "SELECT count(*), sum(total_amount), sum(trip_distance), sum(PULocationID), "
         "count(passenger_count), min(lpep_pickup_datetime), max(lpep_dropoff_datetime) FROM {}"
     )
-    [there] = ask(postgres, sums.format("dezoomcamp.green_rides"))
+    [stored] = query(postgres, sums.format("dezoomcamp.green_rides"))
     with duckdb.connect() as db:
         [expected] = db.execute(sums.format(f"'{raw}'")).fetchall()
-    assert [round(v, 2) if isinstance(v, float) else v for v in there] == [
+    assert [round(v, 2) if isinstance(v, float) else v for v in stored] == [
         round(v, 2) if isinstance(v, float) else v for v in expected
     ]

@@ -1,4 +1,4 @@
-"""How scripts start: help that does nothing, and one line for what is wrong around them."""
+"""Start of the scripts: help without side effects, and one-line errors of their surroundings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 
-from nyc_taxi.cancellation import Stopped, in_threads, stoppable
+from nyc_taxi.cancellation import Stopped, run_in_threads, stoppable
 from nyc_taxi.environment import use_proxies
 from nyc_taxi.errors import PartialFailureError, ServerError, TransientSourceError
 from nyc_taxi.orchestration.prefect_server import check_server
@@ -49,7 +49,7 @@ MODULES = [
     for name in ("nyc_taxi.doctor", "nyc_taxi.environment", "reference.zones.flow", "synthetic_tlc",
                  "local_services", "local_services.postgres")
 ]  # fmt: skip
-ONE_OF_A_KIND = [
+REPRESENTATIVES = [
     "flows/etl_web_to_bq.py",
     "flows/docker_deploy.py",
     "flows/reference/zones/flow.py",
@@ -62,7 +62,7 @@ ONE_OF_A_KIND = [
 
 
 def environment(folder: Path, **env: str) -> dict[str, str]:
-    """A user who has set nothing but `env`, with a home, data, lake and warehouse in `folder`."""
+    """Environment of a user who has set only `env`; home, data and stores are in `folder`."""
     ours = ("NYC_TAXI_", "PREFECT_", "POSTGRES_", "AWS_", "NOTIFICATION_")
     proxies = {n for n in os.environ if n.lower().endswith("_proxy")}
     kept = {n: v for n, v in os.environ.items() if not n.startswith(ours) and n not in proxies}
@@ -90,13 +90,13 @@ def script(
     )
 
 
-def made(folder: Path) -> list[Path]:
-    """What a script made there, but for Prefect's home, which its import makes."""
+def created_files(folder: Path) -> list[Path]:
+    """Return what a script created, except for Prefect's home, which importing it creates."""
     return [path for path in folder.rglob("*") if path.name != ".prefect"]
 
 
 def one_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
-    """It failed with one line, which has these words."""
+    """Assert that a script failed with one line that contains these words."""
     assert done.returncode in (1, 2), done.stderr
     lines = [line for line in done.stderr.splitlines() if "Starting temporary server" not in line]
     assert len(lines) == 1, done.stderr
@@ -104,9 +104,10 @@ def one_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
     assert [word for word in says if word not in lines[0]] == [], lines[0]
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("path", SCRIPTS + MODULES)
-def test_help_does_nothing_else(path: str, tmp_path: Path) -> None:
-    """With a server that is not there, and with an image and a webhook to make blocks of."""
+def test_help_has_no_side_effects(path: str, tmp_path: Path) -> None:
+    """Although the server is unreachable, and an image and a webhook for blocks are set."""
     done = script(
         path,
         "--help",
@@ -118,43 +119,50 @@ def test_help_does_nothing_else(path: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) > 1
     assert done.stderr == ""
-    assert made(tmp_path) == []
+    assert created_files(tmp_path) == []
 
 
-@pytest.mark.parametrize("path", ONE_OF_A_KIND)
-def test_an_unknown_option_does_nothing_else(path: str, tmp_path: Path) -> None:
+@pytest.mark.few(2)
+@pytest.mark.parametrize("path", REPRESENTATIVES)
+def test_unknown_option_has_no_side_effects(path: str, tmp_path: Path) -> None:
     done = script(path, "--no-such-option", "x", folder=tmp_path)
     assert done.returncode in (1, 2)
     assert "error: " in done.stderr
     assert "Traceback" not in done.stderr
-    assert made(tmp_path) == []
+    assert created_files(tmp_path) == []
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("path", "options", "env", "says"),
     [
-        ("flows/etl_web_to_bq.py", ["--months", "13"], {}, "there is no month 13"),
+        ("flows/etl_web_to_bq.py", ["--months", "13"], {}, "13 is not a month"),
         ("flows/etl_web_to_gcs.py", [], {"NYC_TAXI_LAKE": "gs:x"}, "NYC_TAXI_LAKE='gs:x'"),
         ("flows/etl_web_to_bq.py", [], {"NYC_TAXI_WAREHOUSE": "x"}, "NYC_TAXI_WAREHOUSE='x'"),
-        ("flows/etl_web_to_bq.py", ["--method", "dataframe"], {}, "only BigQuery takes DataFrames"),
+        (
+            "flows/etl_web_to_bq.py",
+            ["--method", "dataframe"],
+            {},
+            "only BigQuery supports --method dataframe",
+        ),
         ("flows/load_new_months.py", [], {"NYC_TAXI_WAIT": "long"}, "NYC_TAXI_WAIT='long'"),
         ("flows/reference/zones/flow.py", [], {"NYC_TAXI_LAKE": "x"}, "NYC_TAXI_LAKE='x'"),
-        ("flows/reference/zones/flow.py", [], {"NYC_TAXI_SOURCE_URL": "{0}"}, "is no template"),
+        ("flows/reference/zones/flow.py", [], {"NYC_TAXI_SOURCE_URL": "{0}"}, "valid template"),
         ("flows/etl_web_to_local.py", [], {"NYC_TAXI_SOURCE_URL": "htp://x"}, "cannot be fetched"),
     ],
 )
-def test_input_is_checked_before_a_server_starts(
+def test_script_checks_input_before_a_server_starts(
     path: str, options: list[str], env: dict[str, str], says: str, tmp_path: Path
 ) -> None:
     done = script(path, *options, folder=tmp_path, cwd=None, **env)
     one_line(done, says)
     assert "Starting" not in done.stderr
-    assert made(tmp_path) == []
+    assert created_files(tmp_path) == []
 
 
 @contextmanager
 def answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
-    """A server that answers the same to everything; yields its address."""
+    """Answer every request the same way; yields the URL of the server."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -185,7 +193,7 @@ def answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
 PAGE = b"<!doctype html><html>Sign in</html>"
 
 
-WRONG = [
+WRONG_SERVERS = [
     ((401, b"{}"), "/api", "PREFECT_API_AUTH_STRING"),
     ((403, b"{}"), "/api", "set PREFECT_API_KEY"),
     ((404, b"{}"), "", "/api"),
@@ -198,51 +206,55 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "place", "says"), WRONG)
-def test_a_wrong_server_is_told_in_one_line(
-    answer: tuple[int, bytes], place: str, says: str
+@pytest.mark.parametrize(("answer", "path", "says"), WRONG_SERVERS)
+def test_check_server_reports_a_wrong_server_in_one_line(
+    answer: tuple[int, bytes], path: str, says: str
 ) -> None:
-    with answering(*answer) as address, temporary_settings({PREFECT_API_URL: f"{address}{place}"}):
+    with answering(*answer) as address, temporary_settings({PREFECT_API_URL: f"{address}{path}"}):
         with pytest.raises(ServerError, match=re.escape(says)) as refused:
             check_server()
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("path", ["flows/etl_web_to_local.py", "blocks/make_process_pool.py"])
-def test_a_script_with_a_wrong_server_ends_in_one_line(path: str, tmp_path: Path) -> None:
+def test_script_reports_a_wrong_server_in_one_line(path: str, tmp_path: Path) -> None:
     with answering(401, b"{}") as address:
         done = script(path, folder=tmp_path, PREFECT_API_URL=f"{address}/api")
     one_line(done, "set PREFECT_API_KEY")
     done = script(path, folder=tmp_path, PREFECT_API_URL="http://127.0.0.1:9/api")
-    one_line(done, "the Prefect server at http://127.0.0.1:9/api does not answer")
+    one_line(done, "the Prefect server at http://127.0.0.1:9/api does not respond")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("url", "says"),
     [
         ("127.0.0.1:4200/api", "is not a URL"),
-        ("http://u:secret@127.0.0.1:9", "127.0.0.1:9 does not answer"),
-        ("http://u:x@secret@127.0.0.1:9/api", "127.0.0.1:9/api does not answer"),
+        ("http://u:secret@127.0.0.1:9", "127.0.0.1:9 does not respond"),
+        ("http://u:x@secret@127.0.0.1:9/api", "127.0.0.1:9/api does not respond"),
         ("http://u:x/secret@127.0.0.1:9/api", "PREFECT_API_URL=http://..."),
         (" http://u:secret@127.0.0.1:9/api", "PREFECT_API_URL= http://127.0.0.1:9/api"),
-        ("http://127.0.0.1:9/api?key=secret", "127.0.0.1:9/api does not answer"),
+        ("http://127.0.0.1:9/api?key=secret", "127.0.0.1:9/api does not respond"),
     ],
 )
-def test_a_wrong_address_of_the_server_is_one_line(url: str, says: str, tmp_path: Path) -> None:
+def test_script_reports_a_wrong_server_url_in_one_line(url: str, says: str, tmp_path: Path) -> None:
     for path in ("flows/etl_web_to_local.py", "scripts/prefect_build/build.py"):
         done = script(path, folder=tmp_path, PREFECT_API_URL=url)
         one_line(done, says)
         assert "secret" not in done.stderr
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("path", ["flows/etl_web_to_local.py", "blocks/make_process_pool.py"])
-def test_a_home_that_cannot_be_written_is_one_line(path: str, tmp_path: Path) -> None:
+def test_script_reports_an_unwritable_prefect_home_in_one_line(path: str, tmp_path: Path) -> None:
     done = script(path, folder=tmp_path, HOME="/proc/nope", PREFECT_HOME="/proc/nope/.prefect")
     one_line(done, "/proc/nope/.prefect cannot be written", "set PREFECT_HOME")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("filled", [3_900_000, 2_500_000])
-def test_a_home_on_a_full_disk_is_one_line(filled: int, disk: Path, tmp_path: Path) -> None:
+def test_script_reports_a_full_disk_in_one_line(filled: int, disk: Path, tmp_path: Path) -> None:
     (disk / "filling").write_bytes(bytes(filled))
     done = script("flows/etl_web_to_local.py", folder=tmp_path, PREFECT_HOME=str(disk / "home"))
     one_line(done, "home cannot be written (No space left on device)")
@@ -250,13 +262,13 @@ def test_a_home_on_a_full_disk_is_one_line(filled: int, disk: Path, tmp_path: Pa
 
 @pytest.fixture
 def green(tmp_path: Path, month_file: Callable[..., Path]) -> str:
-    """A folder with a month of green trips."""
+    """Folder with a month of green trips."""
     return str(month_file(TripMonth("green", 2021, 1), 100).parent)
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The flows, where a `.env` may lie beside them."""
+    """Copy of the flows, next to which a test may write a `.env`."""
     root = tmp_path / "checkout"
     shutil.copytree(ROOT / "flows", root / "flows", ignore=shutil.ignore_patterns("__pycache__"))
     return root
@@ -265,7 +277,7 @@ def checkout(tmp_path: Path) -> Path:
 GREEN = ["--color", "green"]
 
 
-def test_proxies_are_not_asked_for_this_machine(
+def test_script_bypasses_proxies_for_localhost(
     prefect_server: None, green: str, tmp_path: Path
 ) -> None:
     dead = "http://127.0.0.1:9"
@@ -289,12 +301,12 @@ def proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "http_proxy", "HTTP_PROXY"):
-        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.setenv(name, "")  # so that monkeypatch restores it
         monkeypatch.delenv(name)
     return monkeypatch
 
 
-def test_the_hosts_without_a_proxy_are_kept(proxies: pytest.MonkeyPatch) -> None:
+def test_use_proxies_keeps_no_proxy_hosts(proxies: pytest.MonkeyPatch) -> None:
     use_proxies()
     assert "NO_PROXY" not in os.environ
     proxies.setenv("HTTP_PROXY", "proxy:3128")
@@ -304,7 +316,7 @@ def test_the_hosts_without_a_proxy_are_kept(proxies: pytest.MonkeyPatch) -> None
     assert os.environ["HTTP_PROXY"] == "http://proxy:3128"
 
 
-def test_the_proxies_of_a_desktop_are_understood(proxies: pytest.MonkeyPatch) -> None:
+def test_use_proxies_accepts_socks_urls_of_desktops(proxies: pytest.MonkeyPatch) -> None:
     """httpx knows socks5://, desktops write socks://."""
     proxies.setenv("all_proxy", "socks://127.0.0.1:1080/")
     use_proxies()
@@ -314,12 +326,13 @@ def test_the_proxies_of_a_desktop_are_understood(proxies: pytest.MonkeyPatch) ->
     assert os.environ["ALL_PROXY"] == "socks5h://127.0.0.1:1080/"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "value",
     ["socks4://u:secret@127.0.0.1:1080", "http://[::1", "http://h:port", "http://u:sec/ret@h:1"],
 )
-def test_a_proxy_that_cannot_be_used_is_one_line(value: str, tmp_path: Path) -> None:
-    """Whether a server is asked through it or not."""
+def test_script_reports_an_invalid_proxy_in_one_line(value: str, tmp_path: Path) -> None:
+    """With and without a server behind the proxy."""
     for url in ("", "https://prefect.example.com/api"):
         done = script(
             "flows/etl_web_to_local.py", folder=tmp_path, HTTPS_PROXY=value, PREFECT_API_URL=url
@@ -328,27 +341,27 @@ def test_a_proxy_that_cannot_be_used_is_one_line(value: str, tmp_path: Path) -> 
         assert "sec" not in done.stderr
 
 
-def test_a_proxy_that_does_not_answer_is_named(proxies: pytest.MonkeyPatch) -> None:
+def test_check_server_names_an_unreachable_proxy(proxies: pytest.MonkeyPatch) -> None:
     proxies.setenv("HTTP_PROXY", "http://user:secret@127.0.0.1:9")
     with (
         temporary_settings({PREFECT_API_URL: "http://prefect.example.com/api"}),
-        pytest.raises(ServerError, match=r"the proxy http://127.0.0.1:9 \(HTTP_PROXY\) does not"),
+        pytest.raises(ServerError, match=r"the proxy http://127.0.0.1:9 \(HTTP_PROXY\) cannot"),
     ):
         check_server()
 
 
-def test_a_socks_proxy_that_is_another_server_is_named(proxies: pytest.MonkeyPatch) -> None:
+def test_check_server_names_a_proxy_that_is_not_socks(proxies: pytest.MonkeyPatch) -> None:
     with answering(200, PAGE) as address:
         proxies.setenv("ALL_PROXY", address.replace("http", "socks5"))
         with (
             temporary_settings({PREFECT_API_URL: "http://prefect.example.com/api"}),
-            pytest.raises(ServerError, match=r"the proxy socks5://.* \(ALL_PROXY\) does not reach"),
+            pytest.raises(ServerError, match=r"the proxy socks5://.* \(ALL_PROXY\) cannot reach"),
         ):
             check_server()
 
 
 @pytest.mark.parametrize("key", ["secret\nkey", "secr\u00e9t"])
-def test_a_key_that_no_header_can_have_is_not_shown(key: str) -> None:
+def test_check_server_hides_a_key_that_is_not_a_valid_header(key: str) -> None:
     with (
         answering(200, b"[]") as address,
         temporary_settings({PREFECT_API_URL: f"{address}/api", PREFECT_API_KEY: key}),
@@ -358,8 +371,9 @@ def test_a_key_that_no_header_can_have_is_not_shown(key: str) -> None:
     assert "secr" not in str(refused.value)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1"])
-def test_an_env_file_in_another_encoding_is_one_line(
+def test_script_reports_an_env_file_that_is_not_utf8(
     encoding: str, checkout: Path, tmp_path: Path
 ) -> None:
     line = "NYC_TAXI_GCS_FOLDER=caf\u00e9\r\n"  # pragma: allowlist secret
@@ -375,14 +389,15 @@ def test_an_env_file_in_another_encoding_is_one_line(
             capture_output=True,
             text=True,
         )
-        one_line(done, ".env is not text in UTF-8; save it as UTF-8")
+        one_line(done, ".env is not valid UTF-8; save it as UTF-8")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("line", ["export it now", "NYC_TAXI_HASH_KEY='secret"])
-def test_a_line_of_an_env_file_that_sets_nothing_is_one_line(
+def test_script_reports_an_invalid_line_of_an_env_file(
     line: str, checkout: Path, tmp_path: Path
 ) -> None:
-    """Prefect warns of it once for each group of its settings: 490 times."""
+    """Bug: Prefect warned about it 490 times, once per group of settings."""
     (checkout / ".env").write_text(f"# first\n\nNYC_TAXI_WAIT=1\n{line}\n")
     done = subprocess.run(
         [sys.executable, str(checkout / "flows" / "etl_web_to_local.py")],
@@ -391,12 +406,13 @@ def test_a_line_of_an_env_file_that_sets_nothing_is_one_line(
         capture_output=True,
         text=True,
     )
-    one_line(done, ".env: line 4 is not NAME=VALUE, or a quote in it does not end")
+    one_line(done, ".env: line 4 is not NAME=VALUE, or has an unclosed quote")
     assert "secret" not in done.stderr
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
-def test_prefects_settings_in_env_count_wherever_a_script_starts(
+def test_env_file_applies_in_any_working_directory(
     bom: bytes, checkout: Path, tmp_path: Path
 ) -> None:
     (checkout / ".env").write_bytes(bom + b"PREFECT_API_URL=http://127.0.0.1:9/of-env/api\n")
@@ -408,10 +424,10 @@ def test_prefects_settings_in_env_count_wherever_a_script_starts(
             capture_output=True,
             text=True,
         )
-        one_line(done, "http://127.0.0.1:9/of-env/api does not answer")
+        one_line(done, "http://127.0.0.1:9/of-env/api does not respond")
 
 
-def test_the_zones_run_by_path(prefect_server: None, tmp_path: Path) -> None:
+def test_zones_script_runs_by_its_path(prefect_server: None, tmp_path: Path) -> None:
     done = script(
         "flows/reference/zones/flow.py",
         folder=tmp_path,
@@ -424,7 +440,7 @@ def test_the_zones_run_by_path(prefect_server: None, tmp_path: Path) -> None:
     )
 
 
-def test_a_run_that_fails_in_part_shows_every_month(
+def test_partial_failure_publishes_every_month(
     prefect_server: None, site: Site, month_file: Callable[..., Path]
 ) -> None:
     made = month_file(TripMonth("yellow", 2021, 3), 100)
@@ -441,16 +457,16 @@ def test_a_run_that_fails_in_part_shows_every_month(
     assert 50.0 in progress
 
 
-def test_an_artifact_that_cannot_be_made_hides_nothing(
+def test_artifact_failure_does_not_hide_the_error(
     prefect_server: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server goes away, for the artifacts, while months are under way."""
+    """The server becomes unreachable for artifacts during a run."""
 
     def no_server(*_: Any, **__: Any) -> None:
-        raise httpx.ConnectError("it is gone")
+        raise httpx.ConnectError("connection refused")
 
-    for name in ("running.update_progress_artifact", "reports.create_table_artifact"):
-        monkeypatch.setattr(f"nyc_taxi.{name}", no_server)
+    for name in ("update_progress_artifact", "create_table_artifact"):
+        monkeypatch.setattr(f"nyc_taxi.orchestration.artifacts.{name}", no_server)
 
     @prefect.flow
     def months() -> list[str]:
@@ -465,10 +481,10 @@ def test_an_artifact_that_cannot_be_made_hides_nothing(
         PartialFailureError, match="1 of 2 months failed: yellow 2021-02: its reason"
     ):
         months()
-    assert "cannot show this" in caplog.text
+    assert "cannot save an artifact" in caplog.text
 
 
-def test_a_wait_for_a_file_ends_with_the_run(tmp_path: Path) -> None:
+def test_file_lock_wait_ends_when_the_run_is_stopped(tmp_path: Path) -> None:
     target = tmp_path / "file"
 
     def write(_: int) -> None:
@@ -476,14 +492,14 @@ def test_a_wait_for_a_file_ends_with_the_run(tmp_path: Path) -> None:
             pass
 
     with file_lock(target), stoppable() as stop:
-        (waiting,) = in_threads(write, [1], at_once=1)
+        (waiting,) = run_in_threads(write, [1], at_once=1)
         time.sleep(0.3)
         stop.set()
         with pytest.raises(Stopped):
             waiting.result(1)
 
 
-def test_a_script_started_elsewhere_has_the_prefect_of_its_checkout(tmp_path: Path) -> None:
+def test_script_uses_the_prefect_home_of_its_checkout(tmp_path: Path) -> None:
     show = "import nyc_taxi.cli; from prefect.settings import PREFECT_HOME as h; print(h.value())"
     done = subprocess.run(
         [sys.executable, "-c", show],

@@ -1,4 +1,4 @@
-"""Downloads that share a folder, are killed, or find the disk full."""
+"""Downloads by several processes, killed downloads, and full disks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from nyc_taxi.sources.tlc import fetch_month
 from nyc_taxi.storage.atomic_files import file_lock
 from synthetic_tlc import Site
 from tests.support.downloads import (
-    BROKEN_OFF,
+    COMPLETE,
     JANUARY,
-    WHOLE,
-    asked,
-    failing,
-    kept,
-    month,
+    PARTIAL,
+    conditions,
+    contents,
+    fails_with,
+    month_bytes,
     names,
     serve,
     statuses,
@@ -49,10 +49,10 @@ except NycTaxiError as problem:
 """
 
 
-def start(site: Site, folder: Path, largest_file: int = 0) -> subprocess.Popen[str]:
-    """`fetch_month` in a process of its own; prints the path or the error."""
+def start(site: Site, folder: Path, max_file_size: int = 0) -> subprocess.Popen[str]:
+    """Run `fetch_month` in a separate process, which prints the path or the error."""
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", FETCH, site.url, str(folder), str(largest_file)],
+        [sys.executable, "-W", "error", "-c", FETCH, site.url, str(folder), str(max_file_size)],
         env=os.environ | {"PYTHONPATH": str(ROOT / "flows")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -67,126 +67,129 @@ def printed(process: subprocess.Popen[str]) -> str:
 
 
 def wait_for_a_quarter(folder: Path) -> None:
-    part, until = folder / BROKEN_OFF[0], time.monotonic() + 30
-    while not part.exists() or part.stat().st_size < len(month()) // 4:
-        assert time.monotonic() < until, "the download does not go on"
+    part, deadline = folder / PARTIAL[0], time.monotonic() + 30
+    while not part.exists() or part.stat().st_size < len(month_bytes()) // 4:
+        assert time.monotonic() < deadline, "the download does not proceed"
         time.sleep(0.01)
 
 
-def test_two_at_once(site: Site, folder: Path) -> None:
-    serve(site, month())
-    site.slow(len(month()))
+def test_two_processes_download_once(site: Site, folder: Path) -> None:
+    serve(site, month_bytes())
+    site.slow(len(month_bytes()))
     both = [start(site, folder) for _ in range(2)]
-    assert [printed(process) for process in both] == [str(folder / WHOLE[0])] * 2
+    assert [printed(process) for process in both] == [str(folder / COMPLETE[0])] * 2
     assert statuses(site) == [200, 304]
-    assert kept(folder)[WHOLE[0]] == month()
-    assert names(folder) == WHOLE
+    assert contents(folder)[COMPLETE[0]] == month_bytes()
+    assert names(folder) == COMPLETE
 
 
-def test_killed_half_way(site: Site, folder: Path) -> None:
-    serve(site, month())
-    site.slow(len(month()) / 2)
+def test_killed_download_is_resumed(site: Site, folder: Path) -> None:
+    serve(site, month_bytes())
+    site.slow(len(month_bytes()) / 2)
     with start(site, folder) as process:
         wait_for_a_quarter(folder)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    assert names(folder) == BROKEN_OFF
+    assert names(folder) == PARTIAL
     site.heal()
-    had = (folder / BROKEN_OFF[0]).stat().st_size
-    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
+    size = (folder / PARTIAL[0]).stat().st_size
+    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month_bytes()
     again = site.requests[-1]
-    assert (again.status, asked(again)["Range"]) == (206, f"bytes={had}-")
-    assert again.bytes_sent == len(month()) - had
-    assert names(folder) == WHOLE
+    assert (again.status, conditions(again)["Range"]) == (206, f"bytes={size}-")
+    assert again.bytes_sent == len(month_bytes()) - size
+    assert names(folder) == COMPLETE
 
 
-def test_killed_while_another_waits(site: Site, folder: Path) -> None:
-    serve(site, month())
-    site.stall(after=len(month()) // 2)
+def test_waiting_process_continues_after_a_kill(site: Site, folder: Path) -> None:
+    serve(site, month_bytes())
+    site.stall(after=len(month_bytes()) // 2)
     with start(site, folder) as first:
         wait_for_a_quarter(folder)
         second = start(site, folder)
         time.sleep(0.5)
         first.kill()
-    assert printed(second) == str(folder / WHOLE[0])
+    assert printed(second) == str(folder / COMPLETE[0])
     assert statuses(site) == [200, 206]
-    assert kept(folder)[WHOLE[0]] == month()
-    assert names(folder) == WHOLE
+    assert contents(folder)[COMPLETE[0]] == month_bytes()
+    assert names(folder) == COMPLETE
 
 
-def test_waits_for_another_only_so_long(
+def test_wait_for_the_lock_times_out(
     site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NYC_TAXI_WAIT", "0.2")
-    serve(site, month())
-    target = folder / WHOLE[0]
-    with file_lock(target), failing(LockTimeoutError, str(target)):
+    serve(site, month_bytes())
+    target = folder / COMPLETE[0]
+    with file_lock(target), fails_with(LockTimeoutError, str(target)):
         fetch_month(JANUARY, site.url, folder)
     assert site.requests == []
     assert fetch_month(JANUARY, site.url, folder) == target
 
 
-# --- a disk that will not take it ---
+# --- full disks ---
 
 PAGE = resource.getpagesize()
-PAGES = -(-len(month()) // PAGE)
+PAGES = -(-len(month_bytes()) // PAGE)
 
 
-def fill(disk: Path, room: int) -> None:
-    """Leave this many pages free."""
-    (disk / "filler").write_bytes(bytes(PAGE * (os.statvfs(disk).f_bavail - room)))
-    assert os.statvfs(disk).f_bavail == room
+def fill(disk: Path, free_pages: int) -> None:
+    """Fill the disk except for some pages."""
+    (disk / "filler").write_bytes(bytes(PAGE * (os.statvfs(disk).f_bavail - free_pages)))
+    assert os.statvfs(disk).f_bavail == free_pages
 
 
-@pytest.mark.parametrize("room", [0, 1, 2, PAGES // 2, PAGES])
-def test_full_disk(site: Site, disk: Path, room: int) -> None:
-    serve(site, month(rows=1_000))
+@pytest.mark.few(2)
+@pytest.mark.parametrize("free_pages", [0, 1, 2, PAGES // 2, PAGES])
+def test_full_disk_is_a_local_error(site: Site, disk: Path, free_pages: int) -> None:
+    serve(site, month_bytes(rows=1_000))
     fetch_month(JANUARY, site.url, disk)
-    fill(disk, room)
-    before = kept(disk)
-    serve(site, month())
-    with failing(LocalWriteError, str(disk / WHOLE[0]), "No space left on device"):
+    fill(disk, free_pages)
+    before = contents(disk)
+    serve(site, month_bytes())
+    with fails_with(LocalWriteError, str(disk / COMPLETE[0]), "No space left on device"):
         fetch_month(JANUARY, site.url, disk)
-    assert kept(disk) == before
+    assert contents(disk) == before
     (disk / "filler").unlink()
-    assert fetch_month(JANUARY, site.url, disk).read_bytes() == month()
-    assert names(disk) == WHOLE
+    assert fetch_month(JANUARY, site.url, disk).read_bytes() == month_bytes()
+    assert names(disk) == COMPLETE
 
 
-def test_disk_just_large_enough(site: Site, disk: Path) -> None:
-    serve(site, month())
+def test_download_fits_on_a_nearly_full_disk(site: Site, disk: Path) -> None:
+    serve(site, month_bytes())
     fill(disk, PAGES + 1)
-    assert fetch_month(JANUARY, site.url, disk).read_bytes() == month()
+    assert fetch_month(JANUARY, site.url, disk).read_bytes() == month_bytes()
     fetch_month(JANUARY, site.url, disk)
     assert statuses(site) == [200, 304]
 
 
-@pytest.mark.parametrize("most", [100_000, 10])
-def test_file_larger_than_allowed(site: Site, folder: Path, most: int) -> None:
-    serve(site, month(rows=1_000))
+@pytest.mark.parametrize("max_size", [100_000, 10])
+def test_file_size_limit_is_a_local_error(site: Site, folder: Path, max_size: int) -> None:
+    serve(site, month_bytes(rows=1_000))
     fetch_month(JANUARY, site.url, folder)
-    before = kept(folder)
-    serve(site, month())
-    said = printed(start(site, folder, largest_file=most))
-    assert said.startswith(f"LocalWriteError cannot write {folder / WHOLE[0]}: File too large;")
-    assert "\n" not in said
-    assert kept(folder) == before
+    before = contents(folder)
+    serve(site, month_bytes())
+    text = printed(start(site, folder, max_file_size=max_size))
+    assert text.startswith(f"LocalWriteError cannot write {folder / COMPLETE[0]}: File too large;")
+    assert "\n" not in text
+    assert contents(folder) == before
 
 
-@pytest.mark.parametrize("below", ["", "raw", "raw/deeper"])
-def test_folder_that_is_a_file(site: Site, tmp_path: Path, below: str) -> None:
-    serve(site, month())
+@pytest.mark.parametrize("subfolder", ["", "raw", "raw/deeper"])
+def test_file_instead_of_the_folder_is_a_local_error(
+    site: Site, tmp_path: Path, subfolder: str
+) -> None:
+    serve(site, month_bytes())
     (tmp_path / "file").write_text("in the way")
-    with failing(LocalWriteError, str(tmp_path / "file" / below / WHOLE[0])):
-        fetch_month(JANUARY, site.url, tmp_path / "file" / below)
+    with fails_with(LocalWriteError, str(tmp_path / "file" / subfolder / COMPLETE[0])):
+        fetch_month(JANUARY, site.url, tmp_path / "file" / subfolder)
     assert (tmp_path / "file").read_text() == "in the way"
     assert site.requests == []
 
 
-def test_file_that_is_a_folder(site: Site, folder: Path) -> None:
-    serve(site, month())
-    (folder / WHOLE[0]).mkdir(parents=True)
-    with failing(LocalWriteError, str(folder / WHOLE[0])):
+def test_folder_instead_of_the_file_is_a_local_error(site: Site, folder: Path) -> None:
+    serve(site, month_bytes())
+    (folder / COMPLETE[0]).mkdir(parents=True)
+    with fails_with(LocalWriteError, str(folder / COMPLETE[0])):
         fetch_month(JANUARY, site.url, folder)
     assert names(folder) == []
-    assert (folder / WHOLE[0]).is_dir()
+    assert (folder / COMPLETE[0]).is_dir()

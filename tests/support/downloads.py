@@ -1,4 +1,4 @@
-"""What the tests of the download share: files to serve, and what is kept of them."""
+"""Helpers for download tests: files to serve, and assertions on the stored files."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ NAME = f"{JANUARY.stem}.parquet"
 TEMPLATE = "{color}_tripdata_{year}-{month:02}"
 
 
-def real(name: str) -> bytes:
+def read_real(name: str) -> bytes:
     path = REAL / name
     if not path.exists():
-        pytest.skip(f"the broken file {name} is not here")
+        pytest.skip(f"the real file {name} is missing")
     return path.read_bytes()
 
 
 @cache
-def month(ending: str = ".parquet", seed: int = 0, rows: int = 20_000) -> bytes:
-    """A month's file of some 500 kB."""
+def month_bytes(ending: str = ".parquet", seed: int = 0, rows: int = 20_000) -> bytes:
+    """Return a month's file of about 500 kB."""
     with TemporaryDirectory() as folder:
         made = write_month(Path(folder), "yellow", 2021, 1, rows, seed, ending.removeprefix("."))
         return made.read_bytes()
@@ -44,21 +44,21 @@ def serve(site: Site, content: bytes, name: str = NAME) -> None:
     (site.folder / name).write_bytes(content)
 
 
-def kept(folder: Path) -> dict[str, bytes]:
-    """Every file in a folder, but for the locks."""
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files of a folder except locks."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(kept(folder))
+    return sorted(contents(folder))
 
 
-WHOLE = [f"yellow/{NAME}", f"yellow/{NAME}.json"]
-BROKEN_OFF = [f"yellow/{NAME}.part", f"yellow/{NAME}.part.json"]
+COMPLETE = [f"yellow/{NAME}", f"yellow/{NAME}.json"]
+PARTIAL = [f"yellow/{NAME}.part", f"yellow/{NAME}.part.json"]
 
 
-def asked(request: Request) -> dict[str, str | None]:
+def conditions(request: Request) -> dict[str, str | None]:
     conditions = ("If-None-Match", "If-Modified-Since", "Range", "If-Range")
     return {name: request.headers[name] for name in conditions if name in request.headers}
 
@@ -68,12 +68,12 @@ def statuses(site: Site) -> list[int]:
 
 
 @contextmanager
-def failing(kind: type[NycTaxiError], *words: str) -> Iterator[None]:
-    """The block raises this very class, with one line that holds the words."""
+def fails_with(kind: type[NycTaxiError], *parts: str) -> Iterator[None]:
+    """Assert that the block raises exactly this class, with all parts in a message of one line."""
     with pytest.raises(NycTaxiError) as raised:
         yield
     line = str(raised.value)
     assert type(raised.value) is kind, line
     assert raised.value.retryable is (kind in (TransientSourceError, LockTimeoutError))
     assert "\n" not in line
-    assert [word for word in words if word not in line] == [], line
+    assert [word for word in parts if word not in line] == [], line

@@ -1,4 +1,4 @@
-"""A server that refuses every request as Google does."""
+"""Server that answers every request with an error of Google's APIs."""
 
 import json
 import threading
@@ -9,8 +9,8 @@ from typing import Any
 
 
 @contextmanager
-def refusing(status: int, reason: str, message: str) -> Iterator[str]:
-    """A server that answers whatever is asked as Google does when it refuses."""
+def google_error_server(status: int, reason: str, message: str) -> Iterator[str]:
+    """Answer every request with this HTTP status and Google error; yields the URL."""
     error = {"code": status, "message": message, "errors": [{"reason": reason}]}
     body = json.dumps({"error": reason if reason == "invalid_grant" else error}).encode()
 

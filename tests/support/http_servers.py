@@ -1,4 +1,4 @@
-"""Servers of the tests: TLS with certificates of their own, and proxies."""
+"""Servers for tests: TLS with self-signed certificates, and proxies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _key() -> ec.EllipticCurvePrivateKey:
 
 
 def write_certificate(folder: Path, host: str = "127.0.0.1", days: int = 2) -> Path:
-    """A self-signed certificate with its key (PEM); `days` below zero: one that has expired."""
+    """Write a self-signed certificate with its key (PEM); negative `days` make it expired."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
     now = datetime.now(UTC)
     try:
@@ -54,8 +54,8 @@ def write_certificate(folder: Path, host: str = "127.0.0.1", days: int = 2) -> P
 
 
 @contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """The port of a server that serves each connection in a thread of its own."""
+def run_server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Run a server that handles each connection in a thread; yield its port."""
     server = socket.create_server(("127.0.0.1", 0))
     connections: list[socket.socket] = []
 
@@ -94,48 +94,48 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
-def join(one: socket.socket, other: socket.socket) -> None:
-    """Pass on what each of them sends, until both have ended."""
-    back = threading.Thread(target=_copy, args=(other, one), daemon=True)
+def relay(left: socket.socket, right: socket.socket) -> None:
+    """Forward data in both directions until both connections are closed."""
+    back = threading.Thread(target=_copy, args=(right, left), daemon=True)
     back.start()
-    _copy(one, other)
+    _copy(left, right)
     back.join()
 
 
 @contextmanager
-def tls(site: Site, certificate: Path) -> Iterator[int]:
-    """The port of a server that offers the site by TLS."""
+def run_tls_server(site: Site, certificate: Path) -> Iterator[int]:
+    """Run a server that offers the site over TLS; yield its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    port = int(site.url.rpartition(":")[2])
+    site_port = int(site.url.rpartition(":")[2])
 
     def serve(connection: socket.socket) -> None:
         with (
             context.wrap_socket(connection, server_side=True) as secure,
-            socket.create_connection(("127.0.0.1", port)) as plain,
+            socket.create_connection(("127.0.0.1", site_port)) as plain,
         ):
-            # One request, one reply: a TLS socket cannot be read and written at once.
+            # One request, then one reply: TLS sockets cannot be read and written in parallel.
             plain.sendall(secure.recv(65536))
             while data := plain.recv(65536):
                 secure.sendall(data)
 
-    with listening(serve) as own:
-        yield own
+    with run_server(serve) as port:
+        yield port
 
 
 @dataclass
 class TestProxy:
-    """A proxy that reaches every host at one port of this machine."""
+    """A proxy that connects every host to one port of this machine."""
 
     __test__ = False
     target: int
     answer: bytes = b""
-    """Said instead of reaching the target."""
-    asked: list[bytes] = field(default_factory=list)
+    """Sent instead of connecting to the target."""
+    requests: list[bytes] = field(default_factory=list)
 
     def http(self, connection: socket.socket) -> None:
         head = connection.recv(65536)
-        self.asked.append(head)
+        self.requests.append(head)
         if self.answer:
             connection.sendall(self.answer)
             return
@@ -144,15 +144,15 @@ class TestProxy:
                 connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
             else:
                 target.sendall(head)
-            join(connection, target)
+            relay(connection, target)
 
     def socks(self, connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(b"\x05\x00")
-        self.asked.append(connection.recv(65536))
+        self.requests.append(connection.recv(65536))
         if self.answer:
             connection.sendall(self.answer)
             return
         with socket.create_connection(("127.0.0.1", self.target)) as target:
             connection.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
-            join(connection, target)
+            relay(connection, target)

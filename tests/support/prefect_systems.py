@@ -1,4 +1,4 @@
-"""Prefect servers for deployments, each with a home, a site, a lake and a warehouse of its own."""
+"""Prefect servers for deployment tests, each with its own home, site, lake and warehouse."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ from prefect.client.schemas.objects import FlowRun
 
 from local_services.process import free_port
 from synthetic_tlc import Site
+from tests.support.services import NO_SERVICE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
-LIGHT = {
-    # SQLite has one writer: a request that meets that of the UI's event feed waits for 2 s.
+LIGHTWEIGHT_SERVER = {
+    # SQLite allows one writer: requests wait up to 2 s for the writes of the UI's event feed.
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
-    # A kind of block is registered when the first of it is saved, not all kinds at the start.
+    # Register a block type when its first block is saved, instead of all types at startup.
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
 }
-"""What the servers of the tests do without."""
-NO_SERVICE = "no service: "
-"""How the reason of a test begins that is skipped because a service is missing."""
+"""Prefect settings that make the tests' servers start faster."""
 
 
 @dataclass
 class System:
-    """A running server and its surroundings; `env` is what a terminal beside it would have."""
+    """A running server with its site, lake and warehouse; `env` is a terminal's environment."""
 
     env: dict[str, str]
     folder: Path
@@ -59,14 +58,14 @@ class System:
         return self.shell(sys.executable, "-m", "prefect", "--no-prompt", *arguments)
 
     def run(self, deployment: str, **parameters: Any) -> FlowRun:
-        """Run a deployment, as the UI does, to its end."""
+        """Run a deployment, as the UI does, and wait until it ends."""
         with self.client as client:
             found = client.read_deployment_by_name(deployment)
-            return self.ended(
+            return self.wait_until_final(
                 client.create_flow_run_from_deployment(found.id, parameters=parameters).id
             )
 
-    def ended(self, run: UUID | str) -> FlowRun:
+    def wait_until_final(self, run: UUID | str) -> FlowRun:
         with self.client as client:
             for _ in range(240):
                 found = client.read_flow_run(UUID(str(run)))
@@ -78,14 +77,14 @@ class System:
     def lake(self) -> list[str]:
         return sorted(path.name for path in (self.folder / "lake").rglob("*.parquet"))
 
-    def ask(self, query: str) -> list[tuple[Any, ...]]:
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as db:
-            return db.execute(query).fetchall()
+            return db.execute(sql).fetchall()
 
 
 @contextmanager
-def place(folder: Path, api: str) -> Iterator[System]:
-    """What belongs to a system but its server, which is at `api`."""
+def surroundings(folder: Path, api: str) -> Iterator[System]:
+    """Create the site, folders and environment of a system whose server is at `api`."""
     (folder / "site").mkdir()
     (folder / "home").mkdir()
     kept = {
@@ -110,10 +109,10 @@ def place(folder: Path, api: str) -> Iterator[System]:
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """What `make up-local` starts: server, process pool, worker and all deployments."""
+    """The system of `make up-local`: server, process pool, worker and all deployments."""
     port = free_port()
-    with place(tmp_path_factory.mktemp("system"), f"http://127.0.0.1:{port}/api") as system:
-        system.env.update(LIGHT, PREFECT_SERVER_API_PORT=str(port))
+    with surroundings(tmp_path_factory.mktemp("system"), f"http://127.0.0.1:{port}/api") as system:
+        system.env.update(LIGHTWEIGHT_SERVER, PREFECT_SERVER_API_PORT=str(port))
         try:
             up = system.shell("./local.sh", "up")
             assert up.returncode == 0, up.stdout + up.stderr
@@ -126,8 +125,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture(scope="session")
 def bare_system(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """The tests' own server with the process pool: no worker, and nothing deployed."""
-    with place(tmp_path_factory.mktemp("server"), os.environ["PREFECT_API_URL"]) as system:
+    """The shared test server with the process pool, but without workers and deployments."""
+    with surroundings(tmp_path_factory.mktemp("server"), os.environ["PREFECT_API_URL"]) as system:
         made = system.shell(sys.executable, "blocks/make_process_pool.py")
         assert made.returncode == 0, made.stderr
         yield system
@@ -135,8 +134,8 @@ def bare_system(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page of Chromium."""
-    from playwright.sync_api import sync_playwright  # for the tests that need a Docker engine
+    """Browser page in Chromium."""
+    from playwright.sync_api import sync_playwright  # imported lazily: only some tests need it
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if not chromium:

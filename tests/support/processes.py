@@ -1,4 +1,4 @@
-"""Scripts and Python code in processes of their own."""
+"""Scripts and Python code in separate processes."""
 
 import os
 import subprocess
@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-"""The checkout."""
+"""Root of the checkout."""
 
 
 def start(*command: str, cwd: Path = ROOT, **env: str) -> subprocess.Popen[str]:
-    """A script or a piece of Python in a process of its own, to be killed or waited for."""
+    """Start a script, or Python code with `-c`; the caller waits for the process or kills it."""
     return subprocess.Popen(
         [sys.executable, *command],
         cwd=cwd,

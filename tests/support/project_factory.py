@@ -1,4 +1,4 @@
-"""Checkouts with flows of their own, for the tests of scripts/prefect_build."""
+"""Generated checkouts with flows, for the tests of scripts/prefect_build."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
 
-from looking import get_ready
+from scripts.prefect_build.introspection import PRELOADED, start_fork_server
 
+PRELOADED.extend(["cyclopts", "rich.progress"])  # build.py's own imports
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "scripts" / "prefect_build" / "build.py"
 
@@ -21,7 +22,7 @@ from prefect import flow
 
 @flow(name="{name}")
 def {function}(number: int = 1) -> int:
-    """A flow of the tests."""
+    """A flow for the tests."""
     return number
 '''
 
@@ -31,7 +32,7 @@ class Checkout:
     root: Path
 
     def write(self, place: str, text: str = "") -> Path:
-        """A file, with the folders and the __init__.py files it needs below flows/."""
+        """Write a file, and create the folders and __init__.py files it needs under flows/."""
         path = self.root / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(text).lstrip())
@@ -51,24 +52,24 @@ class Checkout:
 
 
 def build(*options: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run build.py in a process of its own, forked from one that has imported Prefect.
+    """Run build.py in a new process, forked from one that has imported Prefect.
 
-    An empty value takes a variable away.
+    An empty value unsets a variable.
     """
-    given = {name: value for name, value in (os.environ | env).items() if value}
+    environment = {name: value for name, value in (os.environ | env).items() if value}
     with TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = get_ready().Process(target=_main, args=(options, given, out, err))
+        process = start_fork_server().Process(target=_main, args=(options, environment, out, err))
         process.start()
         process.join(600)
         code = process.exitcode
         process.kill()
-        assert code is not None, "build.py takes longer than 600 s"
+        assert code is not None, "build.py took over 600 s"
         return subprocess.CompletedProcess(options, code, out.read_text(), err.read_text())
 
 
 def _main(options: tuple[str, ...], env: dict[str, str], out: Path, err: Path) -> None:
-    """Runs in the process."""
+    """Run build.py in this process."""
     os.environ.clear()
     os.environ.update(env)
     for stream, path in ((1, out), (2, err)):
@@ -78,7 +79,7 @@ def _main(options: tuple[str, ...], env: dict[str, str], out: Path, err: Path) -
 
 
 def rows(table: str) -> dict[str, list[str]]:
-    """The cells of build.py's table by its first column."""
-    found = [line.strip("| ").split("|") for line in table.splitlines() if line.startswith("| ")]
-    cells = [[cell.strip() for cell in line] for line in found]
+    """Return the cells of build.py's table by its first column."""
+    lines = [line.strip("| ").split("|") for line in table.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line] for line in lines]
     return {line[0]: line[1:] for line in cells[1:]}

@@ -1,4 +1,4 @@
-"""Raw files of two rows, and SQL over files."""
+"""Raw files with two rows, and SQL on files."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def sql(query: str) -> Any:
 
 
 def write_raw(folder: Path, columns: dict[str, Any], color: Color = "green") -> Path:
-    """A raw green file of two rows, with some of its columns replaced or added."""
+    """Write a raw green file with two rows; replace or add columns, and omit those set to None."""
     times = pa.array([0, 1_000_000], pa.timestamp("us"))
     table: dict[str, Any] = {
         "VendorID": [1, 2],

@@ -1,4 +1,4 @@
-"""An empty warehouse of each kind, and a way to query it without the code under test."""
+"""An empty warehouse of each kind, with a query function that bypasses the code under test."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -12,55 +12,54 @@ from google.cloud import bigquery
 from nyc_taxi.warehouses.base import Warehouse
 from nyc_taxi.warehouses.registry import open_warehouse
 
-LOAD = (
+LOAD_SCRIPT = (
     "from pathlib import Path; from nyc_taxi.warehouses.registry import open_warehouse;"
     "from nyc_taxi.trips.months import TripMonth;"
     "w = open_warehouse('{address}'); print('ready', flush=True);"
     "print(w.replace_month(TripMonth('{color}', {year}, {month}), Path('{file}'), {fill}))"
 )
+"""Python code that loads a month, for a process that a test can kill."""
 
-"""Code of a process that loads a month, and can be killed."""
 
-
-class Place(NamedTuple):
-    """A warehouse of the test's own, and a way to ask it that does not go through our code."""
+class EmptyWarehouse(NamedTuple):
+    """Address of an empty warehouse, and a query function that bypasses the code under test."""
 
     address: str
-    ask: Callable[[str], list[tuple[Any, ...]]]
+    query: Callable[[str], list[tuple[Any, ...]]]
 
     def open(self) -> Warehouse:
         return open_warehouse(self.address)
 
 
-def duckdb_place(request: pytest.FixtureRequest) -> Place:
+def empty_duckdb(request: pytest.FixtureRequest) -> EmptyWarehouse:
     path = request.getfixturevalue("tmp_path") / "contract.duckdb"
 
-    def ask(query: str) -> list[tuple[Any, ...]]:
+    def query(sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(path), read_only=True) as db:
-            return db.execute(query).fetchall()
+            return db.execute(sql).fetchall()
 
-    return Place(f"duckdb:{path}", ask)
+    return EmptyWarehouse(f"duckdb:{path}", query)
 
 
-def bigquery_place(request: pytest.FixtureRequest) -> Place:
+def empty_bigquery(request: pytest.FixtureRequest) -> EmptyWarehouse:
     project = request.getfixturevalue("bigquery_block")
     client = bigquery.Client(project=project)
 
-    def ask(query: str) -> list[tuple[Any, ...]]:
-        return [row.values() for row in client.query_and_wait(query)]
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        return [row.values() for row in client.query_and_wait(sql)]
 
-    return Place(f"bigquery:{project}", ask)
+    return EmptyWarehouse(f"bigquery:{project}", query)
 
 
-def postgres_place(request: pytest.FixtureRequest) -> Place:
+def empty_postgres(request: pytest.FixtureRequest) -> EmptyWarehouse:
     url = request.getfixturevalue("postgres")
 
-    def ask(query: str) -> list[tuple[Any, ...]]:
+    def query(sql: str) -> list[tuple[Any, ...]]:
         with closing(psycopg2.connect(url)) as db, db.cursor() as cursor:
-            cursor.execute(query)
+            cursor.execute(sql)
             return cursor.fetchall()
 
-    return Place("postgres:no-such-block", ask)
+    return EmptyWarehouse("postgres:no-such-block", query)
 
 
-PLACES = {"duckdb": duckdb_place, "bigquery": bigquery_place, "postgres": postgres_place}
+WAREHOUSES = {"duckdb": empty_duckdb, "bigquery": empty_bigquery, "postgres": empty_postgres}

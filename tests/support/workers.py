@@ -1,4 +1,4 @@
-"""A Prefect worker in a process of its own."""
+"""Prefect worker in a separate process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def worker(pool: str, env: Mapping[str, str], folder: Path) -> Iterator[Path]:
-    """A process worker of the pool, started in `folder`; yields its log."""
+    """Run a process worker of the pool in `folder`; yields its log file."""
     start = ["worker", "start", "--pool", pool, "--type", "process"]
     log = folder / "worker.log"
     with log.open("wb") as file:

@@ -1,4 +1,4 @@
-"""TripMonth and the lists of months that people type."""
+"""TripMonth, and parsing of lists of months."""
 
 from datetime import date
 
@@ -9,7 +9,7 @@ from nyc_taxi.trips.months import TripMonth, parse_months, trip_months
 from nyc_taxi.trips.schemas import SERVICES
 
 
-def test_names_of_a_month() -> None:
+def test_month_has_key_and_first_days() -> None:
     trips = TripMonth("yellow", 2021, 12)
     assert str(trips) == "yellow 2021-12"
     assert trips.key == "data/yellow/yellow_tripdata_2021-12.parquet"
@@ -18,7 +18,7 @@ def test_names_of_a_month() -> None:
 
 
 @pytest.mark.parametrize("color", SERVICES)
-def test_the_first_month_is_the_first(color: str) -> None:
+def test_first_month_of_a_color_is_the_earliest_accepted(color: str) -> None:
     year, month = SERVICES[color].first  # type: ignore[index]
     TripMonth(color, year, month)  # type: ignore[arg-type]
     before = (year, month - 1) if month > 1 else (year - 1, 12)
@@ -27,7 +27,7 @@ def test_the_first_month_is_the_first(color: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("month", "says"),
+    ("month", "message"),
     [
         (("purple", 2021, 1), "yellow, green, fhv, fhvhv"),
         (("yellow", 2021, 13), "from 1 to 12"),
@@ -35,8 +35,8 @@ def test_the_first_month_is_the_first(color: str) -> None:
         (("yellow", date.today().year + 1, 1), "in the future"),
     ],
 )
-def test_no_such_month(month: tuple[str, int, int], says: str) -> None:
-    with pytest.raises(InvalidInputError, match=says):
+def test_invalid_month_is_rejected(month: tuple[str, int, int], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         TripMonth(*month)  # type: ignore[arg-type]
 
 
@@ -44,17 +44,17 @@ def test_no_such_month(month: tuple[str, int, int], says: str) -> None:
     ("text", "months"),
     [("1", [1]), ("1,2,5-7", [1, 2, 5, 6, 7]), ("[1, 2]", [1, 2]), ("11-12", [11, 12]), ("", [])],
 )
-def test_lists_of_months(text: str, months: list[int]) -> None:
+def test_parse_months_reads_lists_and_ranges(text: str, months: list[int]) -> None:
     assert parse_months(text) == months
 
 
 @pytest.mark.parametrize("text", ["one", "1;2", "-1", "7-5", "1-2-3", "1.5"])
-def test_what_is_no_list_of_months(text: str) -> None:
+def test_parse_months_rejects_invalid_text(text: str) -> None:
     with pytest.raises(InvalidInputError, match="write"):
         parse_months(text)
 
 
-@pytest.mark.parametrize(("months", "says"), [([], "empty"), ([1, 2, 1], "repeats 1")])
-def test_lists_that_cannot_be_done(months: list[int], says: str) -> None:
-    with pytest.raises(InvalidInputError, match=says):
+@pytest.mark.parametrize(("months", "message"), [([], "empty"), ([1, 2, 1], "repeats 1")])
+def test_trip_months_rejects_empty_and_repeated_months(months: list[int], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         trip_months("yellow", 2021, months)

@@ -1,4 +1,4 @@
-"""A raw file is read completely and as it is, or refused in one line."""
+"""Raw files: each is read completely and unchanged, or rejected with a message of one line."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ import pytest
 from nyc_taxi.conform.column_names import check_names
 from nyc_taxi.conform.column_rules import Rules
 from nyc_taxi.conform.plan import conform
-from nyc_taxi.conform.readers import header, reading
+from nyc_taxi.conform.readers import open_raw, read_header
 from nyc_taxi.errors import CorruptFileError, NycTaxiError, SchemaMismatchError
 from nyc_taxi.sources.integrity import rows_in_footer, verify
 from nyc_taxi.sources.tlc import fetch_month
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site
-from tests.support.downloads import JANUARY, TEMPLATE, failing, names
+from tests.support.downloads import JANUARY, TEMPLATE, fails_with, names
 
 FHV = TripMonth("fhv", 2021, 1)
 FHV_NAMES = (
@@ -51,34 +51,34 @@ def write(folder: Path, content: bytes | str, name: str = f"{FHV.stem}.csv") -> 
 
 
 def read(raw: Path) -> Rows:
-    """All rows; their number equals the independent count of records."""
-    with reading(raw, threads=1) as db:
+    """Return all rows; check their number against the independent count of records."""
+    with open_raw(raw, threads=1) as db:
         rows = db.execute("FROM raw").fetchall()
         assert db.records() == len(rows)
     return rows
 
 
-def refusal(raw: Path) -> str:
-    """The one line that refuses the file; it shows no value of it."""
+def rejection(raw: Path) -> str:
+    """Return the message that rejects the file: one line, without values of the file."""
     with pytest.raises(NycTaxiError) as problem:
         read(raw)
-    said = str(problem.value)
-    assert "\n" not in said
-    assert raw.name in said
-    assert "secret" not in said
-    return said
+    error = str(problem.value)
+    assert "\n" not in error
+    assert raw.name in error
+    assert "secret" not in error
+    return error
 
 
 @pytest.fixture(params=[40, 41, 43, 64])
 def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nyc_taxi.conform.csv_records.BLOCK", request.param)
+    monkeypatch.setattr("nyc_taxi.conform.csv_blocks.BLOCK", request.param)
 
 
 # --- quotes ---
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "what"),
+    ("text", "position", "reason"),
     [
         ('a,b\n1,x\n2,"secret\n3,x\n', "line 3, column b", "a quote that is not closed"),
         ('a,b\n1,x\n2,"secret', "line 3, column b", "a quote that is not closed"),
@@ -86,9 +86,9 @@ def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         ('a,b\n1,x\n2,"secret\n"",""\n', "line 3, column b", "a quote that is not closed"),
         ('a,b\r\n1,x\r\n"secret,x\r\n3,x', "line 3, column a", "a quote that is not closed"),
         ('a,b\r1,x\r"secret,x\r3,x', "line 3, column a", "a quote that is not closed"),
-        ('a,b\n\n\n1,x\n2,sec"ret\n3,x\n', "line 5, column b", "a field that does not begin with"),
-        ('a,b\n1,x\n2, "secret"\n', "line 3, column b", "a field that does not begin with"),
-        ('a,b\n1,x\n2,5""\n', "line 3, column b", "a field that does not begin with"),
+        ('a,b\n\n\n1,x\n2,sec"ret\n3,x\n', "line 5, column b", "inside an unquoted field"),
+        ('a,b\n1,x\n2, "secret"\n', "line 3, column b", "inside an unquoted field"),
+        ('a,b\n1,x\n2,5""\n', "line 3, column b", "inside an unquoted field"),
         ('a,b\n1,x\n2,"secret" \n', "line 3, column b", "text after a closing quote"),
         ('a,b\n1,x\n2,"sec"ret"\n', "line 3, column b", "text after a closing quote"),
         ('a,b\n1,x\n2,"sec\\"ret"\n', "line 3, column b", "text after a closing quote"),
@@ -106,22 +106,22 @@ def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     ],
 )
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
-def test_bad_quotes_are_refused_with_line_and_column(
-    tmp_path: Path, text: str, place: str, what: str, ending: str
+def test_misplaced_quotes_are_rejected_with_line_and_column(
+    tmp_path: Path, text: str, position: str, reason: str, ending: str
 ) -> None:
-    """A quote that stays open, or is closed by another stray one, swallowed the rows between."""
+    """A quote left open, or closed by another stray one, swallowed the rows in between."""
     content = gzip.compress(text.encode()) if ending == ".csv.gz" else text.encode()
-    said = refusal(write(tmp_path, content, f"{FHV.stem}{ending}"))
-    if "Expected" not in what:
-        assert place in said
-    assert what in said
-    assert "secret" not in said
+    error = rejection(write(tmp_path, content, f"{FHV.stem}{ending}"))
+    if "Expected" not in reason:
+        assert position in error
+    assert reason in error
+    assert "secret" not in error
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("lines", [3, 300_000])
 @pytest.mark.parametrize(
-    ("bad", "says"),
+    ("bad", "message"),
     [
         ("1,2,3", ": Expected 2 columns, got 3"),
         ('1,x"y', ", column b: has a quote inside"),
@@ -130,24 +130,26 @@ def test_bad_quotes_are_refused_with_line_and_column(
         ("1,é\udce9", ", column b: holds the byte 0xE9"),
     ],
 )
-def test_the_line_is_counted_by_any_line_end(
-    tmp_path: Path, end: str, lines: int, bad: str, says: str
+def test_line_number_counts_any_line_end(
+    tmp_path: Path, end: str, lines: int, bad: str, message: str
 ) -> None:
-    """In the first block of a file of Windows it was one too many."""
+    """In the first block of a file with CRLF it was one too many."""
     rows = ["a,b", *["1,x"] * (lines - 1), bad.format(end=end), "2,y", ""]
     content = end.join(rows).encode(errors="surrogateescape")
-    assert f"line {lines + 1}{says}" in refusal(write(tmp_path, content))
+    assert f"line {lines + 1}{message}" in rejection(write(tmp_path, content))
 
 
 @pytest.mark.parametrize("lost", [0, 2, 5, 6])
 @pytest.mark.parametrize("closed", [False, True])
-def test_a_stray_quote_loses_no_trip(tmp_path: Path, lost: int, closed: bool) -> None:
+def test_stray_quote_is_rejected_instead_of_losing_a_trip(
+    tmp_path: Path, lost: int, closed: bool
+) -> None:
     bases = [f"B{n:05}" for n in range(7)]
     bases[lost] = '"' + bases[lost]
     if closed:
         bases[-1] += '"'
     raw, target = write(tmp_path, fhv(*bases)), tmp_path / "clean.parquet"
-    if lost == 6 and closed:  # the two quotes are around one field
+    if lost == 6 and closed:  # both quotes surround the same field
         assert conform(FHV, raw).write(target).rows == 7
         return
     with pytest.raises(CorruptFileError, match=rf"line {lost + 2}, column Affiliated_base_number"):
@@ -155,24 +157,26 @@ def test_a_stray_quote_loses_no_trip(tmp_path: Path, lost: int, closed: bool) ->
     assert not target.exists()
 
 
-def test_a_quote_that_opens_in_a_large_file_is_found_within_a_block(tmp_path: Path) -> None:
+def test_open_quote_in_a_large_file_is_found_within_a_block(tmp_path: Path) -> None:
     rows = fhv(*["B00001"] * 60_000)
     raw = write(tmp_path, rows.replace("B00777", '"B00777', 1))
     assert raw.stat().st_size > 3 << 20
-    assert "line 778, column dispatching_base_num: opens a quote" in refusal(raw)
+    assert "line 778, column dispatching_base_num: opens a quote" in rejection(raw)
 
 
-def test_a_record_longer_than_a_block_is_refused(tmp_path: Path) -> None:
+def test_record_longer_than_a_block_is_rejected(tmp_path: Path) -> None:
     long = "x" * (1 << 21)
-    assert "line 3: is longer than 1,048,576 bytes" in refusal(
+    assert "line 3: is longer than 1,048,576 bytes" in rejection(
         write(tmp_path, f"a,b\n1,x\n2,{long}\n")
     )
-    assert "line 3, column b: opens a quote" in refusal(write(tmp_path, f'a,b\n1,x\n2,"{long}"\n'))
-    assert "line 1: is longer" in refusal(write(tmp_path, f"a,{long}\n"))
+    assert "line 3, column b: opens a quote" in rejection(
+        write(tmp_path, f'a,b\n1,x\n2,"{long}"\n')
+    )
+    assert "line 1: is longer" in rejection(write(tmp_path, f"a,{long}\n"))
 
 
-def test_line_ends_in_quotes_load_wherever_blocks_end(tmp_path: Path) -> None:
-    """Arrow refused such a file, or not, depending on where its blocks ended."""
+def test_quoted_line_ends_are_read_across_block_boundaries(tmp_path: Path) -> None:
+    """Arrow rejected such a file or not, depending on its block boundaries."""
     bases = [f'"two\nlines of {n}"' if n % 3 else '"""quoted"", \r\n"' for n in range(40_000)]
     raw = write(tmp_path, fhv(*bases))
     assert raw.stat().st_size > 2 << 20
@@ -181,7 +185,7 @@ def test_line_ends_in_quotes_load_wherever_blocks_end(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_every_block_boundary(tmp_path: Path, end: str) -> None:
+def test_rows_are_read_across_every_block_boundary(tmp_path: Path, end: str) -> None:
     values = ['a"b', "c\nd", 'e,\r\n"f"', "", "g\r", "é", "h" * 20, '"', ",", "i"]
     rows = [(str(n), value, values[-n % 10]) for n, value in enumerate(values * 3)]
     text = io.StringIO(newline="")
@@ -216,16 +220,16 @@ def test_every_block_boundary(tmp_path: Path, end: str) -> None:
         (",a,b\n,1,2\n", [("1", "2")]),
     ],
 )
-def test_rows_are_as_written(tmp_path: Path, text: str, rows: Rows) -> None:
+def test_rows_are_read_as_written(tmp_path: Path, text: str, rows: Rows) -> None:
     assert read(write(tmp_path, text)) == rows
 
 
-def test_more_rows_than_arrow_parses_at_once(tmp_path: Path) -> None:
+def test_more_rows_than_one_arrow_batch_are_read(tmp_path: Path) -> None:
     assert len(read(write(tmp_path, "a\n" + "1\n" * 600_000))) == 600_000
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("a,b\n1,2\n3\n", "line 3: Expected 2 columns, got 1"),
         ("a,b\n1,2\n\n3,4,secret\n", "line 4: Expected 2 columns, got 3"),
@@ -234,15 +238,17 @@ def test_more_rows_than_arrow_parses_at_once(tmp_path: Path) -> None:
         ("a,b\n1,2,\n3,4,secret\n", "line 3, field 3: holds a value"),
         (",a,b\n0,1,2\n1,3,4\n", "line 2, field 1: holds a value, but the header has no name"),
         ("a,,b\n1,,2\n3,secret,4\n", "line 3, field 2: holds a value"),
-        ("", "as an empty file"),
-        ("\n \n", "as an empty file"),
+        ("", "like an empty file"),
+        ("\n \n", "like an empty file"),
     ],
 )
-def test_rows_that_do_not_fit_the_header_are_refused(tmp_path: Path, text: str, says: str) -> None:
-    assert says in refusal(write(tmp_path, text))
+def test_rows_that_do_not_match_the_header_are_rejected(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    assert message in rejection(write(tmp_path, text))
 
 
-# --- what the bytes are, whatever the name ---
+# --- format detection from content ---
 
 
 def two_members(content: bytes) -> bytes:
@@ -258,12 +264,12 @@ TEXT = "base,note\r\nB00001,Café ™\r\nB00002,\r\n"
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32", "cp1252"]
 )
-def test_gzip_and_encodings_are_told_by_content(
+def test_gzip_and_encoding_are_detected_from_content(
     tmp_path: Path, name: str, pack: Callable[[bytes], bytes], encoding: str
 ) -> None:
     bom = "\ufeff" if encoding == "utf-16-be" else ""
     raw = write(tmp_path, pack((bom + TEXT).encode(encoding)), name)
-    assert list(header(raw)) == ["base", "note"]
+    assert list(read_header(raw)) == ["base", "note"]
     assert read(raw) == ROWS
 
 
@@ -303,11 +309,11 @@ OTHER: dict[str, tuple[bytes, str]] = {
     "page in UTF-16": (PAGE.encode("utf-16"), "a web page"),
     "page in Latin-1": (PAGE.replace("Sign in", "Entrée").encode("latin-1"), "a web page"),
     "page in gzip": (gzip.compress(b"\n" + PAGE.encode()), "a web page"),
-    "UTF-16 LE": (fhv("B").encode("utf-16-le"), "a UTF-16 text without a byte order mark"),
-    "UTF-16 BE": (fhv("B").encode("utf-16-be"), "a UTF-16 text without a byte order mark"),
+    "UTF-16 LE": (fhv("B").encode("utf-16-le"), "UTF-16 text without a byte order mark"),
+    "UTF-16 BE": (fhv("B").encode("utf-16-be"), "UTF-16 text without a byte order mark"),
     "UTF-16 in gzip": (
         gzip.compress(fhv("B").encode("utf-16-le")),
-        "a UTF-16 text without a byte order mark",
+        "UTF-16 text without a byte order mark",
     ),
     "XML": (b'\n<?xml version="1.0"?><Error>x</Error>', "an XML document"),
     "XML without its first line": (b"<Error><Code>AccessDenied</Code></Error>", "an XML document"),
@@ -321,19 +327,19 @@ OTHER: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("other", OTHER)
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
-def test_other_formats_are_named(tmp_path: Path, other: str, ending: str) -> None:
+def test_other_formats_are_rejected_by_name(tmp_path: Path, other: str, ending: str) -> None:
     content, kind = OTHER[other]
     raw = write(tmp_path, content, f"{FHV.stem}{ending}")
-    assert f", as {kind}" in refusal(raw)
-    with pytest.raises(CorruptFileError, match=rf"{raw.name} is not a CSV file: .*, as {kind}"):
+    assert f", like {kind}" in rejection(raw)
+    with pytest.raises(CorruptFileError, match=rf"{raw.name} is not a CSV file: .*, like {kind}"):
         verify(raw)
 
 
 @pytest.mark.parametrize("other", [name for name in OTHER if name != "Parquet"])
-def test_other_formats_under_parquet_are_refused(tmp_path: Path, other: str) -> None:
+def test_other_formats_named_parquet_are_rejected(tmp_path: Path, other: str) -> None:
     raw = write(tmp_path, OTHER[other][0], f"{FHV.stem}.parquet")
     with pytest.raises(
-        CorruptFileError, match=f"{raw.name} is not a Parquet file: it begins with "
+        CorruptFileError, match=f"{raw.name} is not a Parquet file: it starts with "
     ):
         verify(raw)
 
@@ -355,19 +361,19 @@ def test_other_formats_under_parquet_are_refused(tmp_path: Path, other: str) -> 
         b"VendorID;lpep_pickup_datetime;lpep_dropoff_datetime\n",
     ],
 )
-def test_an_error_sent_as_the_month_is_not_kept(
+def test_error_page_sent_as_a_month_is_discarded(
     site: Site, folder: Path, body: bytes, ending: str
 ) -> None:
-    """A web page that began with blank lines was kept in data/raw as a good download."""
+    """A web page that started with blank lines was kept in data/raw as a valid download."""
     (site.folder / f"{JANUARY.stem}{ending}").write_bytes(body)
-    with failing(CorruptFileError, f"{JANUARY.stem}{ending}", "nothing was kept"):
+    with fails_with(CorruptFileError, f"{JANUARY.stem}{ending}", "nothing was kept"):
         fetch_month(JANUARY, f"{site.url}/{TEMPLATE}{ending}", folder)
     assert names(folder) == []
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_a_month_of_any_encoding_is_kept(
+def test_download_in_any_encoding_is_kept(
     site: Site, folder: Path, pack: Callable[[bytes], bytes], encoding: str
 ) -> None:
     for ending in (".csv", ".csv.gz"):
@@ -382,37 +388,37 @@ def test_a_month_of_any_encoding_is_kept(
 )
 @pytest.mark.parametrize("quote", ["", '"'])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_other_separators_are_named(
+def test_other_separators_are_rejected_by_name(
     tmp_path: Path, separator: str, name: str, quote: str, encoding: str
 ) -> None:
-    """As Excel writes them in Europe, and its "Unicode text" everywhere."""
+    """Excel writes semicolons in Europe, and tabs in "Unicode text" everywhere."""
     text = fhv("B00001").replace(",", f"{quote}{separator}{quote}")
     raw = write(tmp_path, text.encode(encoding))
-    assert f"{name} separate its fields" in refusal(raw)
-    with pytest.raises(CorruptFileError, match=f"{name} separate its fields"):
+    assert f"its fields are separated by {name}" in rejection(raw)
+    with pytest.raises(CorruptFileError, match=f"its fields are separated by {name}"):
         verify(raw)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, ending: str) -> None:
+def test_unreadable_file_is_named(tmp_path: Path, ending: str) -> None:
     raw = tmp_path / f"{FHV.stem}{ending}"
     raw.mkdir()
-    for look in (header, verify):
+    for read_file in (read_header, verify):
         with pytest.raises(NycTaxiError, match=rf"{raw.name} cannot be read"):
-            look(raw)
+            read_file(raw)
 
 
-def test_a_gzip_cut_off_ends_in_one_line(tmp_path: Path) -> None:
+def test_truncated_gzip_is_rejected(tmp_path: Path) -> None:
     content = gzip.compress(fhv(*(os.urandom(9).hex() for _ in range(50_000))).encode())
     for cut in (len(content) // 2, len(content) - 5, 12):
-        assert "cannot be read to its end" in refusal(write(tmp_path, content[:cut]))
-    assert "cannot be read to its end" in refusal(write(tmp_path, content + b"<html>"))
+        assert "cannot be read to its end" in rejection(write(tmp_path, content[:cut]))
+    assert "cannot be read to its end" in rejection(write(tmp_path, content + b"<html>"))
 
 
-def test_gzip_is_checked_in_little_memory(tmp_path: Path) -> None:
-    """A megabyte of gzip may hold a gigabyte of blanks."""
+def test_gzip_is_verified_in_constant_memory(tmp_path: Path) -> None:
+    """A megabyte of gzip may contain a gigabyte of blanks."""
     content = fhv("B00001") + "\n" * (200 << 20)
-    raw = write(tmp_path, gzip.compress(content.encode()) + bytes(512))  # padded, as tar does
+    raw = write(tmp_path, gzip.compress(content.encode()) + bytes(512))  # padded like a tar file
     tracemalloc.start()
     try:
         verify(raw)
@@ -422,7 +428,7 @@ def test_gzip_is_checked_in_little_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-def test_rows_in_the_footer_are_those_of_this_very_file(tmp_path: Path) -> None:
+def test_rows_in_footer_does_not_expand_glob_patterns(tmp_path: Path) -> None:
     for name, rows in (("a*.parquet", 3), ("ab.parquet", 2), ("a[b].parquet", 1)):
         pq.write_table(pa.table({"n": range(rows)}), tmp_path / name)
         assert rows_in_footer(tmp_path / name) == rows
@@ -436,52 +442,54 @@ def test_rows_in_the_footer_are_those_of_this_very_file(tmp_path: Path) -> None:
 def test_windows_1252_is_read_and_reported(
     tmp_path: Path, before: int, pack: Callable[[bytes], bytes]
 ) -> None:
-    """The course's copies of 2019 have the byte 0xA0 in values; they ended in a traceback."""
+    """The course's copies of 2019 have the byte 0xA0 in values, which caused a traceback."""
     text = fhv(*["B00001"] * before, "B00007\xa0", "Caf\xe9 \u2013").encode("cp1252")
     raw, target = write(tmp_path, pack(text)), tmp_path / "clean.parquet"
     report = conform(FHV, raw).write(target)
     assert report.rows == before + 2
-    assert report.found["text encoding"] == "Windows-1252"
+    assert report.anomalies["text encoding"] == "Windows-1252"
     column = pq.read_table(target)["Affiliated_base_number"].to_pylist()
     assert column[-2:] == ["B00007\xa0", "Caf\xe9 \u2013"]
 
 
 def test_utf_8_is_not_reported(tmp_path: Path) -> None:
     report = conform(FHV, write(tmp_path, fhv("Café"))).write(tmp_path / "clean.parquet")
-    assert "text encoding" not in report.found
+    assert "text encoding" not in report.anomalies
 
 
-def test_a_header_of_windows_1252(tmp_path: Path) -> None:
+def test_windows_1252_header_is_decoded(tmp_path: Path) -> None:
     raw = write(tmp_path, "Stra\xdfe,n\nx,1\n".encode("cp1252"))
-    assert list(header(raw)) == ["Straße", "n"]
+    assert list(read_header(raw)) == ["Straße", "n"]
     assert read(raw) == [("x", "1")]
 
 
-FILL = b"0,x\n" * 300_000  # more than a block
+FILL = b"0,x\n" * 300_000  # longer than a block
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
-        (b"a,b\n1,\x81\n", "line 2, column b: holds the byte 0x81: neither UTF-8 nor Windows-1252"),
+        (b"a,b\n1,\x81\n", "line 2, column b: holds the byte 0x81, which is neither UTF-8"),
         (b"a,b\n1,\xc3\xa9\n2,\xa0\n", "line 3, column b: holds the byte 0xA0, which is not UTF-8"),
         (b"a,b\n1,\xc3\xa9\n" + FILL + b"2,\xa0\n", "line 300003, column b: holds the byte 0xA0"),
         (b"a,b\n1,\xa0\n" + FILL + b"2,\xc3\xa9\n", "line 300003, column b: holds UTF-8"),
         (b"\xef\xbb\xbfa,b\n1,\xa0\n", "line 2, column b: holds the byte 0xA0, which is not UTF-8"),
         (b"a,b\n1,x\n2,\x00\n", "line 3, column b: holds a NUL byte"),
         (b"a,\x00b\n1,x\n", "line 1, field 2: holds a NUL byte"),
-        ("a,b\n1,x\n".encode("utf-16-le"), "a UTF-16 text without a byte order mark"),
+        ("a,b\n1,x\n".encode("utf-16-le"), "UTF-16 text without a byte order mark"),
         (b"\xff\xfe" + "a,b\n1,x\n".encode("utf-16-le")[:-1], "UTF-16"),
         (b"\xff\xfea\x00,\x00\x00\xd8\n\x00", "UTF-16"),
     ],
 )
-def test_mixed_and_unknown_encodings_are_refused(tmp_path: Path, content: bytes, says: str) -> None:
-    assert says in refusal(write(tmp_path, content))
+def test_mixed_and_unknown_encodings_are_rejected(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    assert message in rejection(write(tmp_path, content))
 
 
 # --- names ---
 
-TWINS = [
+DUPLICATES = [
     (["x", "x"], "x twice (columns 1 and 2)"),
     (["Foo", "a", "foo"], "foo twice (columns 1 and 3)"),
     (["a", "x", " X "], "X twice (columns 2 and 3)"),
@@ -489,10 +497,10 @@ TWINS = [
 ]
 
 
-@pytest.mark.parametrize(("columns", "says"), TWINS)
+@pytest.mark.parametrize(("columns", "message"), DUPLICATES)
 @pytest.mark.parametrize("format", ["csv", "parquet"])
-def test_names_that_differ_by_case_or_blanks_alone_are_refused(
-    tmp_path: Path, columns: list[str], says: str, format: str
+def test_names_that_differ_only_by_case_or_blanks_are_rejected(
+    tmp_path: Path, columns: list[str], message: str, format: str
 ) -> None:
     raw = tmp_path / f"{FHV.stem}.{format}"
     if format == "csv":
@@ -500,20 +508,22 @@ def test_names_that_differ_by_case_or_blanks_alone_are_refused(
     else:
         pq.write_table(pa.table([pa.array([1])] * len(columns), names=columns), raw)
     with pytest.raises(SchemaMismatchError, match=raw.name) as problem:
-        header(raw)
-    assert says in str(problem.value)
-    with pytest.raises(SchemaMismatchError), reading(raw):
+        read_header(raw)
+    assert message in str(problem.value)
+    with pytest.raises(SchemaMismatchError), open_raw(raw):
         pass
 
 
-@pytest.mark.parametrize("twin", ["affiliated_base_number", "Affiliated_Base_Number ", "\ufeff{}"])
+@pytest.mark.parametrize(
+    "duplicate", ["affiliated_base_number", "Affiliated_Base_Number ", "\ufeff{}"]
+)
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 @pytest.mark.parametrize("action", ["drop", "hash"])
-def test_a_sensitive_column_has_no_twin(
-    tmp_path: Path, twin: str, format: str, action: Any
+def test_duplicate_of_a_sensitive_column_is_rejected(
+    tmp_path: Path, duplicate: str, format: str, action: Any
 ) -> None:
-    """DuckDB calls a second one ..._1, which no rule covered."""
-    columns = [*FHV_NAMES.split(","), twin.format("affiliated_base_number")]
+    """DuckDB renamed the second column to ..._1, which no rule covered."""
+    columns = [*FHV_NAMES.split(","), duplicate.format("affiliated_base_number")]
     values = ["B1", *TIMES.split(","), "1", "2", "", "secret", "secret"]
     raw = tmp_path / f"{FHV.stem}.{format}"
     if format == "csv":
@@ -525,15 +535,15 @@ def test_a_sensitive_column_has_no_twin(
 
 
 @pytest.mark.parametrize("name", ["\ufeffx", "x\u200b", "x\x00", "x\ny", " "])
-def test_a_name_that_cannot_be_seen_is_refused(tmp_path: Path, name: str) -> None:
+def test_invisible_name_is_rejected(tmp_path: Path, name: str) -> None:
     raw = tmp_path / "raw.parquet"
     pq.write_table(pa.table([[1], [2]], names=["a", name]), raw)
     with pytest.raises(SchemaMismatchError, match=r"invisible|an empty name"):
-        check_names(header(raw), raw.name)
+        check_names(read_header(raw), raw.name)
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
-    """It made a declared column null and added an undeclared one."""
+def test_byte_order_mark_is_removed_from_the_first_name(tmp_path: Path) -> None:
+    """It turned a declared column into nulls and added an undeclared one."""
     raw = write(tmp_path, ("\ufeff" + fhv("B00001")).encode())
     plan = conform(FHV, raw)
     assert plan.undeclared == ()
@@ -554,7 +564,7 @@ def test_real_files_are_read_completely(real: Path) -> None:
         verify(raw)
 
 
-def test_the_heads_of_all_old_csvs_are_complete(real: Path, tmp_path: Path) -> None:
+def test_first_lines_of_all_old_csvs_are_read_completely(real: Path, tmp_path: Path) -> None:
     for head in sorted((real / "heads").iterdir()):
         raw = write(tmp_path, head.read_bytes().rpartition(b"\n")[0], head.name)
         verify(raw)

@@ -1,4 +1,4 @@
-"""Whatever CSV a writer makes, each cell is read as it was written, or the file is refused."""
+"""Generated CSV files: every cell is read as it was written, or the file is rejected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, event, given, target
 from hypothesis import strategies as st
 
-from nyc_taxi.conform.readers import header, reading
+from nyc_taxi.conform.readers import open_raw, read_header
 from nyc_taxi.errors import NycTaxiError
 from nyc_taxi.sources.integrity import verify
 
@@ -45,7 +45,7 @@ PLAIN = st.text(st.sampled_from("abcXYZ_09 é\"';"), min_size=1, max_size=8)
 
 
 def plain_header(names: list[str]) -> bool:
-    """No two of them alike, none blank, and none that begins another format."""
+    """Distinct, non-blank names that do not look like another format."""
     known = {name.strip().lower() for name in names}
     return "" not in known and len(known) == len(names) and "".join(names).isprintable()
 
@@ -57,14 +57,14 @@ ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 
 @st.composite
 def tables(draw: st.DrawFn, names: st.SearchStrategy[list[str]] = HEADERS) -> list[Row]:
-    """A header and some rows of as many fields."""
+    """Generate a header and rows with the same number of fields."""
     header = tuple(draw(names))
     row = st.tuples(*[VALUES] * len(header))
     return [header, *draw(st.lists(row, max_size=8))]
 
 
 def written(rows: list[Row], end: str, all_quoted: bool) -> str:
-    """As RFC 4180 has it. Python's writer leaves a lone CR unquoted where lines end in LF."""
+    """Write RFC 4180. Python's writer leaves a lone CR unquoted where lines end in LF."""
     text = io.StringIO(newline="")
     loose = any("\r" in value or "\n" in value for row in rows for value in row)
     dialect = csv.unix_dialect if all_quoted or loose else csv.excel  # the first quotes all
@@ -74,7 +74,7 @@ def written(rows: list[Row], end: str, all_quoted: bool) -> str:
 
 @pytest.fixture(params=[1 << 20, 97])
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr("nyc_taxi.conform.csv_records.BLOCK", request.param)
+    monkeypatch.setattr("nyc_taxi.conform.csv_blocks.BLOCK", request.param)
     return int(request.param)
 
 
@@ -84,15 +84,15 @@ def raw(tmp_path: Path) -> Path:
 
 
 def read(raw: Path) -> list[Row]:
-    """The header and the rows, blanks for nulls."""
-    with reading(raw, threads=1) as db:
+    """Return the header and the rows, with blanks for nulls."""
+    with open_raw(raw, threads=1) as db:
         rows: list[tuple[Any, ...]] = db.execute("FROM raw").fetchall()
         assert db.records() == len(rows)
-    return [tuple(header(raw)), *(tuple(value or "" for value in row) for row in rows)]
+    return [tuple(read_header(raw)), *(tuple(value or "" for value in row) for row in rows)]
 
 
 def may_be_merged(rows: list[Row]) -> bool:
-    """A value of several lines with as many commas as a row is refused: it may be rows."""
+    """Return whether a multi-line value has the commas of a row, so that it may be merged rows."""
     return any(
         ("\n" in value or "\r" in value) and value.count(",") >= len(row) - 1
         for row in rows
@@ -101,7 +101,7 @@ def may_be_merged(rows: list[Row]) -> bool:
 
 
 @given(tables(), ENDS, st.booleans(), ENCODINGS, st.booleans())
-def test_each_cell_is_read_as_written(
+def test_every_cell_is_read_as_written(
     raw: Path, rows: list[Row], end: str, all_quoted: bool, encoding: str, packed: bool
 ) -> None:
     content = written(rows, end, all_quoted).encode(encoding)
@@ -112,7 +112,7 @@ def test_each_cell_is_read_as_written(
 
 
 @given(tables(st.lists(NAMES, min_size=1, max_size=4)), ENDS, st.booleans(), ENCODINGS)
-def test_any_names_are_read_or_refused(
+def test_any_header_is_read_or_rejected(
     block: int, raw: Path, rows: list[Row], end: str, all_quoted: bool, encoding: str
 ) -> None:
     raw.write_bytes(written(rows, end, all_quoted).encode(encoding))
@@ -128,7 +128,7 @@ def test_any_names_are_read_or_refused(
         assert found[1:] == [tuple(row[n] for n in named) for row in rows[1:]]
 
 
-# --- a byte more or less ---
+# --- changed bytes ---
 
 CLEAN = st.text(st.sampled_from("abc019 -:.é"), max_size=8)
 MULTILINE = st.sampled_from(['a "b"', "one\ntwo", "x, y", '"', ""])
@@ -136,7 +136,7 @@ MULTILINE = st.sampled_from(['a "b"', "one\ntwo", "x, y", '"', ""])
 
 @st.composite
 def damaged(draw: st.DrawFn) -> tuple[bytes, bytes]:
-    """A valid CSV, and the same with a byte or two inserted, deleted or replaced."""
+    """Generate a valid CSV, and a copy with a byte or two inserted, deleted or replaced."""
     width = draw(st.integers(2, 5))
     value = CLEAN | MULTILINE if draw(st.booleans()) else CLEAN
     rows = [tuple(f"column {n}" for n in range(width))]
@@ -151,7 +151,7 @@ def damaged(draw: st.DrawFn) -> tuple[bytes, bytes]:
 
 
 def naive(content: bytes) -> Iterator[list[str]]:
-    """Records, character by character; raises ValueError where RFC 4180 is broken."""
+    """Parse records character by character. Raises ValueError for a violation of RFC 4180."""
     text = content.decode("utf-8" if is_utf8(content) else "cp1252").removeprefix("\ufeff")
     fields: list[str] = []
     field, quoted, closed = "", False, False
@@ -191,9 +191,7 @@ def is_utf8(content: bytes) -> bool:
 
 
 @given(damaged())
-def test_a_byte_more_or_less_loses_no_row(
-    block: int, raw: Path, change: tuple[bytes, bytes]
-) -> None:
+def test_changed_bytes_never_lose_a_row(block: int, raw: Path, change: tuple[bytes, bytes]) -> None:
     good, bad = change
     raw.write_bytes(bad)
     try:
@@ -212,7 +210,9 @@ def test_a_byte_more_or_less_loses_no_row(
 
 
 @given(st.binary(max_size=300), st.booleans())
-def test_any_bytes_end_in_one_line(raw: Path, content: bytes, packed: bool) -> None:
+def test_arbitrary_bytes_are_read_or_rejected_in_one_line(
+    raw: Path, content: bytes, packed: bool
+) -> None:
     raw.write_bytes(gzip.compress(content) if packed else content)
     for look in (read, verify):
         try:

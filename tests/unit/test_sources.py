@@ -1,4 +1,4 @@
-"""Where a month lies, and what says that it cannot lie there."""
+"""Location of months and reference files for every kind of source."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from nyc_taxi.errors import (
     TransientSourceError,
 )
 from nyc_taxi.settings import ROOT
-from nyc_taxi.sources.locations import locate, locate_misc
-from nyc_taxi.sources.reference_files import fetch_misc
+from nyc_taxi.sources.locations import locate, locate_reference_file
+from nyc_taxi.sources.reference_files import fetch_reference_file
 from nyc_taxi.sources.tlc import fetch_month
 from nyc_taxi.urls import safe_url
 from tests.support.downloads import (
     JANUARY,
     NAME,
     TEMPLATE,
-    failing,
+    fails_with,
     names,
 )
 
@@ -61,7 +61,7 @@ CSV = f"{JANUARY.stem}.csv.gz"
         ("https://h.org/{year}-{month:02}.PARQUET", "https://h.org/2021-01.PARQUET"),
     ],
 )
-def test_url_of_a_month(source: str, url: str) -> None:
+def test_locate_returns_the_url_of_a_month(source: str, url: str) -> None:
     assert locate(JANUARY, source) == url
 
 
@@ -80,20 +80,20 @@ def test_url_of_a_month(source: str, url: str) -> None:
         (f"https://h.org/x?f=a%2Fb%2F{TEMPLATE}.csv", "https://h.org/x?f=a/misc/z.csv"),
     ],
 )
-def test_url_of_a_small_file(source: str, url: str) -> None:
-    assert locate_misc("z.csv", source) == url
+def test_locate_reference_file_returns_a_url(source: str, url: str) -> None:
+    assert locate_reference_file("z.csv", source) == url
 
 
 @pytest.mark.parametrize(
     "source",
     ["{here}", "{here}/", "file://{here}", "file:{here}", "{uri}", f"{{here}}/{TEMPLATE}.csv"],
 )
-def test_path_of_a_small_file(tmp_path: Path, source: str) -> None:
+def test_locate_reference_file_returns_a_path(tmp_path: Path, source: str) -> None:
     here = tmp_path / "100% a b" / "trip-data"
     template = source.replace("{here}", str(here).replace("%", "%25"))
     if "file:" not in source:
         template = source.replace("{here}", str(here))
-    assert locate_misc("z.csv", template.replace("{uri}", here.as_uri())) == (
+    assert locate_reference_file("z.csv", template.replace("{uri}", here.as_uri())) == (
         tmp_path / "100% a b" / "misc" / "z.csv"
     )
 
@@ -113,10 +113,10 @@ def test_path_of_a_small_file(tmp_path: Path, source: str) -> None:
         "{here}/yellow_tripdata_2021-01{ending}",
     ],
 )
-def test_path_of_a_month(
+def test_locate_returns_the_path_of_a_month(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, ending: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # relative paths start at the root of the project nevertheless
+    monkeypatch.chdir(tmp_path)  # relative paths start at the root of the project
     here = tmp_path / "a folder" / "yellow"
     here.mkdir(parents=True)
     file = here / f"{JANUARY.stem}{ending}"
@@ -134,40 +134,42 @@ def test_path_of_a_month(
     assert found.resolve() == file
 
 
-def test_parquet_before_csv(tmp_path: Path) -> None:
+def test_locate_prefers_parquet_to_csv(tmp_path: Path) -> None:
     for ending in (".csv", ".csv.gz", ".parquet"):
         (tmp_path / f"{JANUARY.stem}{ending}").touch()
     assert locate(JANUARY, str(tmp_path)) == tmp_path / NAME
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("source", "parts"),
     [
-        ("ftp://h.org/trip-data", "give an http(s) URL or a folder"),
-        ("htps://h.org/trip-data", "give an http(s) URL or a folder"),
-        ("s3://bucket/trip-data", "give an http(s) URL or a folder"),
-        ("http:///trip-data", "give an http(s) URL or a folder"),
-        ("http://[::1/trip-data", "give an http(s) URL or a folder"),
-        ("http://h..org/trip-data", "give an http(s) URL or a folder"),
+        ("ftp://h.org/trip-data", "use an http(s) URL or a folder"),
+        ("htps://h.org/trip-data", "use an http(s) URL or a folder"),
+        ("s3://bucket/trip-data", "use an http(s) URL or a folder"),
+        ("http:///trip-data", "use an http(s) URL or a folder"),
+        ("http://[::1/trip-data", "use an http(s) URL or a folder"),
+        ("http://h..org/trip-data", "use an http(s) URL or a folder"),
         ("https://h.org/{color}/{day}.parquet", "{color}, {year} and {month:02}"),
         ("https://h.org/{}.parquet", "{color}, {year} and {month:02}"),
         ("https://h.org/{color", "{color}, {year} and {month:02}"),
         ("https://h.org/{color.name}.parquet", "{color}, {year} and {month:02}"),
         ("https://h.org/{month[0]}.parquet", "{color}, {year} and {month:02}"),
         ("https://h.org/{month:02s}.parquet", "{color}, {year} and {month:02}"),
-        ("http://h.org:port/trip-data", "give an http(s) URL or a folder"),
-        ("http://h.org:99999/trip-data", "give an http(s) URL or a folder"),
+        ("http://h.org:port/trip-data", "use an http(s) URL or a folder"),
+        ("http://h.org:99999/trip-data", "use an http(s) URL or a folder"),
         ("file://trip-data", "write file:///"),
         (f"https://h.org/{TEMPLATE}.zip", ".parquet, .csv.gz, .csv"),
         ("https://h.org/{color}", ".parquet, .csv.gz, .csv"),
     ],
 )
-def test_source_that_cannot_be(folder: Path, source: str, words: str) -> None:
-    with failing(InvalidInputError, f"NYC_TAXI_SOURCE_URL={safe_url(source)!r}", words):
+def test_invalid_source_is_rejected_without_credentials(
+    folder: Path, source: str, parts: str
+) -> None:
+    with fails_with(InvalidInputError, f"NYC_TAXI_SOURCE_URL={safe_url(source)!r}", parts):
         fetch_month(JANUARY, source, folder)
     if ".zip" not in source and source != "https://h.org/{color}":
-        with failing(InvalidInputError, f"NYC_TAXI_SOURCE_URL={safe_url(source)!r}", words):
-            fetch_misc("z.csv", source, folder)
+        with fails_with(InvalidInputError, f"NYC_TAXI_SOURCE_URL={safe_url(source)!r}", parts):
+            fetch_reference_file("z.csv", source, folder)
     secret = source.replace("://", "://us3r:s3cr3t@") + "?sig=t0ken"
     with pytest.raises(InvalidInputError) as raised:
         fetch_month(JANUARY, secret, folder)
@@ -176,22 +178,22 @@ def test_source_that_cannot_be(folder: Path, source: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["{}", "file://{}", f"{{}}/{TEMPLATE}.csv.gz"])
-def test_no_such_file(tmp_path: Path, source: str) -> None:
+def test_missing_file_is_not_published(tmp_path: Path, source: str) -> None:
     source = source.replace("{}", str(tmp_path))
-    with failing(NotPublishedError, "yellow 2021-01", str(tmp_path / JANUARY.stem)):
+    with fails_with(NotPublishedError, "yellow 2021-01", str(tmp_path / JANUARY.stem)):
         locate(JANUARY, source)
 
 
-def test_no_such_host(folder: Path) -> None:
-    with failing(SourceRefusedError, "'no-such-host.invalid'", "NYC_TAXI_SOURCE_URL"):
+def test_unknown_host_is_refused(folder: Path) -> None:
+    with fails_with(SourceRefusedError, "'no-such-host.invalid'", "NYC_TAXI_SOURCE_URL"):
         fetch_month(JANUARY, "http://no-such-host.invalid/trip-data", folder)
     assert names(folder) == []
 
 
-def test_no_server(folder: Path) -> None:
+def test_unreachable_server_is_transient(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = "http://{}:{}".format(*server.getsockname())
-    with failing(TransientSourceError, f"{url}/{NAME}", "NYC_TAXI_SOURCE_URL"):
+    with fails_with(TransientSourceError, f"{url}/{NAME}", "NYC_TAXI_SOURCE_URL"):
         fetch_month(JANUARY, url, folder)
     assert names(folder) == []
 
@@ -208,14 +210,14 @@ def test_no_server(folder: Path) -> None:
         (" a folder ", " a folder "),
     ],
 )
-def test_a_mistyped_url_is_shown_without_credentials(given: str, shown: str) -> None:
+def test_safe_url_removes_credentials_from_mistyped_urls(given: str, shown: str) -> None:
     assert safe_url(given) == shown
 
 
 @pytest.mark.parametrize("source", ["//user:secret@h/x", "https//user:secret@h/x"])
-def test_a_url_without_its_scheme_is_not_taken_for_a_folder(source: str) -> None:
-    """The path that is not there would show the password."""
+def test_url_without_scheme_is_not_treated_as_a_folder(source: str) -> None:
+    """The error for the missing folder showed the password."""
     with pytest.raises(InvalidInputError, match=r"NYC_TAXI_SOURCE_URL='\.\.\.' cannot be fetched"):
         locate(JANUARY, source)
     with pytest.raises(InvalidInputError, match=r"NYC_TAXI_SOURCE_URL='\.\.\.' cannot be fetched"):
-        locate_misc("taxi_zone_lookup.csv", source)
+        locate_reference_file("taxi_zone_lookup.csv", source)

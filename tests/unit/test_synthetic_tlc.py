@@ -1,4 +1,4 @@
-"""The stand-in is held against the TLC's own files, where these lie beside the project."""
+"""Synthetic months and site, compared with real files of the TLC where they are available."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_yellow_has_the_names_of_the_published_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("color", "year", "month", "rows"), MONTHS)
-def test_every_era_of_any_size(
+def test_every_era_is_written_in_any_size(
     tmp_path: Path, color: str, year: int, month: int, rows: int
 ) -> None:
     made = pq.ParquetFile(write_month(tmp_path, color, year, month, rows))
@@ -71,7 +71,7 @@ def test_every_era_of_any_size(
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv.gz"])
-def test_same_arguments_same_bytes(tmp_path: Path, format: str) -> None:
+def test_same_arguments_give_the_same_bytes(tmp_path: Path, format: str) -> None:
     def write(folder: str, seed: int) -> bytes:
         path = write_month(tmp_path / folder, "yellow", 2021, 1, 2_000, seed, format)
         return path.read_bytes()
@@ -79,14 +79,16 @@ def test_same_arguments_same_bytes(tmp_path: Path, format: str) -> None:
     assert write("one", 7) == write("two", 7) != write("three", 8)
 
 
-def test_one_row_group_of_a_large_month(tmp_path: Path) -> None:
+def test_large_month_has_one_row_group(tmp_path: Path) -> None:
     made = pq.ParquetFile(write_month(tmp_path, "fhv", 2021, 1, 1_500_000))
     assert (made.metadata.num_rows, made.metadata.num_row_groups) == (1_500_000, 1)
 
 
 @pytest.mark.parametrize(("color", "prefix"), [("yellow", "tpep"), ("green", "lpep")])
 @pytest.mark.parametrize("rows", [1_000, 300_000])
-def test_dirt(tmp_path: Path, color: str, prefix: str, rows: int) -> None:
+def test_months_contain_the_known_anomalies(
+    tmp_path: Path, color: str, prefix: str, rows: int
+) -> None:
     trips = pq.read_table(write_month(tmp_path, color, 2021, 3, rows))
     count = {name: trips.num_rows - trips[name].null_count for name in trips.column_names}
     block = ["passenger_count", "RatecodeID", "store_and_fwd_flag", "congestion_surcharge"]
@@ -123,7 +125,7 @@ def test_dirt(tmp_path: Path, color: str, prefix: str, rows: int) -> None:
 
 
 @pytest.mark.parametrize(("color", "year"), [("yellow", 2009), ("green", 2015), ("yellow", 2025)])
-def test_the_parts_make_the_total(tmp_path: Path, color: str, year: int) -> None:
+def test_amounts_add_up_to_the_total(tmp_path: Path, color: str, year: int) -> None:
     trips = pq.read_table(write_month(tmp_path, color, year, 1, 5_000)).to_pylist()
     ends = ("_amt", "_amount", "surcharge", "extra", "_tax", "_fee")
     for trip in trips:
@@ -133,7 +135,7 @@ def test_the_parts_make_the_total(tmp_path: Path, color: str, year: int) -> None
         assert total == round(total, 2)
 
 
-def test_csv_and_parquet_hold_the_same_trips(tmp_path: Path) -> None:
+def test_csv_and_parquet_contain_the_same_trips(tmp_path: Path) -> None:
     csv = pa_csv.read_csv(write_month(tmp_path, "green", 2021, 1, 1_000, format="csv.gz"))
     parquet = pq.read_table(write_month(tmp_path, "green", 2021, 1, 1_000))
     assert csv.column_names == parquet.column_names
@@ -153,7 +155,7 @@ def test_csv_and_parquet_hold_the_same_trips(tmp_path: Path) -> None:
     + [("fhv", y, m) for y, m in [(2015, 1), (2017, 1), (2017, 7), (2018, 1), (2019, 1)]]
     + [("fhvhv", 2020, 1), ("yellow", 2019, 1)],
 )
-def test_csv_in_the_form_of_the_published_one(
+def test_csv_has_the_format_of_the_published_file(
     tmp_path: Path, color: str, year: int, month: int
 ) -> None:
     published = real(f"heads/{color}_tripdata_{year}-{month:02}.csv").read_bytes()
@@ -161,7 +163,7 @@ def test_csv_in_the_form_of_the_published_one(
         write_month(tmp_path, color, year, month, 100, format="csv.gz").read_bytes()
     )
     head = published.index(b"\n") + 1
-    while published[head : head + 1] in (b"\r", b"\n"):  # the blank lines of some
+    while published[head : head + 1] in (b"\r", b"\n"):  # some files have blank lines
         head = published.index(b"\n", head) + 1
     assert made[:head] == published[:head]
     theirs, ours = (csv[head:].split(b"\n")[0] for csv in (published, made))
@@ -175,19 +177,19 @@ def test_csv_in_the_form_of_the_published_one(
     [("yellow", 2008, 12), ("green", 2013, 7), ("fhv", 2014, 12), ("fhvhv", 2019, 1)]
     + [("purple", 2021, 1), ("yellow", 2021, 13)],
 )
-def test_no_such_month(tmp_path: Path, month: tuple[str, int, int]) -> None:
-    with pytest.raises(ValueError, match=r"begins in|no colour|a month is"):
+def test_unpublished_month_is_rejected(tmp_path: Path, month: tuple[str, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"the first month of|unknown color|the month must be"):
         write_month(tmp_path, *month, rows=10)
     assert not list(tmp_path.iterdir())
 
 
-def test_zones(tmp_path: Path) -> None:
+def test_zones_have_lookup_and_shapes(tmp_path: Path) -> None:
     made = write_zones(tmp_path).read_bytes()
     lines = made.decode().split("\r\n")
     assert lines[0] == '"LocationID","Borough","Zone","service_zone"'
     assert [int(line.split(",")[0]) for line in lines[1:-1]] == list(range(1, 266))
     assert lines[264:] == ['264,"Unknown","N/A","N/A"', '265,"N/A","Outside of NYC","N/A"', ""]
-    assert len({line.split(",", 1)[1] for line in lines[1:-1]}) == 262  # two names repeat
+    assert len({line.split(",", 1)[1] for line in lines[1:-1]}) == 262  # two names are duplicates
     published = real("misc/taxi_zone_lookup.csv").read_text().splitlines()
     for id in (1, 56, 132, 138, 161, 236, 237, 264, 265):
         assert lines[id] == published[id]
@@ -214,7 +216,7 @@ def client(site: Site) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_get_and_head(site: Site, client: httpx.Client) -> None:
+def test_site_answers_get_and_head(site: Site, client: httpx.Client) -> None:
     got, head = client.get(NAME, headers={"X-Probe": "1"}), client.head(NAME)
     assert (got.status_code, got.content, got.http_version) == (200, BODY, "HTTP/1.1")
     assert (head.status_code, head.content) == (200, b"")
@@ -230,7 +232,7 @@ def test_get_and_head(site: Site, client: httpx.Client) -> None:
     assert (site.requests[1].method, site.requests[1].bytes_sent) == ("HEAD", 0)
 
 
-def test_etag_follows_the_content(site: Site, client: httpx.Client) -> None:
+def test_etag_changes_with_the_content(site: Site, client: httpx.Client) -> None:
     etag = client.head(NAME).headers["ETag"]
     same = client.get(NAME, headers={"If-None-Match": f'"x", {etag}'})
     assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", etag)
@@ -250,7 +252,7 @@ def test_etag_follows_the_content(site: Site, client: httpx.Client) -> None:
         ("bytes=-99999999", slice(None)),
     ],
 )
-def test_range(client: httpx.Client, wanted: str, part: slice) -> None:
+def test_site_serves_a_range(client: httpx.Client, wanted: str, part: slice) -> None:
     got = client.get(NAME, headers={"Range": wanted})
     first, last, _ = part.indices(len(BODY))
     assert (got.status_code, got.content) == (206, BODY[part])
@@ -258,17 +260,17 @@ def test_range(client: httpx.Client, wanted: str, part: slice) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["bytes=1048576-", "bytes=-0"])
-def test_range_outside(client: httpx.Client, wanted: str) -> None:
+def test_range_beyond_the_end_is_416(client: httpx.Client, wanted: str) -> None:
     got = client.get(NAME, headers={"Range": wanted})
     assert (got.status_code, got.headers["Content-Range"]) == (416, f"bytes */{len(BODY)}")
 
 
 @pytest.mark.parametrize("wanted", ["bytes=5-2", "bytes=a-b", "lines=1-2", "bytes=0-1,4-5", "x"])
-def test_range_not_understood_is_the_whole(client: httpx.Client, wanted: str) -> None:
+def test_invalid_range_is_ignored(client: httpx.Client, wanted: str) -> None:
     assert client.get(NAME, headers={"Range": wanted}).status_code == 200
 
 
-def test_if_range(client: httpx.Client) -> None:
+def test_if_range_serves_the_range_only_if_unchanged(client: httpx.Client) -> None:
     whole = client.head(NAME).headers
     for unless, status in [(whole["ETag"], 206), (whole["Last-Modified"], 206), ('"old"', 200)]:
         got = client.get(NAME, headers={"Range": "bytes=-9", "If-Range": unless})
@@ -278,13 +280,13 @@ def test_if_range(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "path", ["yellow_tripdata_2031-01.parquet", "", "%2e%2e/%2e%2e/etc/passwd"]
 )
-def test_what_is_not_there_is_forbidden(client: httpx.Client, path: str) -> None:
+def test_missing_file_is_403(client: httpx.Client, path: str) -> None:
     got = client.get(path)
     assert (got.status_code, got.headers["Content-Type"]) == (403, "application/xml")
     assert b"<Error><Code>AccessDenied</Code>" in got.content
 
 
-def test_cut(site: Site, client: httpx.Client) -> None:
+def test_cut_closes_the_connection_early(site: Site, client: httpx.Client) -> None:
     site.cut(NAME, after=300_000)
     assert client.get("other.parquet").content == b"other"
     received = bytearray()
@@ -300,7 +302,7 @@ def test_cut(site: Site, client: httpx.Client) -> None:
     assert client.get(NAME, headers={"Range": "bytes=300000-"}).content == BODY[300_000:]
 
 
-def test_truncate(site: Site, client: httpx.Client) -> None:
+def test_truncate_shortens_the_response(site: Site, client: httpx.Client) -> None:
     etag = client.head(NAME).headers["ETag"]
     site.truncate(NAME, to=1000)
     for _ in range(2):
@@ -311,7 +313,7 @@ def test_truncate(site: Site, client: httpx.Client) -> None:
     assert client.head(NAME).headers["ETag"] == etag
 
 
-def test_answer(site: Site, client: httpx.Client) -> None:
+def test_answer_replaces_the_status(site: Site, client: httpx.Client) -> None:
     site.answer(429, headers={"Retry-After": "1"})
     site.answer(403, path=NAME, body=BLOCKED_PAGE)
     site.answer(503, path=NAME, times=2)
@@ -322,13 +324,15 @@ def test_answer(site: Site, client: httpx.Client) -> None:
     assert [client.head(NAME).status_code for _ in range(3)] == [503, 503, 200]
 
 
-def test_blocked_page_is_cloudfronts() -> None:
+def test_blocked_page_matches_cloudfront() -> None:
     published = real("broken/yellow_tripdata_2022-01.http403.parquet").read_bytes()
     assert BLOCKED_PAGE.strip() == published.strip()
 
 
 @pytest.mark.parametrize("as_file", [False, True])
-def test_change(site: Site, client: httpx.Client, tmp_path: Path, as_file: bool) -> None:
+def test_change_replaces_file_and_etag(
+    site: Site, client: httpx.Client, tmp_path: Path, as_file: bool
+) -> None:
     content: bytes | Path = b"corrected"
     if as_file:
         content = tmp_path / "corrected"
@@ -342,14 +346,14 @@ def test_change(site: Site, client: httpx.Client, tmp_path: Path, as_file: bool)
     assert (resumed.status_code, resumed.content) == (200, b"corrected")
 
 
-def test_slow(site: Site, client: httpx.Client) -> None:
+def test_slow_limits_the_throughput(site: Site, client: httpx.Client) -> None:
     site.slow(4 * len(BODY), path=NAME)
     began = time.monotonic()
     assert client.get(NAME).content == BODY
     assert 0.2 < time.monotonic() - began < 2
 
 
-def test_stall_and_a_quick_close(site: Site, client: httpx.Client) -> None:
+def test_stall_ends_when_the_site_closes(site: Site, client: httpx.Client) -> None:
     site.stall(after=1000)
     with (
         pytest.raises(httpx.ReadTimeout),
@@ -363,14 +367,14 @@ def test_stall_and_a_quick_close(site: Site, client: httpx.Client) -> None:
         assert time.monotonic() - began < 1
 
 
-def test_no_etag(site: Site, client: httpx.Client) -> None:
+def test_etags_can_be_switched_off(site: Site, client: httpx.Client) -> None:
     site.no_etag()
     got = client.get(NAME, headers={"Range": "bytes=0-9"})
     assert (got.status_code, got.content) == (200, BODY)
     assert not {"etag", "accept-ranges"} & set(got.headers)
 
 
-def test_a_port_is_free_again_and_no_thread_is_left(tmp_path: Path) -> None:
+def test_site_frees_its_port_and_threads(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     threads, port = threading.active_count(), 0
     for _ in range(3):
@@ -385,7 +389,7 @@ def test_a_port_is_free_again_and_no_thread_is_left(tmp_path: Path) -> None:
 # --- the command ---
 
 
-def test_make_and_serve(tmp_path: Path) -> None:
+def test_command_makes_and_serves_months(tmp_path: Path) -> None:
     mirror = [sys.executable, "-m", "synthetic_tlc"]
     root = Path(__file__).parents[2]
     make = [*mirror, "make", str(tmp_path), "yellow:2021-01", "green:2021-01", "--rows", "100"]
@@ -407,11 +411,14 @@ def test_make_and_serve(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["make", "data", "yellow-2021"], "'yellow-2021' is not like yellow:2021-01"),
+        (
+            ["make", "data", "yellow-2021"],
+            "'yellow-2021' is not COLOR:YYYY-MM, such as yellow:2021-01",
+        ),
         (["serve", "nowhere"], "python -m synthetic_tlc make nowhere"),
     ],
 )
-def test_a_wrong_command_says_what_is_right(arguments: list[str], said: str) -> None:
+def test_invalid_command_prints_the_valid_ones(arguments: list[str], said: str) -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "synthetic_tlc", *arguments]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

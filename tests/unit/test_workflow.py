@@ -1,4 +1,4 @@
-"""CI's workflow names what is there, deploys where it should, and may do no more than it must."""
+"""The CI workflow: its commands exist, it deploys to the right place, with minimal permissions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+import conftest
 from tests.support.processes import ROOT
+from tests.support.services import NO_SERVICE, pytest_sessionfinish
 
 PATH = ROOT / ".github" / "workflows" / "pipeline.yml"
 TEXT = PATH.read_text()
@@ -27,7 +29,7 @@ TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 
 
 def scripts() -> list[tuple[str, set[str]]]:
-    """Each script that a step runs, and the options that it gives."""
+    """Return each script that a step runs, with its options."""
     found = []
     for run in RUNS:
         for command in run.replace("\\\n", " ").splitlines():
@@ -41,12 +43,12 @@ def step_of(job: str, word: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_every_make_target_is_there() -> None:
+def test_workflow_uses_existing_make_targets() -> None:
     used = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(RUNS)))
     assert {"check", "audit", "test", "test-docker", "install"} <= used <= TARGETS
 
 
-def test_the_scripts_it_runs_are_these() -> None:
+def test_workflow_runs_the_expected_scripts() -> None:
     assert {path for path, _ in scripts()} == {
         "scripts/docker_deploy.py",
         "scripts/prefect_build/build.py",
@@ -54,7 +56,7 @@ def test_the_scripts_it_runs_are_these() -> None:
 
 
 @pytest.mark.parametrize(("path", "options"), scripts())
-def test_every_script_takes_its_options(path: str, options: set[str]) -> None:
+def test_scripts_accept_the_options_of_the_workflow(path: str, options: set[str]) -> None:
     shown = subprocess.run(
         [sys.executable, path, "--help"],
         cwd=ROOT,
@@ -68,7 +70,7 @@ def test_every_script_takes_its_options(path: str, options: set[str]) -> None:
     assert options <= set(re.findall(r"--[a-z][\w-]*", shown.stdout))
 
 
-def test_it_runs_for_both_branches_and_pull_requests_to_them() -> None:
+def test_workflow_runs_for_both_branches_and_their_pull_requests() -> None:
     assert WORKFLOW[True] == {
         "push": {"branches": ["dev", "main"]},
         "pull_request": {"branches": ["dev", "main"]},
@@ -80,15 +82,15 @@ def test_it_runs_for_both_branches_and_pull_requests_to_them() -> None:
 @pytest.mark.parametrize(
     ("job", "branch", "prefix"), [("plan", "base_ref", "plan-"), ("deploy", "ref_name", "")]
 )
-def test_main_is_prod_and_dev_is_dev(job: str, branch: str, prefix: str) -> None:
-    """A pull request's code runs in an environment of its own, without prod's secrets."""
+def test_main_deploys_to_prod_and_dev_to_dev(job: str, branch: str, prefix: str) -> None:
+    """Code of a pull request runs in a separate environment, without the secrets of prod."""
     choice = "${{{{ github.{} == 'main' && '{}prod' || '{}dev' }}}}"
     assert JOBS[job]["environment"] == choice.format(branch, prefix, prefix)
     assert JOBS[job]["env"]["NYC_TAXI_ENV"] == choice.format(branch, "", "")
     assert '--env "$NYC_TAXI_ENV"' in step_of(job, "build.py")["run"]
 
 
-def test_secrets_are_given_to_single_steps() -> None:
+def test_secrets_are_passed_only_to_the_steps_that_need_them() -> None:
     given = {
         (job, name): value
         for job, facts in JOBS.items()
@@ -138,8 +140,8 @@ def test_make_check_lints_the_workflow(tmp_path: Path, good: str, bad: str) -> N
     assert lint(tmp_path).returncode != 0
 
 
-def test_no_test_is_skipped_silently() -> None:
-    """CI installs what the tests need; one that is skipped all the same fails."""
+def test_ci_fails_on_skipped_tests() -> None:
+    """CI installs what the tests need, so a skipped test fails the build."""
     assert JOBS["test"]["env"] == {"NYC_TAXI_TEST_SERVICES": "all"}
     assert "docker-registry" in step_of("test", "apt-get")["run"]
     local = (ROOT / ".ci" / "run").read_text()
@@ -147,6 +149,7 @@ def test_no_test_is_skipped_silently() -> None:
     assert re.search(r"apt-get update .*apt-get install .*docker-registry chromium", local)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("wanted", "service", "code"),
     [
@@ -157,20 +160,20 @@ def test_no_test_is_skipped_silently() -> None:
         ("chromium", "no Docker engine answers", 0),
     ],
 )
-def test_a_test_skipped_because_a_service_is_missing_fails_ci(
-    tmp_path: Path, wanted: str, service: str, code: int
-) -> None:
-    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+def test_missing_service_fails_ci(tmp_path: Path, wanted: str, service: str, code: int) -> None:
+    assert vars(conftest)["pytest_sessionfinish"] is pytest_sessionfinish
     (tmp_path / "test_it.py").write_text(
-        f"import conftest, pytest\ndef test_it(): pytest.skip(conftest.NO_SERVICE + {service!r})\n"
+        f"import pytest\ndef test_it(): pytest.skip({NO_SERVICE + service!r})\n"
     )
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        + ["-p", "tests.support.services", tmp_path],
         cwd=tmp_path,
         env={
             **os.environ,
             "NYC_TAXI_TEST_SERVICES": wanted,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "flows"), str(ROOT / "tests")]),
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },
         capture_output=True,
         text=True,
@@ -179,7 +182,7 @@ def test_a_test_skipped_because_a_service_is_missing_fails_ci(
     assert run.returncode == code, run.stdout + run.stderr
 
 
-def test_what_a_pull_request_does_is_dry() -> None:
+def test_pull_request_only_does_a_dry_run() -> None:
     assert JOBS["plan"]["if"] == "github.event_name == 'pull_request'"
     assert "--dry-run" in step_of("plan", "build.py")["run"]
     assert "GITHUB_STEP_SUMMARY" in step_of("plan", "build.py")["run"]
@@ -188,7 +191,7 @@ def test_what_a_pull_request_does_is_dry() -> None:
     assert not [step for step in JOBS["plan"]["steps"] if "docker" in step.get("run", "")]
 
 
-def test_a_fork_has_no_secrets_and_does_not_fail() -> None:
+def test_fork_without_secrets_does_not_fail() -> None:
     first, *others = JOBS["plan"]["steps"]
     assert first["env"] == {"PREFECT_API_URL": "${{ secrets.PREFECT_API_URL }}"}
     assert "No dry run" in first["run"]
@@ -202,14 +205,14 @@ def test_only_a_tested_push_is_deployed() -> None:
     assert '--image "$NYC_TAXI_IMAGE"' in step_of("deploy", "build.py")["run"]
 
 
-def test_one_deployment_of_a_branch_at_a_time_and_to_its_end() -> None:
+def test_deployments_of_a_branch_run_one_at_a_time_and_complete() -> None:
     assert WORKFLOW["concurrency"] == {
         "group": "pipeline-${{ github.ref }}",
         "cancel-in-progress": "${{ github.event_name == 'pull_request' }}",
     }
 
 
-def test_no_job_may_more_than_it_must() -> None:
+def test_jobs_have_minimal_permissions() -> None:
     assert WORKFLOW["permissions"] == {}
     more = {name: job["permissions"] for name, job in JOBS.items() if "permissions" in job}
     assert more == {
@@ -223,12 +226,12 @@ def test_no_job_may_more_than_it_must() -> None:
     assert all(step["with"] == {"persist-credentials": False} for step in checkouts)
 
 
-def test_what_others_write_gets_into_no_command() -> None:
-    """A branch's or a pull request's words reach a shell as variables only."""
+def test_untrusted_text_never_enters_a_command() -> None:
+    """Text from a branch or a pull request reaches a shell only as a variable."""
     assert not [run for run in RUNS if "${{" in run]
 
 
-def test_the_buckets_are_those_that_are_explained() -> None:
+def test_workflow_uses_the_documented_buckets() -> None:
     explained = (ROOT / ".env.example").read_text()
     for env in (JOBS["plan"]["env"], step_of("deploy", "build.py")["env"]):
         for kind in ("S3", "GCS"):
@@ -239,7 +242,7 @@ def test_the_buckets_are_those_that_are_explained() -> None:
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Callable[..., Path]:
-    """Run a step in a shell as GitHub does, where our python only tells what it was given."""
+    """Run a step in a shell as GitHub does, with a `python` that prints its arguments."""
 
     def run(job: str, word: str, **env: str) -> Path:
         (tmp_path / ".venv" / "bin").mkdir(parents=True)
@@ -260,7 +263,7 @@ def runner(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.mark.parametrize("repository", ["You/NYC-Taxi", "you/taxi"])
-def test_the_image_is_named_in_small_letters(runner: Callable[..., Path], repository: str) -> None:
+def test_image_name_is_lower_case(runner: Callable[..., Path], repository: str) -> None:
     folder = runner("deploy", "docker_deploy.py", GITHUB_REPOSITORY=repository)
     owner, name = repository.lower().split("/")
     given = f"--dockerfile-dir,./,--docker-name,{name},--registry,ghcr.io/{owner}"
@@ -268,7 +271,7 @@ def test_the_image_is_named_in_small_letters(runner: Callable[..., Path], reposi
     assert said == f"name=scripts/docker_deploy.py,{given}\n"
 
 
-def test_the_table_is_in_the_comment_and_in_the_summary(runner: Callable[..., Path]) -> None:
+def test_plan_table_is_in_comment_and_summary(runner: Callable[..., Path]) -> None:
     folder = runner("plan", "build.py", NYC_TAXI_ENV="prod")
     said = "scripts/prefect_build/build.py,--env,prod,--dry-run"
     assert (folder / "plan.md").read_text() == f"What this would change in `prod`:\n\n{said}\n"

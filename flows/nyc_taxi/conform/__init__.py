@@ -1,1 +1,1 @@
-"""Raw file -> Parquet in the declared schema of its color."""
+"""Conversion of raw files to Parquet in the declared schema of their color."""

@@ -1,9 +1,11 @@
-"""What the files in a flow's `config/` want of its tables.
+"""Column rules of a flow: types to change, and columns to hash or drop.
 
-    column_types.yaml       {table: {column: TYPE}}: instead of the type it would have
+A flow's `config/` folder has two files:
+
+    column_types.yaml       {table: {column: TYPE}}: overrides the type of a column
     sensitive_fields.yaml   {column: hash | drop}: in every table of the flow, before the lake
 
-No file, or an empty one, changes nothing. Case does not matter in the names of columns.
+Both are optional. Column names are case-insensitive.
 """
 
 from __future__ import annotations
@@ -12,17 +14,16 @@ import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 
-from nyc_taxi.conform.casts import cast
-from nyc_taxi.conform.column_names import same_name
+from nyc_taxi.conform.casts import cast_column
+from nyc_taxi.conform.column_names import normalize_name
+from nyc_taxi.conform.hashing import check_hash_key
 from nyc_taxi.errors import InvalidInputError
-from nyc_taxi.settings import settings
-from nyc_taxi.storage.duckdb_engine import Database, quoted
+from nyc_taxi.storage.duckdb_engine import quoted
 from nyc_taxi.trips.schemas import Column, Type
 
 TYPES_FILE = "column_types.yaml"
@@ -30,206 +31,179 @@ FIELDS_FILE = "sensitive_fields.yaml"
 TYPES: tuple[Type, ...] = get_args(Type)
 Action = Literal["hash", "drop"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
-SHORTEST = 16
-"""Characters of a key that nobody guesses."""
 T = TypeVar("T", bound=str)
 Columns = tuple[tuple[str, str], ...]
-"""Names and DuckDB types."""
+"""(name, DuckDB type) of each column."""
 
 
 @dataclass(frozen=True)
 class Rules:
+    """Rules of one folder. The keys of columns are normalized names."""
+
     folder: Path = Path("config")
     types: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)
-    """By table and column, as `same_name` has it."""
+    """By table and column."""
     sensitive: Mapping[str, Action] = field(default_factory=dict)
-    """By column, as `same_name` has it."""
+    """By column."""
 
     def action(self, column: str) -> Action | None:
-        return self.sensitive.get(same_name(column))
+        return self.sensitive.get(normalize_name(column))
 
     def type(self, table: str, column: str) -> Type | None:
-        return self.types.get(table, {}).get(same_name(column))
+        return self.types.get(table, {}).get(normalize_name(column))
 
-    def result(self, table: str, column: str, kind: str) -> str | None:
-        """The type that the rules make of a column of this type; None where they drop it."""
+    def result_type(self, table: str, column: str, kind: str) -> str | None:
+        """Return the type of a column after the rules; None if they drop it."""
         action = self.action(column)
         if action == "drop":
             return None
         return "VARCHAR" if action == "hash" else self.type(table, column) or kind
 
-    def of_tables(self, tables: Iterable[str]) -> Rules:
-        """Themselves, once they name no table but these."""
+    def check_tables(self, tables: Iterable[str]) -> Rules:
+        """Return the rules. Raises InvalidInputError if they name any other table."""
         known = list(tables)
         for table in self.types:
             if table not in known:
-                raise self.refused(
-                    TYPES_FILE, f"there is no table {table!r}; name one of {', '.join(known)}"
+                raise self.error(
+                    TYPES_FILE, f"there is no table {table!r}; use one of {', '.join(known)}"
                 )
         return self
 
-    def hashes(self, columns: Iterable[str]) -> bool:
+    def hash_any(self, columns: Iterable[str]) -> bool:
         return any(self.action(name) == "hash" for name in columns)
 
-    def follow(
+    def apply(
         self,
         table: str,
         columns: Iterable[tuple[str, str]],
-        of: str,
+        source: str,
         declared: Iterable[str] = (),
         elsewhere: Iterable[str] = (),
     ) -> tuple[str, Columns]:
-        """Return the SELECT list that applies the rules to these columns, and its columns.
+        """Return a SELECT list that applies the rules to these columns, and the resulting columns.
 
         Raises InvalidInputError for a rule on a missing column, unless other files of this table
-        have it (`declared`), or other tables (`elsewhere`). `of` names the file or table in the
-        message. Call `prepare` before DuckDB runs the list.
+        have it (`declared`), or other tables do (`elsewhere`). `source` names the file or table in
+        the message. Call `define_keyed_hash` before DuckDB runs the query.
         """
         columns = list(columns)
-        here = {same_name(name) for name in (*dict(columns), *declared)}
-        anywhere = here | {same_name(name) for name in elsewhere}
-        for file, names, known in (
-            (TYPES_FILE, self.types.get(table, {}), here),
+        names = list(dict(columns))
+        in_table = {normalize_name(name) for name in (*names, *declared)}
+        anywhere = in_table | {normalize_name(name) for name in elsewhere}
+        for file, ruled, known in (
+            (TYPES_FILE, self.types.get(table, {}), in_table),
             (FIELDS_FILE, self.sensitive, anywhere),
         ):
-            if strange := [name for name in names if name not in known]:
-                raise self.refused(
-                    file, f"{of} has no column {strange[0]!r}; it has {', '.join(dict(columns))}"
+            if unknown := [name for name in ruled if name not in known]:
+                raise self.error(
+                    file, f"{source} has no column {unknown[0]!r}; it has {', '.join(names)}"
                 )
-        if self.hashes(name for name, _ in columns):
-            hash_key(self.folder / FIELDS_FILE)
-        select, made = [], []
+        if self.hash_any(names):
+            check_hash_key(self.folder / FIELDS_FILE)
+        select, result = [], []
         for name, kind in columns:
-            action, value = self.action(name), quoted(name)
-            if action == "drop":
+            target = self.result_type(table, name, kind)
+            if target is None:
                 continue
-            if action == "hash":
-                value, kind = f"keyed_hash(CAST({value} AS VARCHAR))", "VARCHAR"
-            elif wanted := self.type(table, name):
-                if wanted == "VARCHAR":
-                    value = f"CAST({value} AS VARCHAR)"
-                else:
-                    value = cast(Column(name, wanted), name, kind, of)
-                kind = wanted
+            value = self._value_sql(table, name, kind, source)
             select.append(f"{value} AS {quoted(name)}")
-            made.append((name, kind))
-        return ", ".join(select), tuple(made)
+            result.append((name, target))
+        return ", ".join(select), tuple(result)
 
-    def refused(self, file: str, why: str) -> InvalidInputError:
-        return InvalidInputError(f"{self.folder / file}: {why}")
+    def _value_sql(self, table: str, name: str, kind: str, source: str) -> str:
+        value, rule = quoted(name), self.type(table, name)
+        if self.action(name) == "hash":
+            return f"keyed_hash(CAST({value} AS VARCHAR))"
+        if rule is None:
+            return value
+        if rule == "VARCHAR":
+            return f"CAST({value} AS VARCHAR)"
+        return cast_column(Column(name, rule), name, kind, source)
 
-
-NO_RULES = Rules()
-
-
-def hash_key(wanted_by: Path) -> str:
-    """NYC_TAXI_HASH_KEY. Raises InvalidInputError where it is not set."""
-    key = settings().hash_key
-    if key is None:
-        raise InvalidInputError(
-            f"{wanted_by} hashes columns, and NYC_TAXI_HASH_KEY is not set; put a secret into "
-            ".env (openssl rand -hex 32 makes one) and keep it: another key makes other hashes"
-        )
-    if len(key) < SHORTEST:
-        raise InvalidInputError(
-            f"NYC_TAXI_HASH_KEY is shorter than {SHORTEST} characters, and so could be guessed; "
-            "openssl rand -hex 32 makes one"
-        )
-    return key.get_secret_value()
+    def error(self, file: str, reason: str) -> InvalidInputError:
+        return InvalidInputError(f"{self.folder / file}: {reason}")
 
 
-def prepare(db: Database) -> None:
-    """Let DuckDB hash: HMAC-SHA256 in hex, null for null. The key is in no SQL text."""
-    key = settings().hash_key
-    if key is None:
-        return
-    # https://www.rfc-editor.org/rfc/rfc2104, section 2; DuckDB has SHA-256, but no HMAC.
-    block = key.get_secret_value().encode()
-    block = (sha256(block).digest() if len(block) > 64 else block).ljust(64, b"\0")
-    for name, pad in (("inner_key", 0x36), ("outer_key", 0x5C)):
-        db.execute(f"SET VARIABLE {name} = ?::BLOB", [bytes(byte ^ pad for byte in block)])
-    inner = "unhex(sha256(getvariable('inner_key') || encode(value)))"
-    db.execute(
-        f"CREATE OR REPLACE TEMP MACRO keyed_hash(value) AS "
-        f"sha256(getvariable('outer_key') || {inner})"
-    )
+EMPTY_RULES = Rules()
 
 
 def read_rules(folder: Path) -> Rules:
-    """Read both files of the folder. Raises InvalidInputError for what no flow could follow."""
+    """Read the rules of a folder. Raises InvalidInputError if a file is invalid or misnamed."""
     for path in sorted(folder.glob("*.y*ml")):
-        meant = get_close_matches(path.name, (TYPES_FILE, FIELDS_FILE), 1)
-        if meant and path.name not in (TYPES_FILE, FIELDS_FILE):
-            raise InvalidInputError(f"{path} is not read; call it {meant[0]}")
+        similar = get_close_matches(path.name, (TYPES_FILE, FIELDS_FILE), 1)
+        if similar and path.name not in (TYPES_FILE, FIELDS_FILE):
+            raise InvalidInputError(f"{path} is not read; rename it to {similar[0]}")
     types = {}
     for table, columns in _read(folder / TYPES_FILE).items():
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", table):
             raise InvalidInputError(
-                f"{folder / TYPES_FILE}: no table can be called {table!r}; use lower-case letters, "
-                "digits and _, such as yellow_rides"
+                f"{folder / TYPES_FILE}: {table!r} is not a valid table name; use lower-case "
+                "letters, digits and _, such as yellow_rides"
             )
-        where = f"{folder / TYPES_FILE}: {table}"
-        types[table] = _chosen(where, _mapping(where, columns), TYPES, "type")
-    sensitive = _chosen(
-        str(folder / FIELDS_FILE), _read(folder / FIELDS_FILE), ACTIONS, "thing to do"
+        location = f"{folder / TYPES_FILE}: {table}"
+        types[table] = _check_values(location, _mapping(location, columns), TYPES, "type")
+    sensitive = _check_values(
+        str(folder / FIELDS_FILE), _read(folder / FIELDS_FILE), ACTIONS, "action"
     )
     for table, kinds in types.items():
         for name in kinds.keys() & sensitive.keys():
             raise InvalidInputError(
-                f"{folder / TYPES_FILE}: {table}.{name} has a type, and {FIELDS_FILE} says "
+                f"{folder / TYPES_FILE}: {table}.{name} has a type, but {FIELDS_FILE} says "
                 f"{sensitive[name]}; keep one of the two"
             )
     return Rules(folder, types, sensitive)
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """What the file holds, texts all of it; nothing where there is no file."""
+    """Read a YAML mapping, with all scalars as texts; empty if the file does not exist."""
     try:
         text = path.read_bytes() if path.exists() else b""
-        return _mapping(str(path), yaml.load(text, _Strict))
+        return _mapping(str(path), yaml.load(text, _Loader))
     except OSError as problem:
         raise InvalidInputError(f"{path} cannot be read: {problem.strerror}") from problem
     except (yaml.YAMLError, RecursionError) as problem:
         mark = getattr(problem, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        what = getattr(problem, "problem", None) or str(problem).partition("\n")[0]
-        raise InvalidInputError(f"{path}{line} is no YAML that can be meant: {what}") from problem
+        reason = getattr(problem, "problem", None) or str(problem).partition("\n")[0]
+        raise InvalidInputError(f"{path}{line}: invalid YAML: {reason}") from problem
 
 
-def _mapping(where: str, given: Any) -> Mapping[str, Any]:
-    if given in (None, ""):
+def _mapping(location: str, value: Any) -> Mapping[str, Any]:
+    if value in (None, ""):
         return {}
-    if not isinstance(given, dict):
+    if not isinstance(value, dict):
         raise InvalidInputError(
-            f"{where} holds {str(given)[:80]!r}; write lines like `name: value` there"
+            f"{location} holds {str(value)[:80]!r}; write lines such as `name: value`"
         )
-    return given
+    return value
 
 
-def _chosen(
-    where: str, given: Mapping[str, Any], allowed: tuple[T, ...], what: str
+def _check_values(
+    location: str, values: Mapping[str, Any], allowed: tuple[T, ...], label: str
 ) -> Mapping[str, T]:
-    """Each column, as `same_name` has it, with what is chosen for it out of what is allowed."""
-    for name, value in given.items():
+    """Return the values by normalized name. Raises InvalidInputError for a value not allowed."""
+    for name, value in values.items():
         if value not in allowed:
             raise InvalidInputError(
-                f"{where}: {name} has the {what} {str(value)[:80]!r}; "
-                f"write one of {', '.join(allowed)}"
+                f"{location}: {name} has the {label} {str(value)[:80]!r}; "
+                f"use one of {', '.join(allowed)}"
             )
-    return {same_name(name): value for name, value in given.items()}
+    return {normalize_name(name): value for name, value in values.items()}
 
 
-class _Strict(yaml.BaseLoader):
-    """Takes all scalars for texts, so that a column may be called `no`, and no key twice."""
+class _Loader(yaml.BaseLoader):
+    """Loader that reads every scalar as a text, such as a column `no`, and rejects duplicates."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or not key.value:
-                raise yaml.MarkedYAMLError(problem="a name is no text", problem_mark=key.start_mark)
-            if same_name(key.value) in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"{key.value} is there twice", problem_mark=key.start_mark
+                    problem="a name is not a text", problem_mark=key.start_mark
                 )
-            seen.add(same_name(key.value))
+            if normalize_name(key.value) in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"duplicate key {key.value}", problem_mark=key.start_mark
+                )
+            seen.add(normalize_name(key.value))
         return super().construct_mapping(node, deep)

@@ -1,4 +1,7 @@
-"""The course's transform: missing passenger counts become 0, which the TLC's files never say."""
+"""The course's transform: missing passenger counts become 0.
+
+In the TLC's files 0 and a missing count are different values.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,31 +13,31 @@ from nyc_taxi.storage.duckdb_engine import open_duckdb, parquet_sql, quoted
 from nyc_taxi.trips.months import TripMonth
 
 PASSENGERS = "passenger_count"
-EVERY_TRIP = "true"
+ALL_TRIPS = "true"
 
 
-def passengers_fill(trips: TripMonth) -> dict[str, int]:
-    """The columns whose nulls are replaced, with the value; none where nobody is counted."""
+def passenger_fill(trips: TripMonth) -> dict[str, int]:
+    """Return the columns whose nulls are replaced, with the value; empty for for-hire vehicles."""
     return {PASSENGERS: 0} if trips.service.column(PASSENGERS) else {}
 
 
 def fill_nulls_sql(fill: Mapping[str, int]) -> str:
-    """A SELECT list: all columns, the nulls of those in `fill` replaced. DuckDB's SQL."""
+    """Return a SELECT list of all columns, with the nulls of those in `fill` replaced (DuckDB)."""
     values = (
         f"coalesce({quoted(name)}, {value}) AS {quoted(name)}" for name, value in fill.items()
     )
     return f"* REPLACE ({', '.join(values)})" if fill else "*"
 
 
-def missing(parquet: BinaryIO) -> int:
-    """Trips whose passenger count is null."""
+def count_missing_passengers(parquet: BinaryIO) -> int:
+    """Count the trips whose passenger count is null."""
     return count_nulls(parquet, PASSENGERS).get(PASSENGERS, 0)
 
 
 def count_nulls(parquet: BinaryIO, *names: str) -> dict[str, int]:
-    """The nulls of these columns, or of all of them.
+    """Count the nulls of each of these columns; of all columns without names.
 
-    By the footer alone, where it counts them: then no rows are read, which may be in a cloud.
+    Uses the statistics of the footer where it has them, so that no rows are read from a cloud.
     """
     with pq.ParquetFile(parquet) as file:
         footer, counts = file.metadata, {}
@@ -53,15 +56,15 @@ def count_nulls(parquet: BinaryIO, *names: str) -> dict[str, int]:
 
 
 def nonzero_passengers_sql(trips: TripMonth) -> str:
-    """SQL that is true of all trips but those with 0 passengers; unknown counts stay."""
-    return f"{PASSENGERS} IS DISTINCT FROM 0" if trips.service.column(PASSENGERS) else EVERY_TRIP
+    """Return a condition that excludes trips with 0 passengers; missing counts are kept."""
+    return f"{PASSENGERS} IS DISTINCT FROM 0" if trips.service.column(PASSENGERS) else ALL_TRIPS
 
 
-def zero_passengers(trips: TripMonth, parquet: Path, only: str) -> int:
-    """Trips with 0 passengers, once all but `only` are left out."""
+def count_zero_passengers(trips: TripMonth, parquet: Path, condition: str) -> int:
+    """Count the trips with 0 passengers among those that meet the condition."""
     if not trips.service.column(PASSENGERS):
         return 0
-    rows = f"FROM {parquet_sql(parquet)} WHERE {only} AND {PASSENGERS} = 0"
+    rows = f"FROM {parquet_sql(parquet)} WHERE {condition} AND {PASSENGERS} = 0"
     with open_duckdb() as db:
         row = db.execute(f"SELECT count(*) {rows}").fetchone()
     return int(row[0]) if row else 0

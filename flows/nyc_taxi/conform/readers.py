@@ -1,10 +1,10 @@
-"""A raw file as DuckDB's view `raw`, Parquet or CSV."""
+"""Readers of raw files, Parquet or CSV, as DuckDB's view `raw`."""
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.conform.csv_records import BadCsv, CsvFile
+from nyc_taxi.conform.column_names import check_duplicates
+from nyc_taxi.conform.csv_blocks import CsvError
+from nyc_taxi.conform.csv_records import CsvFile
 from nyc_taxi.errors import (
     CorruptFileError,
     InvalidValueError,
@@ -20,116 +22,102 @@ from nyc_taxi.errors import (
     NycTaxiError,
     SchemaMismatchError,
 )
-from nyc_taxi.sources.file_formats import START, open_unpacked, other_format, shown
+from nyc_taxi.sources.file_formats import START, open_decompressed, other_format, preview
 from nyc_taxi.sources.integrity import rows_in_footer
 from nyc_taxi.storage.duckdb_engine import Database, open_duckdb, parquet_sql
 
 
 class RawFile(Database):
-    """DuckDB with a raw file as the view `raw`."""
+    """DuckDB connection with a raw file as the view `raw`."""
 
     def __init__(self, db: Database, records: Callable[[], int], csv: CsvFile | None) -> None:
         super().__init__(db.connection)
         self.records = records
-        """How many rows the file says it holds; for a CSV, known once it has been read."""
+        """Returns the number of rows in the file; of a CSV, the rows read so far."""
         self._csv = csv
 
-    def found(self) -> dict[str, int | str]:
-        """Return what the report should say about the file once it has been read."""
+    def anomalies(self) -> dict[str, int | str]:
+        """Return the anomalies of the file for the report, once it has been read."""
         return {"text encoding": "Windows-1252"} if self._csv and self._csv.legacy else {}
 
 
-def header(raw: Path) -> dict[str, str]:
-    """Return the columns of a raw file with their DuckDB types; CSV columns are texts.
+def read_header(raw: Path) -> dict[str, str]:
+    """Return the columns of a raw file with their DuckDB types; all CSV columns are texts.
 
-    Raises SchemaMismatchError where two names are the same but for case and blanks.
+    Raises SchemaMismatchError if two names differ only by case or surrounding blanks.
     """
     if raw.suffix != ".parquet":
         with _open_csv(raw) as csv:
             return {name: "VARCHAR" for name in csv.names if name is not None}
-    with reading(raw) as db:
+    with open_raw(raw) as db:
         return {row[0]: row[1] for row in db.execute("DESCRIBE raw").fetchall()}
 
 
 @contextmanager
-def reading(raw: Path, threads: int | None = None) -> Iterator[RawFile]:
-    """DuckDB with the raw file as the view `raw`; its complaints become one line of ours."""
+def open_raw(raw: Path, threads: int | None = None) -> Iterator[RawFile]:
+    """Open DuckDB with the raw file as the view `raw`; translate its errors (see `read_error`)."""
     with open_duckdb(threads=threads) as db:
         if raw.suffix != ".parquet":
             with _open_csv(raw) as csv:
                 db.register("raw", csv.batches())
                 yield RawFile(db, lambda: csv.records, csv)
             return
-        with _explaining(raw):
+        with _translate_read_errors(raw):
             names = pq.read_schema(raw).names
-        _check_names(names, raw)
+        check_duplicates(names, raw.name)
         try:
             db.execute(f"CREATE VIEW raw AS FROM {parquet_sql(raw, binary_as_string='true')}")
             yield RawFile(db, lambda: rows_in_footer(raw), None)
         except (duckdb.Error, pa.ArrowException) as problem:
-            raise explained(problem, raw) from problem
+            raise read_error(problem, raw) from problem
 
 
 @contextmanager
 def _open_csv(raw: Path) -> Iterator[CsvFile]:
     with ExitStack() as stack:
-        with _explaining(raw):
-            file = stack.enter_context(open_unpacked(raw))
+        with _translate_read_errors(raw):
+            file = stack.enter_context(open_decompressed(raw))
             start = file.read(START)
             if kind := other_format(start):
-                raise BadCsv(f"it begins with {shown(start)}, as {kind} does")
+                raise CsvError(f"it starts with {preview(start)}, like {kind}")
             file.seek(0)
             csv = CsvFile(file)
         for position, name in enumerate(csv.names, 1):
             if name is not None and not name.isprintable():
                 raise SchemaMismatchError(
-                    f"{raw.name}: column {position} is called {name!r}; use a name of printable "
-                    "characters, and close every quote of the header"
+                    f"{raw.name}: column {position} has the name {name!r}; use printable "
+                    "characters, and close all quotes of the header"
                 )
-        _check_names(csv.names, raw)
+        check_duplicates(csv.names, raw.name)
         try:
             yield csv
         except (duckdb.Error, pa.ArrowException) as problem:
-            raise explained(csv.problem or problem, raw) from problem
-
-
-def _check_names(names: Iterable[str | None], raw: Path) -> None:
-    """Refuse names that differ only by case or blanks: DuckDB would hide or rename one of them."""
-    seen: dict[str, int] = {}
-    for position, name in enumerate(names, 1):
-        if name is None:
-            continue
-        first = seen.setdefault(name.strip().lower(), position)
-        if first != position:
-            raise SchemaMismatchError(
-                f"{raw.name} has the column {name.strip()} twice (columns {first} and {position}); "
-                "case and surrounding blanks do not count, so rename one of them"
-            )
+            raise read_error(csv.problem or problem, raw) from problem
 
 
 @contextmanager
-def _explaining(raw: Path) -> Iterator[None]:
+def _translate_read_errors(raw: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, EOFError, OSError, zlib.error, pa.ArrowException) as problem:
-        raise explained(problem, raw) from problem
+        raise read_error(problem, raw) from problem
 
 
-def explained(problem: Exception, raw: Path) -> NycTaxiError:
-    """DuckDB's words as one line of ours: column, value and file."""
+def read_error(problem: Exception, raw: Path) -> NycTaxiError:
+    """Map an error of DuckDB or Arrow to an error of one line: file, column and value."""
     if isinstance(problem, OSError) and problem.strerror:
-        return LocalWriteError(f"{raw} cannot be read: {problem.strerror}; allow it to be read")
-    # Arrow goes on with the text of the row, which is nobody's business.
-    first = re.sub(r"(Expected \d+ columns, got \d+): .*", r"\1", str(problem).partition("\n")[0])
-    what = first.partition("Error: ")[2] or first
+        return LocalWriteError(f"{raw} cannot be read: {problem.strerror}; make it readable")
+    # Arrow appends the text of the row, which may be sensitive.
+    line = re.sub(r"(Expected \d+ columns, got \d+): .*", r"\1", str(problem).partition("\n")[0])
+    reason = line.partition("Error: ")[2] or line
     if isinstance(problem, duckdb.OutOfMemoryException):
         return LocalWriteError(
-            f"{raw.name} needs more memory than NYC_TAXI_MEMORY allows; set it higher"
+            f"{raw.name} needs more memory than NYC_TAXI_MEMORY allows; increase it"
         )
-    if isinstance(problem, duckdb.Error) and " holds " in what:
-        return InvalidValueError(f"{raw.name}: {what}; nothing was kept")
+    if isinstance(problem, duckdb.Error) and " holds " in reason:
+        return InvalidValueError(f"{raw.name}: {reason}; nothing was kept")
     if isinstance(problem, duckdb.ConversionException):
         return InvalidValueError(
-            f"{raw.name}: {what}, which does not fit the column's type; nothing was kept"
+            f"{raw.name}: {reason}, which does not fit the column's type; nothing was kept"
         )
-    return CorruptFileError(f"{raw.name} cannot be read to its end: {what}; nothing was kept")
+    return CorruptFileError(f"{raw.name} cannot be read to its end: {reason}; nothing was kept")

@@ -1,51 +1,59 @@
-"""The rules for trips: those of `flows/config`, as far as tables, view and reports allow."""
+"""Rules for trips, from `flows/config`, checked against the tables, the view and the reports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from nyc_taxi.conform.column_rules import FIELDS_FILE, TYPES_FILE, Rules, hash_key, read_rules
+from nyc_taxi.conform.column_rules import FIELDS_FILE, TYPES_FILE, Rules, read_rules
+from nyc_taxi.conform.hashing import check_hash_key
 from nyc_taxi.trips.rides_view import rides_columns
-from nyc_taxi.trips.schemas import SERVICES, WHOLE, Color, Column, Type
+from nyc_taxi.trips.schemas import INTEGER_TYPES, SERVICES, Color, Column, Service, Type
 
 
-def trip_rules(folder: Path, color: Color) -> Rules:
-    """Read and check the rules, before anything is fetched for them to be followed on."""
-    rules = read_rules(folder).of_tables(table(c) for c in SERVICES)
+def read_trip_rules(folder: Path, color: Color) -> Rules:
+    """Read and check the rules. Raises InvalidInputError; call it before any download."""
+    rules = read_rules(folder).check_tables(rides_table(c) for c in SERVICES)
     for c, service in SERVICES.items():
-        for column in service.kept:
-            if action := rules.action(column.name):
-                raise rules.refused(
-                    FIELDS_FILE,
-                    f"{action} cannot be for {column.name}: the tables of {c} trips are indexed "
-                    f"and their months reported on by {', '.join(k.name for k in service.kept)}",
-                )
-            allowed = WHOLE if column.type in WHOLE else (column.type,)
-            if _type(rules, c, column) not in allowed:
-                raise rules.refused(
-                    TYPES_FILE,
-                    f"{table(c)}.{column.name} cannot be {_type(rules, c, column)}: indexes and "
-                    f"reports want it to be {' or '.join(allowed)}",
-                )
-    for yellow, green in _shown_together():
+        _check_key_columns(rules, c, service)
+    for yellow, green in _rides_column_pairs():
         types = _type(rules, "yellow", yellow), _type(rules, "green", green)
-        if types[0] != types[1] and not {*types} <= {*WHOLE, "DOUBLE"}:
-            raise rules.refused(
+        if types[0] != types[1] and not {*types} <= {*INTEGER_TYPES, "DOUBLE"}:
+            raise rules.error(
                 TYPES_FILE,
                 f"yellow_rides.{yellow.name} would be {types[0]} and green_rides.{green.name} "
-                f"{types[1]}, and the view rides shows them together; give both the same type",
+                f"{types[1]}, but the view rides combines them; give both the same type",
             )
-    if rules.hashes(c.name for c in SERVICES[color].columns):
-        hash_key(folder / FIELDS_FILE)
+    if rules.hash_any(c.name for c in SERVICES[color].columns):
+        check_hash_key(folder / FIELDS_FILE)
     return rules
 
 
-def table(color: Color) -> str:
+def rides_table(color: Color) -> str:
     return f"{color}_rides"
 
 
-def _shown_together() -> Iterator[tuple[Column, Column]]:
+def _check_key_columns(rules: Rules, color: Color, service: Service) -> None:
+    names = ", ".join(column.name for column in service.key_columns)
+    for column in service.key_columns:
+        if action := rules.action(column.name):
+            raise rules.error(
+                FIELDS_FILE,
+                f"the action {action} is not allowed for {column.name}: the indexes and reports "
+                f"of {color} trips use {names}",
+            )
+        allowed = INTEGER_TYPES if column.type in INTEGER_TYPES else (column.type,)
+        kind = _type(rules, color, column)
+        if kind not in allowed:
+            raise rules.error(
+                TYPES_FILE,
+                f"{rides_table(color)}.{column.name} cannot be {kind}: indexes and reports need "
+                f"{' or '.join(allowed)}",
+            )
+
+
+def _rides_column_pairs() -> Iterator[tuple[Column, Column]]:
+    """Yield the yellow and green columns that the view `rides` combines."""
     for (yellow, _), (green, _) in zip(
         rides_columns("yellow"), rides_columns("green"), strict=True
     ):
@@ -55,4 +63,4 @@ def _shown_together() -> Iterator[tuple[Column, Column]]:
 
 
 def _type(rules: Rules, color: Color, column: Column) -> Type:
-    return rules.type(table(color), column.name) or column.type
+    return rules.type(rides_table(color), column.name) or column.type

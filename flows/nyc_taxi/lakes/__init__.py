@@ -1,1 +1,1 @@
-"""Lakes: files under keys such as `data/yellow/yellow_tripdata_2021-01.parquet`."""
+"""Lakes: one Parquet file per month and color."""

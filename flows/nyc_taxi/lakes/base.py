@@ -1,7 +1,7 @@
-"""Where the conformed months are kept, one Parquet file each.
+"""The lake: stores each conformed month as one Parquet file.
 
-An address is `<module>:<place>`, such as `local:data/lake`: the word before the colon is a module
-of this package, what follows is a path or the name of a Prefect block, never a credential.
+An address is `<kind>:<path or Prefect block>`, such as `local:data/lake`. The kind is a key of
+registry.LAKES. An address never contains a credential.
 """
 
 from pathlib import Path
@@ -9,30 +9,30 @@ from typing import BinaryIO, Protocol
 
 
 class Lake(Protocol):
-    """Files under keys such as `data/yellow/yellow_tripdata_2021-01.parquet`.
+    """Files stored under keys such as `data/yellow/yellow_tripdata_2021-01.parquet`.
 
-    A file is replaced in one step: a reader sees the old one or the new one.
-    Where a key is asked for that is not there, StorageError is raised.
+    Writes are atomic: a reader sees the old file or the new one. `get`, `uri` and `open` raise
+    StorageError for a missing key.
     """
 
     def put(self, file: Path, key: str) -> str:
-        """Store a local file; returns its address."""
+        """Store a local file under `key`, replacing any previous one. Returns its URI."""
 
     def get(self, key: str) -> Path:
-        """A local file with the content of `key`."""
+        """Return a local file with the content of `key`."""
 
     def uri(self, key: str) -> str:
-        """The address of `key`: a path, or a URL such as `gs://bucket/key`."""
+        """Return the URI of `key`: a path, or a URL such as `gs://bucket/key`."""
 
     def open(self, key: str) -> BinaryIO:
-        """Read parts of `key` without moving all of it."""
+        """Open `key` for reading in place, without downloading all of it."""
 
     def check(self) -> str:
-        """Say what is there; raises what a user has to mend before files can be put."""
+        """Check that the lake is writable. Returns a status line; raises NycTaxiError."""
 
 
 def uri_or_local_copy(lake: Lake, key: str, reads: tuple[str, ...]) -> Path | str:
-    """The file for who reads URLs of the schemes in `reads`: its URL, or else a local copy."""
+    """Return the URI of `key` if its scheme is in `reads`, else a local copy of the file."""
     uri = lake.uri(key)
     scheme, _, path = uri.partition("://")
     return uri if path and scheme in reads else lake.get(key)

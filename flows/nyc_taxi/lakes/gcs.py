@@ -1,4 +1,4 @@
-"""A lake in a bucket of Google Cloud Storage, named by a GcsBucket block: `gcs:zoom-gcs`."""
+"""Lake in a Google Cloud Storage bucket, given by a GcsBucket block: `gcs:zoom-gcs`."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from nyc_taxi.errors import StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.atomic_files import atomic_write
 from nyc_taxi.storage.google import (
-    CONNECT,
+    CONNECT_TIMEOUT,
     STORAGE_RETRY,
-    Checked,
+    InterruptibleFile,
     load_block,
     translate_google_errors,
 )
 
 CHUNK = 8 << 20
-"""Bytes that one request carries; a larger file goes in several, resumed where one breaks."""
-SLOWEST = 64 << 10
-"""Bytes a second that are still waited for: the time allowed grows with what is sent."""
-FOOTER = 1 << 20
-"""Bytes that are read at a time of a file that is not read whole."""
+"""Bytes per upload request. A larger file is a resumable upload of several requests."""
+MIN_THROUGHPUT = 64 << 10
+"""Minimum upload throughput in bytes per second; sets the timeout of a request."""
+READ_SIZE = 1 << 20
+"""Bytes per request when a file is read in part."""
 ROLES = "roles/storage.objectUser on the bucket"
 
 
 class GcsLake:
     @classmethod
-    def from_address(cls, place: str) -> GcsLake:
-        return cls(load_block(GcsBucket, place))
+    def from_address(cls, block: str) -> GcsLake:
+        return cls(load_block(GcsBucket, block))
 
     def __init__(self, block: GcsBucket) -> None:
         client = block.gcp_credentials.get_cloud_storage_client()
@@ -45,29 +45,29 @@ class GcsLake:
         self.folder = block.bucket_folder
 
     def put(self, file: Path, key: str) -> str:
-        """Nothing is sent when the object is there and has the file's size and checksum."""
+        """Skip the upload if the object already has the file's size and CRC32C checksum."""
         size, checksum = file.stat().st_size, _crc32c(file)
-        patience = settings().timeout + min(size, CHUNK) / SLOWEST
+        timeout = settings().timeout + min(size, CHUNK) / MIN_THROUGHPUT
         with self._translating_errors():
-            there = self._find(key)
-            if there is None or (there.size, there.crc32c) != (size, checksum):
-                with Checked(file) as content:
+            existing = self._find(key)
+            if existing is None or (existing.size, existing.crc32c) != (size, checksum):
+                with InterruptibleFile(file) as content:
                     self.bucket.blob(self._name(key), chunk_size=CHUNK).upload_from_file(
                         content,
                         size=size,
                         checksum="crc32c",
-                        timeout=(CONNECT, patience),
+                        timeout=(CONNECT_TIMEOUT, timeout),
                         retry=STORAGE_RETRY,
                     )
         return self._uri(key)
 
     def get(self, key: str) -> Path:
-        """The copy lies in the data folder, and is made again when the object is another."""
+        """Download to the data folder, unless the copy there has the object's checksum."""
         copy = settings().data_dir / "gcs" / str(self.bucket.name) / self._name(key)
         with self._translating_errors():
             blob = self._blob(key)
             if not copy.is_file() or _crc32c(copy) != blob.crc32c:
-                with atomic_write(copy) as part, Checked(part, "wb") as content:
+                with atomic_write(copy) as part, InterruptibleFile(part, "wb") as content:
                     blob.download_to_file(
                         content, checksum="crc32c", timeout=self._timeout, retry=STORAGE_RETRY
                     )
@@ -80,25 +80,25 @@ class GcsLake:
 
     def open(self, key: str) -> BinaryIO:
         with self._translating_errors():
-            file = self._blob(key).open("rb", FOOTER, timeout=self._timeout, retry=STORAGE_RETRY)
+            file = self._blob(key).open("rb", READ_SIZE, timeout=self._timeout, retry=STORAGE_RETRY)
         return cast(BinaryIO, file)
 
     def check(self) -> str:
-        """Uploads a probe under a unique name, and deletes it."""
+        """Upload a probe object under a unique name and delete it."""
         probe = self.bucket.blob(self._name(f"check-{uuid4().hex}"))
-        patience: dict[str, Any] = {"timeout": self._timeout, "retry": STORAGE_RETRY}
+        options: dict[str, Any] = {"timeout": self._timeout, "retry": STORAGE_RETRY}
         with self._translating_errors():
             try:
-                probe.upload_from_string(b"", if_generation_match=0, **patience)
+                probe.upload_from_string(b"", if_generation_match=0, **options)
             except BaseException:
                 with suppress(Exception):
                     probe.delete(timeout=self._timeout, retry=None)
                 raise
-            probe.delete(**patience)
-        return f"{self._uri('')} can be written"
+            probe.delete(**options)
+        return f"{self._uri('')} is writable"
 
     def _name(self, key: str) -> str:
-        """The block's folder counts once, as in the block's own methods."""
+        """Prefix the block's folder once, as the methods of GcsBucket do."""
         return key if key.startswith(self.folder) else self.folder + key
 
     def _uri(self, key: str) -> str:
@@ -106,7 +106,7 @@ class GcsLake:
 
     @property
     def _timeout(self) -> tuple[float, float]:
-        return CONNECT, settings().timeout
+        return CONNECT_TIMEOUT, settings().timeout
 
     def _find(self, key: str) -> Blob | None:
         return self.bucket.get_blob(self._name(key), timeout=self._timeout, retry=STORAGE_RETRY)
@@ -114,9 +114,11 @@ class GcsLake:
     def _blob(self, key: str) -> Blob:
         if blob := self._find(key):
             return blob
-        # Asking for an object does not tell whether its bucket is there; listing does.
+        # A missing object and a missing bucket look alike; listing raises NotFound for the bucket.
         list(self.bucket.list_blobs(max_results=1, timeout=self._timeout, retry=STORAGE_RETRY))
-        raise StorageError(f"the lake {self._uri('')} has no {key}; run etl_web_to_gcs.py for it")
+        raise StorageError(
+            f"the lake {self._uri('')} has no {key}; ingest it with etl_web_to_gcs.py"
+        )
 
     @contextmanager
     def _translating_errors(self) -> Iterator[None]:
@@ -128,8 +130,9 @@ class GcsLake:
             if not isinstance(problem.__cause__, NotFound):
                 raise
             raise StorageError(
-                f"there is no bucket {bucket}; make it (gcloud storage buckets create {bucket}), "
-                "or set NYC_TAXI_GCS_BUCKET and run: python blocks/make_gcp_blocks.py"
+                f"the bucket {bucket} does not exist; create it "
+                f"(gcloud storage buckets create {bucket}), or set NYC_TAXI_GCS_BUCKET "
+                "and run: python blocks/make_gcp_blocks.py"
             ) from problem
 
 

@@ -1,4 +1,4 @@
-"""A lake in a folder, for who has no cloud."""
+"""Lake on the local filesystem."""
 
 import shutil
 from pathlib import Path
@@ -12,8 +12,8 @@ from nyc_taxi.storage.atomic_files import atomic_write, translate_os_errors
 
 class LocalLake:
     @classmethod
-    def from_address(cls, place: str) -> "LocalLake":
-        return cls(from_root(place))
+    def from_address(cls, path: str) -> "LocalLake":
+        return cls(from_root(path))
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -27,7 +27,9 @@ class LocalLake:
     def get(self, key: str) -> Path:
         path = self.folder / key
         if not path.is_file():
-            raise StorageError(f"the lake {self.folder} has no {key}; run etl_web_to_gcs.py for it")
+            raise StorageError(
+                f"the lake {self.folder} has no {key}; ingest it with etl_web_to_gcs.py"
+            )
         return path
 
     def uri(self, key: str) -> str:
@@ -37,8 +39,8 @@ class LocalLake:
         return self.get(key).open("rb")
 
     def check(self) -> str:
-        """Writes a temporary file where the folder is or will be; nothing of it is left."""
+        """Write a temporary file to the folder, or to its nearest existing parent."""
         existing = next(p for p in (self.folder, *self.folder.parents) if p.exists())
         with translate_os_errors(self.folder), TemporaryFile(dir=existing) as probe:
             probe.write(b"check")
-        return f"{self.folder} can be written"
+        return f"{self.folder} is writable"

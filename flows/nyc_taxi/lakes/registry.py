@@ -1,4 +1,4 @@
-"""Kinds of lake, by the word before the colon of an address such as `local:data/lake`."""
+"""Registry of lakes, by the kind in an address such as `local:data/lake`."""
 
 from nyc_taxi.lakes.base import Lake
 from nyc_taxi.registry import resolve
@@ -11,6 +11,6 @@ LAKES = {
 
 
 def open_lake(address: str) -> Lake:
-    """Raise InvalidInputError for an unknown kind of lake."""
+    """Open the lake at `address`. Raises InvalidInputError for an unknown kind."""
     lake: Lake = resolve(LAKES, address, setting="NYC_TAXI_LAKE")
     return lake

@@ -1,1 +1,1 @@
-"""What flows share with Prefect: parameters, retries, artifacts, work pools, servers."""
+"""Prefect code shared by the flows: parameters, retries, artifacts, work pools, servers."""

@@ -1,4 +1,4 @@
-"""Artifacts in the Prefect UI: month reports and progress."""
+"""Artifacts shown in the Prefect UI: month reports and progress."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,36 +20,36 @@ def publish(
     key: str,
     failed: Mapping[TripMonth, BaseException | None] | None = None,
 ) -> None:
-    """Show months in the Prefect UI: a table with one row each, those that failed at the end."""
-    rows = [report.row() for report in reports]
+    """Publish a table artifact with one row per month; failed months come last."""
+    rows = [report.as_row() for report in reports]
     columns = dict.fromkeys(name for row in rows for name in row)
     rows = [{name: row.get(name, 0) for name in columns} for row in rows]
     rows += [{"month": str(m), "failed": str(problem)} for m, problem in (failed or {}).items()]
-    with shown_if_possible():
+    with log_artifact_errors():
         create_table_artifact(rows, key=key)
 
 
 @contextmanager
-def shown_if_possible() -> Iterator[None]:
-    """Log an artifact that the Prefect server refuses; the run continues."""
+def log_artifact_errors() -> Iterator[None]:
+    """Log a failure to save an artifact as a warning; the run continues."""
     try:
         yield
     except Exception as problem:
-        said = " ".join(str(problem).split())
-        get_run_logger().warning("the Prefect UI cannot show this: %s", said)
+        reason = " ".join(str(problem).split())
+        get_run_logger().warning("cannot save an artifact for the Prefect UI: %s", reason)
 
 
 class MonthsProgress:
-    """The part of the months that are done, in the Prefect UI."""
+    """Progress artifact: the share of completed months."""
 
     def __init__(self, months: int) -> None:
         self.done, self.months = 0, months
         self.artifact: UUID | None = None
-        with shown_if_possible():
+        with log_artifact_errors():
             self.artifact = create_progress_artifact(0, description=f"of {months} months")  # type: ignore[assignment]
 
     def advance(self) -> None:
         self.done += 1
         if self.artifact:
-            with shown_if_possible():
+            with log_artifact_errors():
                 update_progress_artifact(self.artifact, 100 * self.done / self.months)

@@ -1,4 +1,7 @@
-"""Version of each month's file that was last loaded, in Prefect variables."""
+"""The last loaded version of each month, stored in Prefect variables.
+
+Variables live on the server, so every worker sees the same state.
+"""
 
 from prefect.variables import Variable
 
@@ -6,12 +9,11 @@ from nyc_taxi.trips.months import TripMonth
 
 
 def is_loaded(trips: TripMonth, version: str | None, warehouse: str) -> bool:
-    """Whether this version of the month's file is what was last loaded, into this warehouse."""
+    """Return whether this version of the month was the last one loaded into this warehouse."""
     return bool(Variable.get(_variable(trips)) == [warehouse, version])
 
 
 def remember_loaded(trips: TripMonth, version: str | None, warehouse: str) -> None:
-    """In a Prefect variable, so that it holds for every worker, wherever its files are."""
     Variable.set(_variable(trips), [warehouse, version], overwrite=True)
 
 

@@ -1,4 +1,4 @@
-"""Flow parameters: their types, their fields in the Prefect UI and their command-line options."""
+"""Flow parameters: types, fields in the Prefect UI, and command-line options."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from nyc_taxi.trips.ui_field import ui_field
 
 
 def _option(read: Callable[[str], Any], *names: str) -> cyclopts.Parameter:
-    """An option of one word, read by a function of ours: cyclopts would round a month 1.5."""
+    """Declare an option of one word, parsed by `read`: cyclopts itself would round a month 1.5."""
     return cyclopts.Parameter(
         name=names, n_tokens=1, negative=(), converter=lambda _, words: read(words[0].value)
     )
@@ -19,15 +19,15 @@ def _option(read: Callable[[str], Any], *names: str) -> cyclopts.Parameter:
 
 _ONE_TO_TWELVE: dict[str, Any] = {"minimum": 1, "maximum": 12}
 Year = Annotated[
-    int, ui_field("The year of the files.", minimum=2009), _option(parse_integer, "--year")
+    int, ui_field("Year of the files.", minimum=2009), _option(parse_integer, "--year")
 ]
 Month = Annotated[
     int,
-    ui_field("The month of the file, 1 to 12.", **_ONE_TO_TWELVE),
+    ui_field("Month of the file, 1 to 12.", **_ONE_TO_TWELVE),
     _option(parse_integer, "--month"),
 ]
 Months = Annotated[
     list[Annotated[int, Field(json_schema_extra=_ONE_TO_TWELVE)]],
-    ui_field("The months of the files, such as [1, 2].", minItems=1, uniqueItems=True),
+    ui_field("Months of the files, such as [1, 2].", minItems=1, uniqueItems=True),
     _option(parse_months, "--months", "--month"),
 ]

@@ -1,4 +1,4 @@
-"""The Prefect server of a script: that of PREFECT_API_URL, checked, or a temporary one."""
+"""The Prefect server that a script uses: the one at PREFECT_API_URL, or a temporary one."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from nyc_taxi.urls import safe_url
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
 
-ANSWER = 10.0
-"""Seconds for the server to answer the first request."""
-SOCKS_ANSWER = 5.0
-"""Seconds for a SOCKS proxy to connect, and to answer the greeting."""
+RESPONSE_TIMEOUT = 10.0
+"""Seconds to wait for the response to the first request."""
+SOCKS_TIMEOUT = 5.0
+"""Seconds for a SOCKS proxy to accept the connection and answer the greeting."""
 PROCESS_POOL = "process-pool"
-TEMPORARY = "to use a temporary server, unset PREFECT_API_URL"
+TEMPORARY_SERVER_HINT = "to use a temporary server, unset PREFECT_API_URL"
 
 
 def use_server() -> None:
-    """Make sure of a Prefect server: check that of PREFECT_API_URL, or start a temporary one."""
+    """Check the server at PREFECT_API_URL, or start a temporary one."""
     if PREFECT_API_URL.value():
         check_server()
     else:
@@ -44,9 +44,9 @@ def use_server() -> None:
 
 
 def temporary_server() -> SubprocessASGIServer:
-    """Prepare the temporary server, which Prefect starts with the first request of a client."""
+    """Create the temporary server; Prefect starts it on the first request of a client."""
     from nyc_taxi.orchestration.temporary_server import (
-        TemporaryServer,  # a second that others need not pay
+        TemporaryServer,  # imported lazily: takes a second
     )
 
     if not PREFECT_SERVER_EPHEMERAL_ENABLED.value():
@@ -58,17 +58,16 @@ def temporary_server() -> SubprocessASGIServer:
 
 
 def check_server() -> str:
-    """Return the address and the version of the server at PREFECT_API_URL.
+    """Return the address and version of the server at PREFECT_API_URL.
 
-    Raises ServerError if it does not answer, refuses this user, or is not a Prefect server that
-    fits this Prefect.
+    Raises ServerError if it does not respond, denies access, or is not a compatible Prefect server.
     """
     if (proxy := _proxy()) and proxy.scheme.startswith("socks"):
         _check_socks(proxy)
     try:
         with (
             temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}),
-            get_client(httpx_settings={"timeout": ANSWER}, sync_client=True) as client,
+            get_client(httpx_settings={"timeout": RESPONSE_TIMEOUT}, sync_client=True) as client,
         ):
             known = client.request("POST", "/flows/filter", json={"limit": 1}).json()
             if not isinstance(known, list):
@@ -76,89 +75,90 @@ def check_server() -> str:
             if client.server_type == ServerType.CLOUD:
                 return f"{shown_url()} is Prefect Cloud"
             version = client.api_version()
-            theirs, ours = Version(version), Version(prefect.__version__)
+            server, client_version = Version(version), Version(prefect.__version__)
     except (httpx.HTTPError, httpx.InvalidURL, socksio.ProtocolError, UnicodeError) as problem:
         raise ServerError(explain(problem)) from problem
-    except (ValueError, TypeError) as problem:  # not JSON, or not that of the API
+    except (ValueError, TypeError) as problem:  # not JSON, or not from the Prefect API
         raise ServerError(
-            f"{shown_url()} is not the API of a Prefect server (a web page, or another program, "
-            f"answers); {_fix_address()}"
+            f"{shown_url()} is not the API of a Prefect server (a web page or another program "
+            f"responded); {_address_hint()}"
         ) from problem
-    if theirs.major != ours.major:
+    if server.major != client_version.major:
         raise ServerError(
-            f"the Prefect server at {shown_url()} has version {version}, which Prefect "
-            f"{prefect.__version__} cannot use; upgrade the server, or {TEMPORARY}"
+            f"the Prefect server at {shown_url()} has version {version}, incompatible with "
+            f"Prefect {prefect.__version__}; upgrade the server, or {TEMPORARY_SERVER_HINT}"
         )
     return f"{shown_url()} has version {version}"
 
 
 def explain(problem: Exception) -> str:
-    """Say in one line what is wrong with the server that a request to it failed with `problem`."""
+    """Describe a failed request to the server in one line, with the fix."""
     url = shown_url() or "the temporary address"
-    said = " ".join(str(problem).split()) or type(problem).__name__
+    reason = " ".join(str(problem).split()) or type(problem).__name__
     if isinstance(problem, httpx.HTTPStatusError):
         status = problem.response.status_code
         if status in (401, 403):
             return (
-                f"the Prefect server at {url} refuses access (HTTP {status}); set PREFECT_API_KEY "
-                "(Prefect Cloud), or PREFECT_API_AUTH_STRING (your own server)"
+                f"the Prefect server at {url} denies access (HTTP {status}); set PREFECT_API_KEY "
+                "(Prefect Cloud) or PREFECT_API_AUTH_STRING (self-hosted server)"
             )
         if status in (404, 405) or status < 400:
             return (
-                f"{url} is not the API of a Prefect server that fits Prefect {prefect.__version__} "
-                f"(HTTP {status} for {problem.request.url.path}); {_fix_address()}"
+                f"{url} is not the API of a server compatible with Prefect {prefect.__version__} "
+                f"(HTTP {status} for {problem.request.url.path}); {_address_hint()}"
             )
         return (
-            f"the Prefect server at {url} cannot answer (HTTP {status} for "
-            f"{problem.request.url.path}); look at its log, or, if a proxy answers for it, add its "
-            "host to NO_PROXY"
+            f"the Prefect server at {url} failed (HTTP {status} for {problem.request.url.path}); "
+            "check its log, or, if a proxy sent the error, add the server's host to NO_PROXY"
         )
     if isinstance(problem, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return f"PREFECT_API_URL={url} is not a URL; write it as http://127.0.0.1:4200/api"
-    if isinstance(problem, httpx.LocalProtocolError | UnicodeError):  # it may quote the value
+    if isinstance(
+        problem, httpx.LocalProtocolError | UnicodeError
+    ):  # its message may contain the value
         return (
             "PREFECT_API_KEY, PREFECT_API_AUTH_STRING or a header of "
             "PREFECT_CLIENT_CUSTOM_HEADERS has a character that HTTP does not allow, such as a "
-            "line end; set it again"
+            "line break; set it again"
         )
-    if "CERTIFICATE_VERIFY_FAILED" not in said and (proxy := _proxy()):
+    if "CERTIFICATE_VERIFY_FAILED" not in reason and (proxy := _proxy()):
         return (
-            f"the proxy {proxy} does not reach the Prefect server at {url} ({said}); correct it, "
+            f"the proxy {proxy} cannot reach the Prefect server at {url} ({reason}); correct it, "
             "or add the server's host to NO_PROXY"
         )
-    if "CERTIFICATE_VERIFY_FAILED" in said:
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
         return (
-            f"the certificate of the Prefect server at {url} is not trusted ({said}); set "
-            "PREFECT_API_SSL_CERT_FILE or SSL_CERT_FILE to the file of the authority that signed it"
+            f"the certificate of the Prefect server at {url} is not trusted ({reason}); set "
+            "PREFECT_API_SSL_CERT_FILE or SSL_CERT_FILE to the certificate file of its CA"
         )
     if isinstance(problem, httpx.RemoteProtocolError | httpx.DecodingError):
-        return f"{url} is not a Prefect server ({said}); {_fix_address()}"
+        return f"{url} is not a Prefect server ({reason}); {_address_hint()}"
     return (
-        f"the Prefect server at {url} does not answer ({said}); start it, correct PREFECT_API_URL, "
-        f"or, {TEMPORARY}"
+        f"the Prefect server at {url} does not respond ({reason}); start it, "
+        f"correct PREFECT_API_URL, or, {TEMPORARY_SERVER_HINT}"
     )
 
 
 def _proxy() -> Proxy | None:
-    """The proxy for the server."""
+    """Return the proxy for requests to the server, if any."""
     with suppress(InvalidInputError, httpx.InvalidURL):
         return proxy_for(httpx.URL(PREFECT_API_URL.value() or ""))
     return None
 
 
 def _check_socks(proxy: Proxy) -> None:
-    """Raise ServerError if it is no SOCKS proxy: Prefect's client would wait for it without end."""
+    """Raise ServerError unless `proxy` speaks SOCKS 5: Prefect's client has no timeout for it."""
     url = httpx.URL(proxy.url)
     try:
-        with socket.create_connection((url.host, url.port or 1080), SOCKS_ANSWER) as connection:
+        with socket.create_connection((url.host, url.port or 1080), SOCKS_TIMEOUT) as connection:
             connection.sendall(b"\x05\x01\x00")  # version 5, one method: no authentication
             if connection.recv(1) == b"\x05":
                 return
-        reason = "it does not answer as a SOCKS 5 proxy"
+        reason = "not a SOCKS 5 proxy"
     except OSError as problem:
         reason = str(problem)
     raise ServerError(
-        f"the proxy {proxy} does not reach the Prefect server at {shown_url()} ({reason}); correct "
+        f"the proxy {proxy} cannot reach the Prefect server at {shown_url()} ({reason}); correct "
         "it, or add the server's host to NO_PROXY"
     )
 
@@ -168,18 +168,18 @@ def shown_url() -> str:
     return safe_url(PREFECT_API_URL.value() or "")
 
 
-def _fix_address() -> str:
+def _address_hint() -> str:
     url = shown_url().rstrip("/")
     parts = urlsplit(url)
     if parts.path.endswith("/api") or "/workspaces/" in parts.path:
-        return f"correct PREFECT_API_URL, upgrade the server, or, {TEMPORARY}"
+        return f"correct PREFECT_API_URL, upgrade the server, or, {TEMPORARY_SERVER_HINT}"
     return f"set PREFECT_API_URL={parts.scheme}://{parts.netloc}/api"
 
 
 def check_workers() -> str:
-    """Return the work pools and how many workers of each are online.
+    """Return each work pool with the number of its online workers.
 
-    Raises ServerError if nothing runs what is deployed to process-pool.
+    Raises ServerError if process-pool has no online worker.
     """
     with get_client(sync_client=True) as client:
         workers = {
@@ -196,7 +196,7 @@ def check_workers() -> str:
     }
     if online.get(PROCESS_POOL) == 0:
         raise ServerError(
-            f"no worker of {PROCESS_POOL} is online, so its runs wait; start one: "
+            f"{PROCESS_POOL} has no online worker, so its runs stay pending; start one: "
             f"prefect worker start --pool {PROCESS_POOL}, or: make up-local"
         )
     return ", ".join(f"{name}: {n} online" for name, n in online.items()) or "no work pools"

@@ -1,10 +1,10 @@
-"""Run a step for several months at once."""
+"""Run a step for several months in parallel."""
 
 from collections.abc import Callable
 from concurrent.futures import as_completed, wait
 from typing import TypeVar
 
-from nyc_taxi.cancellation import in_threads, stoppable
+from nyc_taxi.cancellation import run_in_threads, stoppable
 from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.errors import NycTaxiError, PartialFailureError
 from nyc_taxi.lakes.base import Lake
@@ -19,22 +19,24 @@ from nyc_taxi.warehouses.registry import open_warehouse
 T = TypeVar("T")
 
 
-SECONDS_TO_STOP = 3
-"""For the months of a run to end once it is stopped."""
+STOP_TIMEOUT = 3
+"""Seconds for running months to end after a signal or a cancellation."""
 
 
 def run_months(
     step: Callable[[TripMonth], T], months: list[TripMonth], table: str | None = None
 ) -> list[T]:
-    """Call `step` for every month, NYC_TAXI_MONTHS_AT_ONCE at a time.
+    """Call `step` for every month, NYC_TAXI_MONTHS_AT_ONCE at a time, and return the results.
 
-    The Prefect UI shows how many are done and, under the key `table`, their reports. A month that
-    fails does not stop the others: once all have ended, PartialFailureError names every failed
-    month and its reason. A signal, or the cancellation of the flow run, stops them all.
+    Publishes progress and, under the artifact key `table`, the month reports. A failed month does
+    not stop the others; at the end PartialFailureError lists every failed month and its reason.
+    A signal or the cancellation of the flow run stops all months.
     """
     progress = MonthsProgress(len(months))
     with stoppable() as stop:
-        runs = dict(zip(months, in_threads(step, months, settings().months_at_once), strict=True))
+        runs = dict(
+            zip(months, run_in_threads(step, months, settings().months_at_once), strict=True)
+        )
         try:
             for run in as_completed(runs.values()):
                 if run.exception() is None:
@@ -43,12 +45,12 @@ def run_months(
             stop.set()
             for run in runs.values():
                 run.cancel()
-            wait(runs.values(), SECONDS_TO_STOP)
+            wait(runs.values(), STOP_TIMEOUT)
             raise
     failed = {trips: run.exception() for trips, run in runs.items() if run.exception()}
     done = [run.result() for trips, run in runs.items() if trips not in failed]
     if table:
-        publish([one for one in done if isinstance(one, MonthReport)], table, failed)
+        publish([report for report in done if isinstance(report, MonthReport)], table, failed)
     if failed:
         reasons = "; ".join(f"{trips}: {problem}" for trips, problem in failed.items())
         raise PartialFailureError(f"{len(failed)} of {len(months)} months failed: {reasons}")
@@ -56,9 +58,9 @@ def run_months(
 
 
 def check_stores(*stores: Store, method: Method = "load") -> None:
-    """Check lake and warehouse before anything is fetched: address, rights, version.
+    """Check the address, permissions and version of each store before anything is fetched.
 
-    What may pass by itself is left to the steps that use them, which are retried.
+    Transient errors are ignored here: the tasks that use the store retry them.
     """
     config = settings()
     opened: dict[Store, Callable[[], Lake | Warehouse]] = {

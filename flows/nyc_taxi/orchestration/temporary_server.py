@@ -1,4 +1,4 @@
-"""Prefect's temporary server, which ends with the script that started it and not before."""
+"""Temporary Prefect server that lives exactly as long as the script that started it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from prefect.settings import (
 
 from nyc_taxi.errors import LocalWriteError, ServerError
 
-ENOUGH = 2**23
-"""Bytes that a new database of Prefect's takes, with its write-ahead log."""
+DATABASE_SIZE = 2**23
+"""Bytes of a new Prefect database with its write-ahead log."""
 _SERVE = """
 import os, signal, sys, threading, uvicorn
 
@@ -40,24 +40,24 @@ uvicorn.run(
 
 
 def check_home() -> None:
-    """Raise LocalWriteError unless the folder of the temporary server's database can be written."""
+    """Raise LocalWriteError unless PREFECT_HOME is writable and has room for the database."""
     home = Path(PREFECT_HOME.value())
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home) as file:
-            file.write(bytes(ENOUGH))
+            file.write(bytes(DATABASE_SIZE))
     except OSError as problem:
         raise LocalWriteError(
-            f"{home} cannot be written ({problem.strerror}); make room or allow it there, or set "
-            "PREFECT_HOME to another folder"
+            f"{home} cannot be written ({problem.strerror}); free space or fix its permissions, "
+            "or set PREFECT_HOME to another folder"
         ) from problem
 
 
 class TemporaryServer(SubprocessASGIServer):
-    """Prefect's temporary server, which Prefect's clients find as the instance of its class.
+    """Temporary Prefect server, registered where Prefect's clients look for one.
 
-    It runs in a separate session, so that Ctrl-C and a signal to the process group do not reach it
-    before its client has reported how the run ended, and ends when this process does.
+    Runs in a separate session, so that Ctrl-C or a signal to the process group does not stop it
+    before the client has reported the final state. Ends when this process ends.
     """
 
     def start(self, timeout: int | None = None) -> None:
@@ -75,12 +75,12 @@ class TemporaryServer(SubprocessASGIServer):
                     assert self.server_process
                     if self.server_process.poll() is not None:
                         if b"address already in use" not in _content(log):
-                            raise ServerError(f"Prefect's temporary server ended: {_last(log)}")
+                            raise ServerError(f"the temporary Prefect server exited: {_last(log)}")
                         self._start(log)
                     elif monotonic() > deadline:
                         raise ServerError(
-                            f"Prefect's temporary server did not start in {seconds} s; give it "
-                            "more with PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
+                            f"the temporary Prefect server did not start in {seconds} s; raise "
+                            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
                         )
                     sleep(0.1)
             except BaseException:
@@ -136,4 +136,4 @@ def _content(log: Any) -> bytes:
 
 def _last(log: Any) -> str:
     lines = _content(log).decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

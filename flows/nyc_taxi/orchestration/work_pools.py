@@ -1,4 +1,4 @@
-"""Work pools: where a deployment's runs are carried out. Saving one again changes it in place."""
+"""Work pools that run the deployments. Saving a pool again updates it in place."""
 
 import asyncio
 import os
@@ -22,10 +22,10 @@ from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.settings import settings
 
 DOCKER_FLOW_POOL = "docker_flow_pool"
-"""The Prefect variable that says which pool runs docker-flow; prefect.yaml reads it."""
+"""Prefect variable with the work pool of docker-flow; read by prefect.yaml."""
 JOB_COMMAND = "python /opt/prefect/docker/healthy.py 120 prefect flow-run execute"
-"""What a container of the image runs. Prefect's own command gives up when the server does not
-answer its first request, and as process 1 it ignores SIGTERM, which ends a container."""
+"""Command of a job container. Unlike Prefect's own command it waits for the server (up to 120 s)
+and, as process 1, handles the SIGTERM that stops a container."""
 
 
 def save_pool(
@@ -34,9 +34,11 @@ def save_pool(
     configure: Callable[[dict[str, Any]], None] = lambda configuration: None,
     **defaults: Any,
 ) -> None:
-    """A pool of this kind (process, docker, ecs, cloud-run-v2), with our defaults for its jobs.
+    """Create or update a work pool with `defaults` for its job variables.
 
-    A default of None is the kind's own. `configure` changes what is not among the variables.
+    `kind` is process, docker, ecs or cloud-run-v2. A default of None keeps Prefect's own.
+    `configure` edits the parts of the job configuration that are not variables. Raises
+    InvalidInputError for a value that the pool's schema rejects.
     """
     template = asyncio.run(get_default_base_job_template_for_infrastructure_type(kind))
     assert template is not None, f"the package of {kind} workers is not installed"
@@ -47,9 +49,9 @@ def save_pool(
         plain = {s: value for s, value in given.items() if not _is_block(value)}
         validate(plain, template["variables"], raise_on_error=True, ignore_required=True)
     except ValidationError as problem:
-        said = " ".join(str(problem).split())
+        reason = " ".join(str(problem).split())
         raise InvalidInputError(
-            f"the work pool {name} cannot be saved: {said}; see .env.example"
+            f"the work pool {name} cannot be saved: {reason}; see .env.example"
         ) from None
     configure(template["job_configuration"])
     pool = WorkPoolCreate(name=name, type=kind, base_job_template=template)
@@ -58,7 +60,7 @@ def save_pool(
 
 
 def block_reference(document: object) -> dict[str, Any]:
-    """Where a job's setting is a block: its id, by which the worker reads it."""
+    """Return a job variable that refers to a block document, by its id."""
     return {"$ref": {"block_document_id": str(document)}}
 
 
@@ -66,8 +68,8 @@ def _is_block(value: object) -> bool:
     return isinstance(value, dict) and "$ref" in value
 
 
-def docker_flow_runs_in(pool: str, overwrite: bool) -> None:
-    """Choose the pool of docker-flow, unless another was chosen that is still there."""
+def set_docker_flow_pool(pool: str, overwrite: bool) -> None:
+    """Set the work pool of docker-flow, unless another existing pool was set before."""
     chosen = Variable.get(DOCKER_FLOW_POOL)
     if not overwrite and chosen is not None:
         with get_client(sync_client=True) as client:
@@ -75,12 +77,12 @@ def docker_flow_runs_in(pool: str, overwrite: bool) -> None:
                 client.read_work_pool(str(chosen))
                 return
             except ObjectNotFound:
-                print(f"docker-flow runs in {pool}: there is no work pool {chosen} any more")
+                print(f"docker-flow now runs in {pool}: the work pool {chosen} no longer exists")
     Variable.set(DOCKER_FLOW_POOL, pool, overwrite=True)
 
 
 def flow_settings() -> dict[str, str]:
-    """The NYC_TAXI_ settings given here, but for secrets and for places on this machine."""
+    """Return the NYC_TAXI_ settings to pass to jobs: no secrets and no local paths."""
     config = settings()
     given = {name: getattr(config, name) for name in sorted(config.model_fields_set)}
     return {
@@ -94,7 +96,7 @@ def flow_settings() -> dict[str, str]:
 
 
 def secret_settings() -> dict[str, SecretStr]:
-    """The settings given here that jobs need and no work pool may hold in clear."""
+    """Return the secret settings that jobs need; a work pool would store them in plain text."""
     config = settings()
     found = {}
     if config.hash_key:
@@ -105,13 +107,13 @@ def secret_settings() -> dict[str, SecretStr]:
 
 
 def holds_credentials(url: str) -> bool:
-    """Whether a URL has a user, a password or a query, which may be a signature."""
+    """Return whether a URL contains a user, a password or a query (which may be a signature)."""
     _, separator, rest = url.partition("://")
     return bool(separator) and ("@" in rest.partition("/")[0] or "?" in rest)
 
 
-def secrets_in_blocks() -> dict[str, str]:
-    """Save the secret settings as Secret blocks; return the references, which workers resolve."""
+def save_secret_blocks() -> dict[str, str]:
+    """Save the secret settings as Secret blocks; return references that workers resolve."""
     references = {}
     for name, value in secret_settings().items():
         block = name.lower().replace("_", "-")
@@ -120,8 +122,11 @@ def secrets_in_blocks() -> dict[str, str]:
     return references
 
 
-def secrets_by_reference(variable: str, example: str) -> dict[str, str]:
-    """Where jobs in a cloud read secrets from: NAME=SECRET pairs, with a comma between them."""
+def secret_references(variable: str, example: str) -> dict[str, str]:
+    """Parse `variable`: comma-separated NAME=SECRET pairs that cloud jobs read secrets from.
+
+    Raises InvalidInputError if a secret setting has no pair.
+    """
     pairs = [pair.strip() for pair in re.split(r"[,\n]", os.environ.get(variable) or "")]
     given = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
     if len(given) != len([pair for pair in pairs if pair]):
@@ -131,58 +136,62 @@ def secrets_by_reference(variable: str, example: str) -> dict[str, str]:
         wanted = {**wanted, "PREFECT_API_AUTH_STRING": None}
     if missing := sorted(set(wanted) - set(given)):
         raise InvalidInputError(
-            f"{missing[0]} is a secret, which a work pool would hold in clear; put it into the "
-            f"cloud's secrets and name it in {variable}, such as {example}"
+            f"{missing[0]} is a secret, and a work pool would store it in plain text; store it in "
+            f"the cloud's secret manager and refer to it in {variable}, such as {example}"
         )
     return given
 
 
-def without_password(name: str, url: str) -> str:
+def reject_credentials(name: str, url: str) -> str:
+    """Return `url`; raise InvalidInputError if it contains credentials."""
     if holds_credentials(url):
         raise InvalidInputError(
-            f"{name} holds a user, a password or a query, which every job would show in clear; "
-            "leave them out and set PREFECT_API_KEY or PREFECT_API_AUTH_STRING"
+            f"{name} contains a user, a password or a query, which every job would show in plain "
+            "text; remove them and set PREFECT_API_KEY or PREFECT_API_AUTH_STRING"
         )
     return url
 
 
-def needed(name: str) -> str:
-    """A value that has no default."""
+def required_setting(name: str) -> str:
+    """Return an environment variable that has no default. Raises InvalidInputError if unset."""
     if value := os.environ.get(name):
         return value
     raise InvalidInputError(
-        f"{name} is not set; write it into .env (.env.example says what it is), "
-        "or into .env.prod and set NYC_TAXI_ENV=prod"
+        f"{name} is not set; set it in .env (see .env.example), "
+        "or in .env.prod with NYC_TAXI_ENV=prod"
     )
 
 
-def number(name: str, default: int) -> int | str:
-    """What is no number stays a text, which save_pool refuses."""
+def integer_setting(name: str, default: int) -> int | str:
+    """Return an integer setting; other text is returned as is, and save_pool rejects it."""
     given = os.environ.get(name) or str(default)
     return int(given) if given.isdecimal() else given
 
 
 def api_for_jobs() -> str:
-    """Prefect's API as jobs in a cloud reach it: CLOUD_PREFECT_API_URL, or PREFECT_API_URL."""
+    """Return the API URL for cloud jobs: CLOUD_PREFECT_API_URL, or PREFECT_API_URL.
+
+    Raises InvalidInputError for a loopback address.
+    """
     name = "CLOUD_PREFECT_API_URL"
-    url = os.environ.get(name) or PREFECT_API_URL.value() or needed("PREFECT_API_URL")
-    without_password(name if os.environ.get(name) else "PREFECT_API_URL", url)
+    url = os.environ.get(name) or PREFECT_API_URL.value() or required_setting("PREFECT_API_URL")
+    reject_credentials(name if os.environ.get(name) else "PREFECT_API_URL", url)
     host = urlsplit(url).hostname or ""
     if host == "localhost" or (_is_address(host) and ip_address(host).is_loopback):
         raise InvalidInputError(
-            f"{url} is this machine, which no job in a cloud reaches; "
-            f"set {name} to the server's address out there"
+            f"{url} is a loopback address, unreachable from cloud jobs; "
+            f"set {name} to the public address of the server"
         )
     return url
 
 
-def key_by_reference(name: str, example: str) -> str | None:
-    """Where jobs find the key of Prefect's API: the name of a secret, never the key itself."""
+def api_key_secret(name: str, example: str) -> str | None:
+    """Return the name of the secret with the key of the Prefect API, never the key itself."""
     secret = os.environ.get(name) or None
     if PREFECT_API_KEY.value() and not secret:
         raise InvalidInputError(
-            f"with a PREFECT_API_KEY {name} is needed too: the secret that jobs read it from, "
-            f"such as {example}; otherwise each job would carry the key in clear"
+            f"PREFECT_API_KEY is set, so {name} is required: the secret that jobs read it from, "
+            f"such as {example}; otherwise each job would show the key in plain text"
         )
     return secret
 

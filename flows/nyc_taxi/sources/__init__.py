@@ -1,1 +1,1 @@
-"""Where data comes from: the TLC's site, a mirror, or a folder."""
+"""Sources of the data: the TLC's site, a mirror of it, or a folder."""

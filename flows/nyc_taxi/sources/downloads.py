@@ -1,4 +1,4 @@
-"""What is known of a downloaded file: kept next to it, as `<file>.json`."""
+"""Metadata of a downloaded file, stored next to it as `<file>.json`."""
 
 from __future__ import annotations
 
@@ -15,55 +15,58 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from nyc_taxi.cancellation import check_stopped
 from nyc_taxi.errors import CorruptFileError, InvalidValueError, SchemaMismatchError
+from nyc_taxi.sources.file_formats import CHUNK, GZIP
 from nyc_taxi.storage.atomic_files import file_lock
 from nyc_taxi.urls import is_remote, safe_url
 
-CHUNK = 1 << 20
-GZIP = b"\x1f\x8b"
 _CREDENTIALS = re.compile(
     r"x-(amz|goog|oss|cos|obs)-.*|sig|signature|s[aeiprtv]|spr|srt|ss|sk(oid|tid|t|e|s|v)|expires?"
     r"|policy|key-pair-id|googleaccessid|awsaccesskeyid|(access_?)?token|api_?key|auth\w*|password",
     re.IGNORECASE,
 )
-"""Query parameters that a renewed signature changes, but not the file: those of AWS, Google, Azure
-and CloudFront, and common names of tokens."""
+"""Query parameters of signed URLs (AWS, Google, Azure, CloudFront) and common names of tokens.
+
+They change when a URL is signed again; the file does not.
+"""
 
 
 @dataclass(frozen=True)
 class Version:
-    """Which version of a file is on disk."""
+    """Version of a file on disk."""
 
     url: str
-    """See `identity`."""
+    """See `url_identity`."""
     etag: str | None
     modified: str | None
     size: int | None
-    """Bytes: of the file; of a `.part`, those it has once it is complete."""
+    """Bytes of the file; for a `.part`, bytes of the complete file."""
     encoding: str | None = None
     """Content-Encoding of a `.part`."""
 
     @classmethod
     def from_headers(cls, url: str, headers: Mapping[str, str]) -> Version:
         etag, modified = headers.get("ETag"), headers.get("Last-Modified")
-        return cls(identity(url), etag, modified, None, headers.get("Content-Encoding"))
+        return cls(url_identity(url), etag, modified, None, headers.get("Content-Encoding"))
 
     @classmethod
-    def of(cls, path: Path) -> Version | None:
+    def read(cls, path: Path) -> Version | None:
+        """Read the metadata of a file; None if there is none, or it is invalid."""
         try:
             return cls(**json.loads(metadata_path(path).read_text()))
         except (OSError, ValueError, TypeError):
             return None
 
-    def keep(self, path: Path) -> None:
+    def write(self, path: Path) -> None:
         metadata_path(path).write_text(json.dumps(asdict(self)))
 
     @property
-    def validator(self) -> str | None:
-        """What `If-Range` may carry: a strong ETag."""
+    def strong_etag(self) -> str | None:
+        """The ETag, if `If-Range` may carry it."""
         return self.etag if self.etag and not self.etag.startswith("W/") else None
 
     @property
     def token(self) -> str:
+        """Text that changes with the file, if the server sends anything to recognize it by."""
         return self.etag or self.modified or "the only one"
 
 
@@ -71,11 +74,11 @@ def metadata_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def identity(url: str) -> str:
-    """What tells the URL of one file from another's, without anything secret.
+def url_identity(url: str) -> str:
+    """Return a key that is the same for all URLs of one file, and contains no secret.
 
-    Other credentials make no other file. The rest of a query is hashed, and cut to 32 bits: they
-    tell files apart, but are not enough to find out a secret that has an unknown name.
+    Credentials are removed. The rest of the query is hashed and cut to 32 bits: enough to
+    distinguish files, too little to recover a secret under an unknown parameter name.
     """
     query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
     rest = [pair for pair in query if not _CREDENTIALS.fullmatch(pair[0])]
@@ -89,27 +92,27 @@ def file_version(path: Path) -> str:
 
 
 def downloaded_version(raw: Path, source: str) -> str | None:
-    """The version of the raw file, as `published_version` gives it; None when it is not known."""
+    """Return the version of a raw file, in the format of `published_version`; None if unknown."""
     if not is_remote(source):
         return file_version(raw)
-    version = Version.of(raw)
+    version = Version.read(raw)
     return version.token if version else None
 
 
 @contextmanager
-def discarding_damaged(raw: Path, source: str) -> Iterator[None]:
-    """Delete a downloaded file that the block refuses, so that the next run fetches it again.
+def discard_if_corrupt(raw: Path, source: str) -> Iterator[None]:
+    """Delete a downloaded file if the block rejects it, so that the next run downloads it again.
 
-    Damage on the way or on the disk may look like a bad value or name: a plain CSV has no checksum.
-    A file of a local source stays as it is.
+    A plain CSV has no checksum, so a damaged file may appear as an invalid value or column name.
+    Files of a local source are never deleted.
     """
-    seen = _state(raw)
+    before = _state(raw)
     try:
         yield
     except (CorruptFileError, SchemaMismatchError, InvalidValueError):
         if is_remote(source):
             with file_lock(raw):
-                if _state(raw) == seen:  # else another run has replaced it
+                if _state(raw) == before:  # else another run has replaced it
                     metadata_path(raw).unlink(missing_ok=True)
                     raw.unlink(missing_ok=True)
         raise
@@ -124,21 +127,22 @@ def _state(path: Path) -> tuple[int, int, int] | None:
 
 
 def decode(path: Path, name: str, encoding: str | None) -> None:
-    """Undo, in place, a Content-Encoding that the server used although none was asked for.
+    """Decode a file in place if the server applied a Content-Encoding, although none was requested.
 
-    The bytes count more than the header: servers declare gzip for files that are not, and for
-    those that are gzip files themselves.
+    The content overrides the header: some servers declare gzip for files that are not compressed,
+    or that are gzip files themselves. Raises CorruptFileError if the file cannot be decoded.
     """
     codings = {coding.strip().removeprefix("x-") for coding in (encoding or "").lower().split(",")}
-    again = f"look at what the source serves for {name}"
+    advice = f"check what the source serves for {name}"
     if unknown := codings & {"br", "zstd", "deflate", "compress"}:
         raise CorruptFileError(
-            f"{name} came with Content-Encoding {', '.join(unknown)}, not asked for; {again}"
+            f"{name} was sent with Content-Encoding {', '.join(unknown)}, which was not requested; "
+            f"{advice}"
         )
     if "gzip" not in codings or not _is_gzip(path):
         return
     try:
-        if name.endswith(".gz") and not _holds_gzip(path):
+        if name.endswith(".gz") and not _contains_gzip(path):
             return
         with gzip.open(path) as encoded, _decoded(path).open("wb") as decoded:
             while chunk := encoded.read(CHUNK):
@@ -146,9 +150,7 @@ def decode(path: Path, name: str, encoding: str | None) -> None:
                 decoded.write(chunk)
         _decoded(path).replace(path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
-        raise CorruptFileError(
-            f"{name} came as gzip that cannot be decoded ({problem}); {again}"
-        ) from None
+        raise CorruptFileError(f"{name} was sent as invalid gzip ({problem}); {advice}") from None
     finally:
         _decoded(path).unlink(missing_ok=True)
 
@@ -158,7 +160,7 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == GZIP
 
 
-def _holds_gzip(path: Path) -> bool:
+def _contains_gzip(path: Path) -> bool:
     with gzip.open(path) as file:
         return file.read(2) == GZIP
 

@@ -1,4 +1,4 @@
-"""Detect a file's format by its first bytes, not by its name."""
+"""Detection of a file's format by its first bytes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 from typing import BinaryIO, cast
 
+CHUNK = 1 << 20
+"""Bytes to read at a time."""
 START = 1 << 16
-"""Bytes to judge a file by."""
+"""Bytes to detect the format from."""
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
 _SIGNATURES = {
@@ -32,7 +34,7 @@ _SIGNATURES = {
 }
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is a prefix of it
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -41,37 +43,37 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
-def open_unpacked(path: Path) -> BinaryIO:
-    """Open the file for reading, decompressed if it is gzip."""
+def open_decompressed(path: Path) -> BinaryIO:
+    """Open the file for reading, and decompress it if it is gzip."""
     with path.open("rb") as file:
-        packed = file.read(2) == GZIP
-    return cast(BinaryIO, gzip.open(path) if packed else path.open("rb"))
+        is_gzip = file.read(2) == GZIP
+    return cast(BinaryIO, gzip.open(path) if is_gzip else path.open("rb"))
 
 
-def marked_encoding(start: bytes) -> str | None:
-    """Return the encoding that a byte order mark announces, if there is one."""
+def bom_encoding(start: bytes) -> str | None:
+    """Return the encoding of a byte order mark; None without one."""
     return next((encoding for bom, encoding in _BOMS if start.startswith(bom)), None)
 
 
-def as_text(start: bytes) -> str:
-    """Decode the first characters, without a byte order mark and leading blanks."""
-    return start.decode(marked_encoding(start) or "utf-8", "replace").strip("\ufeff\0 \t\r\n\f\v")
+def decode_text(start: bytes) -> str:
+    """Decode the start of a file, without a byte order mark and surrounding blanks."""
+    return start.decode(bom_encoding(start) or "utf-8", "replace").strip("\ufeff\0 \t\r\n\f\v")
 
 
 def is_text(start: bytes) -> bool:
-    return not _CONTROL.search(as_text(start)[:1000])
+    return not _CONTROL.search(decode_text(start)[:1000])
 
 
 def other_format(start: bytes) -> str | None:
-    """Return the format of bytes that are known not to be CSV, such as "a zip archive"."""
+    """Return the format if the bytes are not CSV, such as "a zip archive"; None if they may be."""
     for signature, name in _SIGNATURES.items():
         if start.startswith(signature):
             return name
     if start[257:262] == b"ustar":
         return "a tar archive"
     if re.match(rb"(?:[^\0]\0){8}|(?:\0[^\0]){8}", start, re.DOTALL):
-        return "a UTF-16 text without a byte order mark"
-    text = as_text(start)
+        return "UTF-16 text without a byte order mark"
+    text = decode_text(start)
     if not text:
         return "an empty file"
     if not is_text(start):
@@ -81,12 +83,13 @@ def other_format(start: bytes) -> str | None:
     return "a JSON document" if text.startswith(("{", "[")) else None
 
 
-def shown(start: bytes) -> str:
-    """Return the first few characters, or bytes if they are not text, for a message."""
-    return repr(as_text(start)[:40] if is_text(start) else start[:8])
+def preview(start: bytes) -> str:
+    """Return the first characters for a message; bytes, if they are not text."""
+    return repr(decode_text(start)[:40] if is_text(start) else start[:8])
 
 
-def foreign_separator(header: str) -> str | None:
+def other_separator(header: str) -> str | None:
     """Return the separator of a header line without commas, such as "semicolons"."""
-    found = [name for mark, name in SEPARATORS.items() if mark in header]
-    return found[0] if found and "," not in header else None
+    if "," in header:
+        return None
+    return next((name for mark, name in SEPARATORS.items() if mark in header), None)

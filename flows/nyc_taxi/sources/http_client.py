@@ -1,21 +1,22 @@
-"""The one HTTP client: months, small files, the doctor and later sources use it.
+"""The HTTP client of every source.
 
-Timeout: `timeout` seconds to connect, to send, and for each read; there is no limit for the whole.
-Redirects are followed; credentials go to no other host than the one they are for.
-A signal or a stopped run ends a request within seconds (see stopping.py).
+Timeout: `timeout` seconds to connect, to send and for each read; the whole request has no limit.
+Redirects are followed; credentials are sent only to the host that they are for.
+A signal or a stopped run ends a request within seconds (see cancellation.py).
 
-    raised          status                                  otherwise
-    NotPublishedError    404, 410, an empty 403, S3's 403
-    Interrupted     408, 425, 429, 5xx, a throttling 403    temporary DNS failure, timeout,
-                                                            connection refused or broken
-    Refused         every other one                         unknown host, untrusted certificate,
-                                                            proxy that wants other credentials
-    InvalidInputError                                                unusable proxy or CA bundle
+    error                 status                         other causes
+    NotPublishedError     404, 410, 403 if empty or
+                          S3's AccessDenied
+    TransientSourceError  408, 425, 429, 5xx, 403 if     temporary DNS failure, timeout,
+                          throttled                      connection refused or broken
+    SourceRefusedError    any other                      unknown host, untrusted certificate,
+                                                         credentials that a proxy rejects
+    InvalidInputError                                    unusable proxy or CA bundle
 
-Retries: with `Retry-After`, one after that time; every other retry of an Interrupted is the
-caller's (Prefect's task). No message holds credentials, a query or where a redirect leads.
+Retries: one after the time of a `Retry-After` header; all others are left to the caller (a Prefect
+task). Messages never contain credentials, a query or the target of a redirect.
 
-Environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY (never for this machine's own servers);
+Environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, except for servers on this machine;
 SSL_CERT_FILE and SSL_CERT_DIR, else REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, else certifi's CAs.
 """
 
@@ -35,11 +36,11 @@ import httpx
 import socksio
 from prefect.logging import get_logger
 
-from nyc_taxi.cancellation import Stopped, check_stopped, interruptible, wait_for
+from nyc_taxi.cancellation import Stopped, check_stopped, interruptible, interruptible_sleep
 from nyc_taxi.errors import SourceRefusedError, TransientSourceError
-from nyc_taxi.network import Proxy, proxy_for, trusted_authorities
+from nyc_taxi.network import Proxy, create_tls_context, proxy_for
 from nyc_taxi.settings import settings
-from nyc_taxi.sources.http_errors import error_for_status, explain
+from nyc_taxi.sources.http_errors import error_for_exception, error_for_status
 from nyc_taxi.urls import safe_url
 
 T = TypeVar("T")
@@ -49,10 +50,12 @@ HEADERS = {"Accept-Encoding": "identity", "User-Agent": "nyc-taxi (Prefect flows
 
 @dataclass
 class Reply:
+    """An HTTP response whose body has not been read yet."""
+
     status: int
     headers: httpx.Headers
     chunks: Iterator[bytes]
-    """The body as sent, whatever its Content-Encoding."""
+    """The body as sent, with any Content-Encoding still applied."""
 
 
 def get(
@@ -64,10 +67,10 @@ def get(
     accept: tuple[int, ...] = (200,),
     wait: float | None = None,
 ) -> T:
-    """Return what `receive` makes of the reply; it runs in a separate thread.
+    """Send a GET request and return the result of `receive`, which runs in a separate thread.
 
-    `accept`: the statuses that are not errors. `wait`: the longest Retry-After to honor, in
-    seconds (default: NYC_TAXI_WAIT).
+    `accept`: statuses that are not errors. `wait`: the longest Retry-After to honor, in seconds
+    (default: NYC_TAXI_WAIT).
     """
     limit = settings().wait if wait is None else wait
     request = _Request(url, receive, HEADERS | dict(headers or {}), timeout, accept)
@@ -80,16 +83,16 @@ def get(
     if delay > limit:
         raise SourceRefusedError(
             f"{safe_url(url)} asks to wait {delay:,.0f} s (Retry-After), longer than "
-            f"NYC_TAXI_WAIT={limit:g}; run this again then"
+            f"NYC_TAXI_WAIT={limit:g}; rerun later"
         )
     get_logger("nyc_taxi").warning("%s asks to wait %.0f s (Retry-After)", safe_url(url), delay)
-    wait_for(delay)
+    interruptible_sleep(delay)
     return request.send()
 
 
 @dataclass
 class _Connections:
-    """The sockets of one request, to be shut down from another thread."""
+    """Sockets of one request, which another thread can shut down."""
 
     timeout: float
     sockets: list[socket.socket] = field(default_factory=list)
@@ -106,17 +109,17 @@ class _Connections:
             self.handshake.start()
         if event.endswith("connect_tcp.complete"):
             stream = info["return_value"]
-            # A duplicate: the original becomes part of a TLS socket, in its handshake out of reach.
+            # A duplicate: during a TLS handshake the original cannot be shut down.
             self.sockets.append(stream.get_extra_info("socket").dup())
             self.streams.append(stream)
             if self.stopped:
-                self.shut()
+                self.stop()
 
     def time_out(self) -> None:
         self.timed_out = True
         self._shut_down()
 
-    def shut(self) -> None:
+    def stop(self) -> None:
         self.stopped = True
         self._shut_down()
 
@@ -133,7 +136,10 @@ class _Connections:
     def close(self) -> None:
         if self.handshake:
             self.handshake.cancel()
-        for connection in (*self.sockets, *self.streams):  # httpcore leaves some of SOCKS open
+        for connection in (
+            *self.sockets,
+            *self.streams,
+        ):  # httpcore leaves some SOCKS sockets open
             connection.close()
 
 
@@ -148,19 +154,19 @@ class _Request(Generic[T]):
     def send(self) -> T:
         connections = _Connections(self.timeout)
         try:
-            return interruptible(lambda: self._attempt(connections), connections.shut)
+            return interruptible(lambda: self._attempt(connections), connections.stop)
         finally:
             connections.close()
 
     def _attempt(self, connections: _Connections) -> T:
-        """Raise nothing of httpx: its errors hold URLs, also as the cause of another error."""
+        """Translate all httpx exceptions, without a cause: they contain URLs."""
         self.hop: httpx.URL | None = None
         self.proxy: Proxy | None = None
         try:
             return self._follow(connections)
         except (httpx.HTTPError, httpx.InvalidURL, socksio.ProtocolError, UnicodeError) as problem:
             cause = httpx.ConnectTimeout("") if connections.timed_out else problem
-            error = explain(cause, self.url, self.hop, self.proxy)
+            error = error_for_exception(cause, self.url, self.hop, self.proxy)
         raise error
 
     def _follow(self, connections: _Connections) -> T:
@@ -186,26 +192,26 @@ class _Request(Generic[T]):
     def _client(self, cookies: httpx.Cookies) -> httpx.Client:
         assert self.hop
         secure = "https" in (self.hop.scheme, self.proxy and self.proxy.scheme)
-        # Reading certifi's CAs takes longer than a request.
-        tls = trusted_authorities() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # A plain request needs no CAs, and loading them takes longer than the request.
+        tls = create_tls_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         proxy = self.proxy.for_httpx(tls) if self.proxy else None
         return httpx.Client(trust_env=False, verify=tls, proxy=proxy, cookies=cookies)
 
     def _read(self, response: httpx.Response, connections: _Connections) -> T:
         def chunks() -> Iterator[bytes]:
-            for chunk in response.iter_raw():  # no size: what is gathered is lost when it breaks
+            for chunk in response.iter_raw():  # unbuffered: keeps all bytes of a broken connection
                 connections.check()
                 yield chunk
 
         reply = Reply(response.status_code, response.headers, chunks())
         if reply.status in self.accept:
             return self.receive(reply)
-        page = next(reply.chunks, b"") if reply.status == 403 else b""
-        raise error_for_status(self.url, reply.status, reply.headers, page, self.proxy)
+        body = next(reply.chunks, b"") if reply.status == 403 else b""
+        raise error_for_status(self.url, reply.status, reply.headers, body, self.proxy)
 
 
 class _Redact(logging.Filter):
-    """httpx logs each URL, httpcore each Location header."""
+    """Removes credentials and queries from the URLs that httpx and httpcore log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = re.sub(r"(://)[^/\s'\"]*@", r"\1", record.getMessage())

@@ -1,24 +1,24 @@
-"""The TLC's small files, in `misc/` next to the months of every source."""
+"""The TLC's reference files, such as the taxi zones: `misc/` next to the months of a source."""
 
 from pathlib import Path
 
 from nyc_taxi.errors import NotPublishedError
 from nyc_taxi.sources.downloads import decode
 from nyc_taxi.sources.http_client import Reply, get
-from nyc_taxi.sources.locations import locate_misc
+from nyc_taxi.sources.locations import locate_reference_file
 from nyc_taxi.storage.atomic_files import atomic_write, translate_os_errors
 
 
-def fetch_misc(name: str, source: str, folder: Path, timeout: float = 30) -> Path:
-    """The file: downloaded under `folder`, or where it lies in a local source.
+def fetch_reference_file(name: str, source: str, folder: Path, timeout: float = 30) -> Path:
+    """Return the path of the file: downloaded to `folder`, or its path in a local source.
 
-    What it holds is for its reader to judge.
+    The content is not verified.
     """
-    place = locate_misc(name, source)
-    if isinstance(place, Path):
-        if not place.is_file():
-            raise NotPublishedError(f"there is no {place}; see NYC_TAXI_SOURCE_URL")
-        return place
+    location = locate_reference_file(name, source)
+    if isinstance(location, Path):
+        if not location.is_file():
+            raise NotPublishedError(f"{location} does not exist; check NYC_TAXI_SOURCE_URL")
+        return location
     target = folder / "misc" / name
     with atomic_write(target) as part:
 
@@ -27,5 +27,5 @@ def fetch_misc(name: str, source: str, folder: Path, timeout: float = 30) -> Pat
                 file.writelines(reply.chunks)
             return str(reply.headers.get("Content-Encoding", ""))
 
-        decode(part, name, get(place, receive, timeout=timeout))
+        decode(part, name, get(location, receive, timeout=timeout))
     return target

@@ -1,7 +1,7 @@
-"""From the TLC's site, a mirror of it or a folder, to a raw file that can be trusted.
+"""Download of a month from the TLC's site, a mirror of it, or a folder.
 
-A file counts once its length, its first and last bytes and its footer (Parquet) or its checksum
-(gzip) are right. Until then it is a `.part`, which the next try goes on from.
+A download is a `.part` file, which the next attempt resumes, until it is verified: its length, its
+first and last bytes, and its footer (Parquet) or checksum (gzip).
 """
 
 from dataclasses import dataclass, replace
@@ -13,8 +13,8 @@ from nyc_taxi.sources.downloads import (
     Version,
     decode,
     file_version,
-    identity,
     metadata_path,
+    url_identity,
 )
 from nyc_taxi.sources.http_client import Reply, get
 from nyc_taxi.sources.integrity import verify
@@ -26,9 +26,9 @@ from nyc_taxi.urls import safe_url
 
 
 def fetch_month(trips: TripMonth, source: str, folder: Path, timeout: float = 30) -> Path:
-    """The raw file of a month: downloaded under `folder`, or where it lies in a local source.
+    """Return the raw file of a month: downloaded to `folder`, or its path in a local source.
 
-    Raises TransientSourceError when another try may do better, other SourceErrors when none will.
+    Raises TransientSourceError if a retry may succeed, else another SourceError.
     """
     location = locate(trips, source)
     if isinstance(location, Path):
@@ -42,9 +42,9 @@ def fetch_month(trips: TripMonth, source: str, folder: Path, timeout: float = 30
 def published_version(
     trips: TripMonth, source: str, timeout: float = 30, wait: float | None = None
 ) -> str | None:
-    """What tells the month's file at the source from one put in its place; None: there is none.
+    """Return a version token of the published file; None if it does not exist.
 
-    Nothing of the file is taken.
+    The file itself is not downloaded.
     """
     try:
         location = locate(trips, source)
@@ -64,13 +64,18 @@ def published_version(
 
 @dataclass
 class _Download:
+    """Resumable download of one month, under the lock of its target."""
+
     trips: TripMonth
     url: str
     target: Path
     timeout: float
 
-    def run(self) -> Path:
+    def __post_init__(self) -> None:
         self.part = self.target.with_name(f"{self.target.name}.part")
+        self.name = safe_url(self.url)
+
+    def run(self) -> Path:
         try:
             with translate_os_errors(self.target):
                 self._fetch()
@@ -79,9 +84,9 @@ class _Download:
         return self.target
 
     def _fetch(self) -> None:
-        headers = self._conditions()
+        headers = self._request_headers()
         try:
-            status, total = get(
+            status, size = get(
                 self.url,
                 self._handle_response,
                 headers=headers,
@@ -89,102 +94,100 @@ class _Download:
                 accept=(200, 206, 304, 416),
             )
             if status != 304:
-                self._publish(total)
+                self._publish(size)
         except OSError:
-            self._forget_part()
+            self._delete_part()
             raise
 
-    def _conditions(self) -> dict[str, str]:
-        """The conditional and Range headers for what is on disk already."""
-        headers, same = {}, identity(self.url)
-        have = Version.of(self.target)
-        if have and have.url == same and self._size(self.target) == have.size:
-            if have.etag:
-                headers["If-None-Match"] = have.etag
-            elif have.modified:
-                headers["If-Modified-Since"] = have.modified
-        begun = Version.of(self.part)
-        if begun and begun.url == same and begun.validator and self._size(self.part):
-            headers["Range"] = f"bytes={self._size(self.part)}-"
-            headers["If-Range"] = begun.validator
+    def _request_headers(self) -> dict[str, str]:
+        """Build the conditional and Range headers."""
+        headers, identity = {}, url_identity(self.url)
+        existing, partial = Version.read(self.target), Version.read(self.part)
+        if existing and existing.url == identity and _size(self.target) == existing.size:
+            if existing.etag:
+                headers["If-None-Match"] = existing.etag
+            elif existing.modified:
+                headers["If-Modified-Since"] = existing.modified
+        if partial and partial.url == identity and partial.strong_etag and _size(self.part):
+            headers["Range"] = f"bytes={_size(self.part)}-"
+            headers["If-Range"] = partial.strong_etag
         return headers
 
-    @staticmethod
-    def _size(path: Path) -> int | None:
-        return path.stat().st_size if path.is_file() else None
-
     def _handle_response(self, reply: Reply) -> tuple[int, int | None]:
-        """The status, and the bytes of the whole file where they are known."""
+        """Store the body; return the status and the bytes of the complete file, if known."""
         if reply.status == 304:
-            self._forget_part()
+            self._delete_part()
             return 304, None
         if reply.status == 416:
-            self._forget_part()
-            raise TransientSourceError(f"{self._name} cannot be resumed (HTTP 416); it starts anew")
-        # Some servers send the part that was asked for with the status of the whole.
-        resumed = self._size(self.part) and "Content-Range" in reply.headers
-        partial = reply.status == 206 or resumed
-        done = self._resumed_at(reply) if partial else 0
+            self._delete_part()
+            raise TransientSourceError(
+                f"{self.name} cannot be resumed (HTTP 416); the retry starts from zero"
+            )
+        # Some servers send the requested range with the status of a complete response.
+        resumed = _size(self.part) and "Content-Range" in reply.headers
+        offset = self._resume_offset(reply) if reply.status == 206 or resumed else 0
         length = reply.headers.get("Content-Length")
-        total = done + int(length) if length else None
-        if not done:
-            self._forget_part()
+        size = offset + int(length) if length else None
+        if not offset:
+            self._delete_part()
             self.part.touch()
-            replace(Version.from_headers(self.url, reply.headers), size=total).keep(self.part)
-        with progress_bar(f"{self.trips} download", total) as advance, self.part.open("ab") as file:
-            advance(done)
+            replace(Version.from_headers(self.url, reply.headers), size=size).write(self.part)
+        with progress_bar(f"{self.trips} download", size) as advance, self.part.open("ab") as file:
+            advance(offset)
             for chunk in reply.chunks:
                 file.write(chunk)
                 advance(len(chunk))
-        return reply.status, total
+        return reply.status, size
 
-    def _resumed_at(self, reply: Reply) -> int:
-        begun, size = Version.of(self.part), self._size(self.part) or 0
+    def _resume_offset(self, reply: Reply) -> int:
+        """Return the bytes already on disk. Raises an error if the reply does not continue them."""
+        old, offset = Version.read(self.part), _size(self.part) or 0
         new = Version.from_headers(self.url, reply.headers)
-        right = reply.headers.get("Content-Range", "").startswith(f"bytes {size}-")
-        changed = begun and (new.etag or begun.etag, new.encoding) != (begun.etag, begun.encoding)
-        if not right or not begun or changed:
-            self._forget_part()
+        continues = reply.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
+        changed = old and (new.etag or old.etag, new.encoding) != (old.etag, old.encoding)
+        if not continues or not old or changed:
+            self._delete_part()
             raise TransientSourceError(
-                f"{self._name} sent another part than asked for; it starts anew"
+                f"{self.name} sent the wrong range or a changed file; the retry starts from zero"
             )
-        return size
+        return offset
 
-    def _publish(self, total: int | None) -> None:
-        version = Version.of(self.part)
-        size = self._size(self.part) or 0
-        total = version.size if version and version.size else total  # a 206 may bring less
-        if total is not None and size != total:
-            raise TransientSourceError(f"{self._name} broke off after {size:,} of {total:,} bytes")
+    def _publish(self, expected: int | None) -> None:
+        """Verify the partial file and rename it to the target."""
+        version = Version.read(self.part)
+        size = _size(self.part) or 0
+        if version and version.size:  # a 206 may send less than the rest
+            expected = version.size
+        if expected is not None and size != expected:
+            raise TransientSourceError(f"{self.name} broke off at {size:,} of {expected:,} bytes")
         try:
             decode(self.part, self.target.name, version.encoding if version else None)
             verify(self.part, self.target.name)
         except SourceError:
-            self._forget_part()
+            self._delete_part()
             raise
         if version:
-            size = self._size(self.part) or 0
-            replace(version, size=size, encoding=None).keep(self.part)
+            replace(version, size=_size(self.part) or 0, encoding=None).write(self.part)
         metadata_path(self.target).unlink(missing_ok=True)
         self.part.replace(self.target)
         if version:
             metadata_path(self.part).replace(metadata_path(self.target))
 
-    def _forget_part(self) -> None:
+    def _delete_part(self) -> None:
         metadata_path(self.part).unlink(missing_ok=True)
         self.part.unlink(missing_ok=True)
 
-    @property
-    def _name(self) -> str:
-        return safe_url(self.url)
-
     def _not_published(self, status: int | None) -> NotPublishedError:
-        answer = f"HTTP {status} for {self._name}"
+        response = f"HTTP {status} for {self.name}"
         if date.today() < self.trips.next_first_day + timedelta(days=92):
             return NotPublishedError(
-                f"{self.trips} is not published yet ({answer}); the TLC "
+                f"{self.trips} is not published yet ({response}); the TLC "
                 "publishes a month about two months after its end, so choose an earlier one"
             )
         return NotPublishedError(
-            f"the source has no {self.trips} ({answer}); check NYC_TAXI_SOURCE_URL"
+            f"the source has no {self.trips} ({response}); check NYC_TAXI_SOURCE_URL"
         )
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None

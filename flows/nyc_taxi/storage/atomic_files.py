@@ -1,4 +1,4 @@
-"""A file appears whole or not at all, and one run at a time writes it."""
+"""Atomic file writes and file locks."""
 
 import errno
 import os
@@ -10,14 +10,17 @@ from time import monotonic
 import duckdb
 from filelock import BaseFileLock, FileLock, Timeout
 
-from nyc_taxi.cancellation import POLL, unfinished, wait_for
+from nyc_taxi.cancellation import POLL, interruptible_sleep, partial_files
 from nyc_taxi.errors import LocalWriteError, LockTimeoutError
 from nyc_taxi.settings import settings
 
 
 @contextmanager
 def file_lock(target: Path) -> Iterator[None]:
-    """Hold `target` against other runs, on this machine, until the block ends."""
+    """Lock `target` against other runs on this machine.
+
+    Raises LockTimeoutError after NYC_TAXI_WAIT seconds.
+    """
     with translate_os_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(target.with_name(f".{target.name}.lock"), blocking=False)
@@ -37,47 +40,50 @@ def _acquire(lock: BaseFileLock, target: Path, seconds: float) -> None:
         except Timeout:
             if monotonic() > deadline:
                 raise LockTimeoutError(
-                    f"another run has been writing {target} for {seconds:.0f} s; wait for it, "
-                    "or stop it and run this again"
+                    f"another run has had {target} locked for {seconds:.0f} s; wait for it "
+                    "to finish, or stop it, then rerun"
                 ) from None
-        wait_for(POLL)
+        interruptible_sleep(POLL)
 
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """A path to write; what it holds when the block ends becomes `target` in one step.
+    """Yield a temporary path that replaces `target` when the block ends without an error.
 
-    A run killed half-way leaves `target` as it was, and a `.part` that the next run overwrites.
+    A run killed mid-write leaves `target` unchanged, and a `.part` file that the next run
+    overwrites.
     """
     with file_lock(target):
         part = target.with_name(f"{target.name}.part")
-        unfinished.add(part)
+        partial_files.add(part)
         try:
             with translate_os_errors(target):
                 yield part
                 part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-            unfinished.discard(part)
+            partial_files.discard(part)
 
 
 @contextmanager
 def translate_os_errors(target: Path) -> Iterator[None]:
-    """Turn what the disk says (full, read-only, not a folder) into one line."""
+    """Turn errors of the filesystem (full, read-only, not a folder) into LocalWriteError."""
     try:
         yield
     except OSError as problem:
-        raise LocalWriteError(_sentence(target, problem.strerror or str(problem))) from problem
+        raise LocalWriteError(
+            _write_error_message(target, problem.strerror or str(problem))
+        ) from problem
     except duckdb.Error as problem:
         known = (os.strerror(code) for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT))
         reason = next((text for text in known if text in str(problem)), None)
         if reason is None:
             raise
-        raise LocalWriteError(_sentence(target, reason)) from problem
+        raise LocalWriteError(_write_error_message(target, reason)) from problem
 
 
-def _sentence(target: Path, reason: str) -> str:
+def _write_error_message(target: Path, reason: str) -> str:
     return (
-        f"cannot write {target}: {reason}; make room or allow it there, or choose "
+        f"cannot write {target}: {reason}; free space or fix its permissions, or choose "
         "another folder (NYC_TAXI_DATA_DIR, NYC_TAXI_LAKE, NYC_TAXI_WAREHOUSE)"
     )

@@ -1,4 +1,4 @@
-"""DuckDB as the engine that moves rows, within the memory that the settings give it."""
+"""DuckDB as the engine that moves rows, within the memory limit of the settings."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from nyc_taxi.errors import StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.atomic_files import translate_os_errors
 
-PER_THREAD = 125_000_000
-"""Bytes of memory that DuckDB recommends for each thread
+MEMORY_PER_THREAD = 125_000_000
+"""Minimum bytes of memory per thread that DuckDB recommends
 (https://duckdb.org/docs/stable/guides/performance/how_to_tune_workloads)."""
 _UNITS = {"K": 10, "M": 20, "G": 30}
 
@@ -32,10 +32,10 @@ def literal(text: object) -> str:
 
 
 def parquet_sql(path: Path | str, **options: str) -> str:
-    """SQL that reads one Parquet file: the columns that are in the file, and no others.
+    """Return SQL that reads exactly one Parquet file, with exactly the columns in the file.
 
-    Without `hive_partitioning = false` a folder such as `VendorID=7` in the path would replace the
-    column VendorID. A `*`, `?` or `[` in the path would match another file.
+    Hive partitioning is off: a folder such as `VendorID=7` in the path would replace the column
+    VendorID. Glob characters in the path are escaped.
     """
     given = {"hive_partitioning": "false", **options}
     arguments = ", ".join(f"{name} = {value}" for name, value in given.items())
@@ -48,14 +48,14 @@ def exact_path(path: Path | str) -> str:
 
 
 @contextmanager
-def explained(place: object) -> Iterator[None]:
-    """Turn what DuckDB raises while it writes to a store into one line."""
+def translate_duckdb_errors(place: object) -> Iterator[None]:
+    """Turn errors of DuckDB into StorageError; `place` is the file or table to name."""
     try:
         yield
     except duckdb.OutOfMemoryException as problem:
         raise StorageError(
-            f"{place}: the load needs more memory than NYC_TAXI_MEMORY={settings().memory} allows; "
-            "nothing was changed, set it higher and run this again"
+            f"{place}: the load needs more memory than NYC_TAXI_MEMORY={settings().memory}; "
+            "nothing was changed; raise it and rerun"
         ) from problem
     except duckdb.Error as problem:
         raise StorageError(
@@ -64,7 +64,7 @@ def explained(place: object) -> Iterator[None]:
 
 
 class Database:
-    """A DuckDB connection whose statements a signal, or a stopped run, interrupts."""
+    """DuckDB connection whose statements are interrupted by a signal or a stopped run."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
@@ -84,25 +84,25 @@ class Database:
         self.connection.begin()
 
     def commit(self) -> None:
-        """Not interruptible: once asked for, a commit happens."""
+        """Commit. Not interruptible."""
         self.connection.commit()
 
     def query_progress(self) -> float:
-        """Percent of the running statement."""
+        """Return the progress of the running statement in percent."""
         return self.connection.query_progress()
 
 
 @contextmanager
 def open_duckdb(path: str = ":memory:", threads: int | None = None) -> Iterator[Database]:
-    """Open DuckDB; it spills to a separate folder for each connection, in the data folder.
+    """Open a DuckDB database with its own spill folder under NYC_TAXI_DATA_DIR.
 
-    One thread keeps the rows in the file's order; more do not.
+    Only `threads=1` preserves the row order of the file. The session time zone is UTC.
     """
     config = settings()
     spill = config.data_dir / "tmp"
     with translate_os_errors(spill):
         spill.mkdir(parents=True, exist_ok=True)
-        # DuckDB names its files by process id, which two containers may share.
+        # A folder per connection: DuckDB names spill files by process id, which containers share.
         own = TemporaryDirectory(dir=spill, prefix="duckdb-", ignore_cleanup_errors=True)
     with own, duckdb.connect(path) as connection:
         db = Database(connection)
@@ -110,14 +110,14 @@ def open_duckdb(path: str = ":memory:", threads: int | None = None) -> Iterator[
         db.execute(f"SET temp_directory = {literal(own.name)}")
         db.execute("SET TimeZone = 'UTC'")
         db.execute("SET preserve_insertion_order = false")
-        # The TLC's files are one row group each, which DuckDB would otherwise hold in memory whole.
+        # A TLC file is one row group; prefetching would hold all of it in memory.
         db.execute("SET disable_parquet_prefetching = true")
         db.execute(f"SET threads = {threads or _threads(config.memory)}")
         yield db
 
 
 def _threads(memory: str) -> int:
-    """As many as the memory is enough for, at most one for each core."""
+    """Return the number of threads that the memory limit allows, at most one per core."""
     number, unit = re.fullmatch(r"([\d.]+) ?([KMG])i?B", memory).groups()  # type: ignore[union-attr]
-    enough = float(number) * 2 ** _UNITS[unit] // PER_THREAD
+    enough = float(number) * 2 ** _UNITS[unit] // MEMORY_PER_THREAD
     return max(1, min(int(enough), os.cpu_count() or 1))

@@ -1,4 +1,4 @@
-"""What the lake on GCS and the warehouse in BigQuery share: blocks, patience, plain words."""
+"""Shared code for GCS and BigQuery: blocks, retry policies, error messages."""
 
 from __future__ import annotations
 
@@ -28,70 +28,81 @@ from nyc_taxi.errors import ConnectionLostError, InvalidInputError, StorageError
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-PATIENCE = 30
-"""Seconds for which a call that gets no answer is made again; Google's clients take minutes."""
-CONNECT = 10
+RETRY_TIMEOUT = 30
+"""Seconds to keep retrying a failed call; the default of Google's clients is minutes."""
+CONNECT_TIMEOUT = 10
 """Seconds to wait for a connection."""
 MAKE_BLOCKS = "python blocks/make_gcp_blocks.py"
 
-OUTRUN = (
+CONCURRENT_UPDATE_MESSAGES = (
     "concurrent update",
     "Failed to commit DuckLake transaction",
     "cannot rollback - no transaction is active",
 )
-"""What BigQuery, and its emulator, say of a change that another one was faster than."""
+"""Messages of BigQuery and its emulator for a conflict with another transaction."""
 
 
 def is_concurrent_update(problem: Exception) -> bool:
-    return any(phrase in str(problem) for phrase in OUTRUN)
+    return any(phrase in str(problem) for phrase in CONCURRENT_UPDATE_MESSAGES)
 
 
-_REASONS = {
+_TRANSIENT_REASONS = {
     *("rateLimitExceeded", "userRateLimitExceeded", "jobRateLimitExceeded", "tableUnavailable"),
     *("backendError", "jobBackendError", "internalError", "jobInternalError", "badGateway"),
 }
-"""What Google recommends to try again: https://cloud.google.com/bigquery/docs/error-messages"""
-_STATUSES = {408, 429, 500, 502, 503, 504}
-_RIGHTS = {"", "accessDenied", "forbidden", "insufficientPermissions", "required", "authError"}
-"""Reasons of a 403 that a role would change; a quota or a missing billing account is another."""
+"""Errors that Google recommends retrying: https://cloud.google.com/bigquery/docs/error-messages"""
+_TRANSIENT_STATUSES = {408, 429, 500, 502, 503, 504}
+_MISSING_ROLE_REASONS = {
+    "",
+    "accessDenied",
+    "forbidden",
+    "insufficientPermissions",
+    "required",
+    "authError",
+}
+"""Reasons of an HTTP 403 that an additional role fixes, unlike a quota or missing billing."""
 
 
 def reason(problem: BaseException) -> str:
-    """Google's word for the kind of error, such as `rateLimitExceeded`."""
+    """Return Google's error reason, such as `rateLimitExceeded`; empty if there is none."""
     errors = getattr(problem, "errors", None)
     first = errors[0] if errors else None
     return str(first.get("reason", "")) if isinstance(first, dict) else ""
 
 
-def transient(problem: BaseException) -> bool:
-    """Whether the same request may succeed in a few seconds."""
+def is_transient(problem: BaseException) -> bool:
+    """Return whether the same request may succeed in a few seconds."""
     if isinstance(problem, RetryError):
-        return problem.cause is None or transient(problem.cause)
+        return problem.cause is None or is_transient(problem.cause)
     if "CERTIFICATE_VERIFY_FAILED" in str(problem):
         return False
     if isinstance(problem, GoogleAPICallError):
-        return reason(problem) in _REASONS or problem.code in _STATUSES
+        return reason(problem) in _TRANSIENT_REASONS or problem.code in _TRANSIENT_STATUSES
     if isinstance(problem, GoogleAuthError):
         return isinstance(problem, TransportError) or bool(getattr(problem, "retryable", False))
     known = storage.retry._should_retry(problem) or bigquery.retry._should_retry(problem)
     return known or isinstance(problem, (ConnectionError, requests.RequestException))
 
 
-def _again(problem: Exception) -> bool:
+def _is_retryable(problem: Exception) -> bool:
     check_stopped()
-    return transient(problem)
+    return is_transient(problem)
 
 
-STORAGE_RETRY: Retry = storage.retry.DEFAULT_RETRY.with_timeout(PATIENCE).with_predicate(_again)
-BIGQUERY_RETRY: Retry = bigquery.DEFAULT_RETRY.with_timeout(PATIENCE).with_predicate(_again)
-CHANGE_RETRY: Retry = BIGQUERY_RETRY.with_predicate(
-    lambda problem: _again(problem) or is_concurrent_update(problem)
+STORAGE_RETRY: Retry = storage.retry.DEFAULT_RETRY.with_timeout(RETRY_TIMEOUT).with_predicate(
+    _is_retryable
 )
-"""For what is done at once, such as making a table."""
+BIGQUERY_RETRY: Retry = bigquery.DEFAULT_RETRY.with_timeout(RETRY_TIMEOUT).with_predicate(
+    _is_retryable
+)
+CHANGE_RETRY: Retry = BIGQUERY_RETRY.with_predicate(
+    lambda problem: _is_retryable(problem) or is_concurrent_update(problem)
+)
+"""Also retries conflicting updates; for idempotent calls such as creating a table."""
 
 
-class Checked(io.FileIO):
-    """A file whose transfer ends when the run is stopped."""
+class InterruptibleFile(io.FileIO):
+    """File whose reads and writes raise Stopped once the run is stopped."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         check_stopped()
@@ -111,65 +122,67 @@ def load_block(kind: type[B], name: str) -> B:
         return cast(B, kind.load(name))
     except (ValueError, GoogleAuthError) as problem:
         missing = "Unable to find block document" in str(problem)
-        reason = "is not there" if missing else f"cannot be used: {one_line(problem)}"
+        reason = "does not exist" if missing else f"is invalid: {one_line(problem)}"
         raise InvalidInputError(
-            f"the block {kind.get_block_type_slug()}/{name} {reason}; set the NYC_TAXI_G* lines "
-            f"of .env and run: {MAKE_BLOCKS}"
+            f"the block {kind.get_block_type_slug()}/{name} {reason}; set NYC_TAXI_GCS_* and "
+            f"NYC_TAXI_GCP_* in .env and run: {MAKE_BLOCKS}"
         ) from problem
 
 
 @contextmanager
 def translate_google_errors(place: str, roles: str) -> Iterator[None]:
-    """Turn what Google's clients raise into one line; `roles` are those that `place` asks for."""
+    """Turn errors of Google's clients into StorageError; `roles` are the roles `place` needs."""
     try:
         yield
     except (GoogleAuthError, GoogleAPIError, DataCorruption, OSError) as problem:
-        raise _explained(place, roles, problem) from problem
+        raise _storage_error(place, roles, problem) from problem
 
 
-def _explained(place: str, roles: str, problem: Exception) -> Exception:
-    said = one_line(problem)
-    if transient(problem) or isinstance(problem, (RetryError, DataCorruption)):
-        return _unreachable(place, problem)
+def _storage_error(place: str, roles: str, problem: Exception) -> Exception:
+    message = one_line(problem)
+    if is_transient(problem) or isinstance(problem, (RetryError, DataCorruption)):
+        return _connection_error(place, problem)
     if isinstance(problem, (GoogleAuthError, Unauthorized)):
         return StorageError(
-            f"{place}: Google does not accept the credentials ({said}); put a valid "
-            f"key into NYC_TAXI_GCP_CREDENTIALS and run: {MAKE_BLOCKS}"
+            f"{place}: Google rejected the credentials ({message}); set "
+            f"NYC_TAXI_GCP_CREDENTIALS to a valid key and run: {MAKE_BLOCKS}"
         )
     if reason(problem) in ("quotaExceeded", "dailyLimitExceeded"):
         return StorageError(
-            f"{place}: a quota of the project is used up ({said}); what it holds is unchanged: "
-            "wait until the quota renews, or ask for more of it, and run this again"
+            f"{place}: a quota of the project is exceeded ({message}); nothing was changed; "
+            "wait until it renews, or request an increase, then rerun"
         )
-    if isinstance(problem, Forbidden) and reason(problem) in _RIGHTS:
-        return StorageError(f"{place}: the service account lacks rights ({said}); grant it {roles}")
+    if isinstance(problem, Forbidden) and reason(problem) in _MISSING_ROLE_REASONS:
+        return StorageError(
+            f"{place}: the service account lacks permissions ({message}); grant {roles}"
+        )
     if isinstance(problem, requests.exceptions.SSLError):
         return StorageError(
-            f"{place}: the server's certificate is not trusted ({said}); behind a proxy that "
+            f"{place}: the server's certificate is not trusted ({message}); behind a proxy that "
             "signs its own certificates, set REQUESTS_CA_BUNDLE to its CA file"
         )
     if isinstance(problem, GoogleAPIError):
-        return StorageError(f"{place}: {said}")
+        return StorageError(f"{place}: {message}")
     return problem
 
 
-def _unreachable(place: str, problem: Exception) -> StorageError:
+def _connection_error(place: str, problem: Exception) -> StorageError:
     last = getattr(problem, "cause", None) or problem
     cause = one_line(last)
     system = re.search(r"\[Errno -?\d+\] ([\w ]+)", str(problem.__cause__ or problem))
-    failed = "failed for now" if isinstance(last, GoogleAPICallError) else "gave no answer"
+    failed = "failed temporarily" if isinstance(last, GoogleAPICallError) else "did not respond"
     return ConnectionLostError(
-        f"{place} {failed} ({system[1] if system else cause}); what it holds is unchanged: "
-        "look at the network (with emulators: make emulators) and run this again"
+        f"{place} {failed} ({system[1] if system else cause}); nothing was changed; "
+        "check the network (or run `make emulators`, if you use them) and rerun"
     )
 
 
 def one_line(problem: BaseException) -> str:
-    """What Google says of an error, without the request that led to it."""
+    """Return Google's error message in one line, without the request URL and its secrets."""
     text = problem.message if isinstance(problem, GoogleAPICallError) else str(problem)
     text = text.partition("\n")[0].partition("; reason: ")[0]
     if text.startswith(("GET http", "POST http", "PUT http", "DELETE http", "PATCH http")):
         text = text.partition(": ")[2] or text
-    # A signed URL, or that of an upload, is as good as a password.
+    # The query of a signed URL or an upload URL grants access.
     text = re.sub(r"(https?://[^\s?'\"]+)\?[^\s'\"]*", r"\1", text)
     return text[:300] or type(problem).__name__

@@ -1,4 +1,4 @@
-"""Progress bars in the terminal, one line for each thing under way, none where nobody looks."""
+"""Progress bars: one line per running step, shown only in an interactive terminal."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _users = 0
 
 @cache
 def _console() -> Console:
-    """The console that Prefect logs to, so that log lines pass above the bars, not through them."""
+    """Return the console that Prefect logs to, so that log lines appear above the bars."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, PrefectConsoleHandler):
-            handler.console.push_theme(Theme())  # Prefect's own has no styles for bars
+            handler.console.push_theme(Theme())  # Prefect's theme has no styles for bars
             return handler.console
     return Console(stderr=True)
 
 
 @contextmanager
 def progress_bar(name: str, total: int | None) -> Iterator[Callable[[float], None]]:
-    """A bar; call what is yielded with the amount done since the last call.
+    """Show a progress bar; call the yielded function with each increment.
 
-    Months that run side by side share one display.
+    Months that run in parallel share one display.
     """
     global _shared, _users
     with _lock:
@@ -72,11 +72,11 @@ def progress_bar(name: str, total: int | None) -> Iterator[Callable[[float], Non
 
 @contextmanager
 def query_progress_bar(db: Database, name: str) -> Iterator[None]:
-    """A bar for the statement that `db` runs in the block, from DuckDB's own count."""
+    """Show a progress bar for the statement that `db` runs in the block."""
     db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
     ended = threading.Event()
 
-    def look() -> None:
+    def update() -> None:
         shown = 0.0
         while not ended.wait(0.2):
             now = db.query_progress()
@@ -85,7 +85,7 @@ def query_progress_bar(db: Database, name: str) -> Iterator[None]:
                 shown = now
 
     with progress_bar(name, 100) as advance:
-        watcher = threading.Thread(target=look, daemon=True)
+        watcher = threading.Thread(target=update, daemon=True)
         watcher.start()
         try:
             yield

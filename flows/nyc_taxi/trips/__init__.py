@@ -1,1 +1,1 @@
-"""What a month of trips is: schemas, months, the view over yellow and green."""
+"""The domain model: colors, their schemas, months, and the view over yellow and green."""

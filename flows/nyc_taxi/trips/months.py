@@ -1,4 +1,4 @@
-"""A month of one colour: what is fetched, stored and replaced, always whole."""
+"""One month of one color: the unit that is fetched, stored and replaced."""
 
 import re
 from collections import Counter
@@ -11,10 +11,10 @@ from nyc_taxi.trips.schemas import SERVICES, Color, Service
 
 @dataclass(frozen=True, order=True)
 class TripMonth:
-    """The trips of one colour that the TLC published under one month.
+    """The trips that the TLC published in one file: one color, one month.
 
-    The month is the FILE's: a file holds a few trips of other months, even of other years, and
-    counting them where they were published is what lets a month be replaced.
+    The month is the file's. A file contains a few trips from other months, even other years.
+    They stay with their file, so that a month can be replaced as a whole.
     """
 
     color: Color
@@ -24,10 +24,10 @@ class TripMonth:
     def __post_init__(self) -> None:
         if self.color not in SERVICES:
             raise InvalidInputError(
-                f"there is no color {str(self.color)[:40]!r}; choose one of {', '.join(SERVICES)}"
+                f"{str(self.color)[:40]!r} is not a color; choose one of {', '.join(SERVICES)}"
             )
         if not 1 <= self.month <= 12:
-            raise InvalidInputError(f"there is no month {self.month}; choose from 1 to 12")
+            raise InvalidInputError(f"{self.month} is not a month; choose from 1 to 12")
         first_year, first_month = self.service.first
         if (self.year, self.month) < (first_year, first_month):
             raise InvalidInputError(
@@ -54,12 +54,12 @@ class TripMonth:
 
     @property
     def key(self) -> str:
-        """Where the month lies in a lake; a POSIX path on every system."""
+        """Path of the month's file in a lake, with forward slashes on every platform."""
         return f"data/{self.color}/{self.stem}.parquet"
 
     @property
     def first_day(self) -> date:
-        """The value of `trip_month` in a warehouse."""
+        """First day of the month: its `trip_month` in a warehouse."""
         return date(self.year, self.month, 1)
 
     @property
@@ -68,42 +68,42 @@ class TripMonth:
 
 
 def trip_months(color: Color, year: int, months: list[int]) -> list[TripMonth]:
-    """The months to do, checked before the first of them is begun."""
+    """Return the months of a run. Raises InvalidInputError if any of them is invalid."""
     if not months:
         raise InvalidInputError(
-            "the list of months is empty; name at least one, such as 1,2 or 5-7"
+            "the list of months is empty; give at least one month, such as 1,2 or 5-7"
         )
-    repeated = [str(month) for month, times in Counter(months).items() if times > 1]
+    repeated = [str(month) for month, count in Counter(months).items() if count > 1]
     if repeated:
         raise InvalidInputError(
-            f"the list of months repeats {', '.join(repeated)[:40]}; name each month once"
+            f"the list of months repeats {', '.join(repeated)[:40]}; list each month once"
         )
     return [TripMonth(color, year, month) for month in months]
 
 
 def parse_months(text: str) -> list[int]:
-    """`1,2,5-7`, or `[1,2]` as `prefect deployment run` takes it, as a list of months."""
+    """Parse `1,2,5-7`, or `[1,2]` as passed to `prefect deployment run`, into a list of months."""
     months: list[int] = []
-    for piece in filter(None, re.split(r"[,\s]+", text.strip("[] "))):
-        match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", piece)
+    for item in filter(None, re.split(r"[,\s]+", text.strip("[] "))):
+        match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", item)
         if not match:
             raise InvalidInputError(
                 f"cannot read the months {text[:80]!r}; write them as 1,2 or 5-7"
             )
-        first, last = _month(match[1]), _month(match[2] or match[1])
+        first, last = _parse_month(match[1]), _parse_month(match[2] or match[1])
         if last < first:
-            raise InvalidInputError(f"the months {piece!r} run backwards; write {last}-{first}")
+            raise InvalidInputError(f"the range {item!r} is reversed; write {last}-{first}")
         months += range(first, last + 1)
     return months
 
 
-def _month(digits: str) -> int:
+def _parse_month(digits: str) -> int:
     if not re.fullmatch(r"0*([1-9]|1[0-2])", digits):
-        raise InvalidInputError(f"there is no month {digits[:20]}; choose from 1 to 12")
+        raise InvalidInputError(f"{digits[:20]} is not a month; choose from 1 to 12")
     return int(digits[-2:])
 
 
 def parse_integer(text: str) -> int:
     if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text):
-        raise InvalidInputError(f"{text[:80]!r} is no whole number; write 2021, or 1")
+        raise InvalidInputError(f"{text[:80]!r} is not an integer; write a number such as 2021")
     return int(text)

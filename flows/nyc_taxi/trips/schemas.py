@@ -1,8 +1,9 @@
-"""The TLC's four services, by the colour of their files, and one schema for each.
+"""The TLC's four services, named by the color of their files, each with one declared schema.
 
-Names and meanings are those of the TLC's data dictionaries
-(https://www.nyc.gov/site/tlc/about/tlc-trip-record-data.page), spelled as in its newest files.
-Times are New York wall-clock times without a zone, money is US dollars, distances are miles.
+Source: the TLC's data dictionaries
+(https://www.nyc.gov/site/tlc/about/tlc-trip-record-data.page). Names are spelled as in the newest
+files. Times are New York local time without a time zone, amounts are US dollars, distances are
+miles. The grain is one trip.
 """
 
 from collections.abc import Mapping
@@ -17,28 +18,30 @@ Color = Annotated[
     ui_field("Yellow and green taxis, for-hire vehicles, or Uber and Lyft (fhvhv)."),
 ]
 Type = Literal["SMALLINT", "INTEGER", "BIGINT", "DOUBLE", "TIMESTAMP", "VARCHAR"]
-"""What a column can be in every store. The schemas below keep to the last four: the smaller whole
-numbers are for config/column_types.yaml."""
-WHOLE: tuple[Type, ...] = ("SMALLINT", "INTEGER", "BIGINT")
-"""Narrow to wide."""
+"""Column types that every lake and warehouse supports.
+
+The schemas below use the last four; SMALLINT and INTEGER are for config/column_types.yaml.
+"""
+INTEGER_TYPES: tuple[Type, ...] = ("SMALLINT", "INTEGER", "BIGINT")
+"""From narrow to wide."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the declared schema, and what the TLC called it in other years.
+    """A column of a declared schema, with its names in the files of other years.
 
-    Case and blanks around a name never matter, so `airport_fee` also finds `Airport_fee`.
+    Case and surrounding blanks are ignored: `airport_fee` also matches `Airport_fee`.
     """
 
     name: str
     type: Type
     aliases: tuple[str, ...] = ()
     codes: Mapping[str, str] = field(default_factory=dict)
-    """Texts (lower-case) that older files hold where newer ones hold a code."""
+    """Code for each text (lower-case) that older files contain instead of it."""
     required: bool = False
-    """Every file of every year has it; one that has not is some other file."""
+    """Every published file has it, so a file without it is rejected."""
     optional: bool = False
-    """Kept only where a file has it: nothing says it should be there."""
+    """Omitted if the file does not have it, instead of filled with nulls."""
 
     @property
     def description(self) -> str:
@@ -58,6 +61,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Service:
+    """One color: its schema, and the columns that tables and reports rely on."""
+
     first: tuple[int, int]
     """Year and month of the first published file."""
     columns: tuple[Column, ...]
@@ -65,11 +70,11 @@ class Service:
     dropoff: str
     pickup_zone: str
     total: str | None = None
-    """The column that says what the passenger paid, where there is one."""
+    """Column with what the passenger paid, if the files have one."""
 
     @property
-    def kept(self) -> tuple[Column, ...]:
-        """What tables are clustered, indexed and told apart by, and months reported on."""
+    def key_columns(self) -> tuple[Column, ...]:
+        """Columns used to cluster, index and identify tables and to report on months."""
         names = (self.pickup, self.dropoff, self.pickup_zone, "passenger_count", self.total)
         return tuple(c for c in self.columns if c.name in names)
 
@@ -97,7 +102,7 @@ def _flag(name: str, *aliases: str) -> Column:
     return Column(name, "VARCHAR", aliases, _FLAG_CODES)
 
 
-# The TLC gives no number to DDS (Digital Dispatch Systems, gone since 2010): 3 is this project's.
+# The TLC has no number for DDS (Digital Dispatch Systems, until 2010); 3 is this project's choice.
 _VENDOR = _id("VendorID", "vendor_name", "vendor_id", required=True, cmt="1", vts="2", dds="3")
 _PAYMENT_CODES = {
     **dict.fromkeys(("credit", "cre", "crd"), "1"),
@@ -242,7 +247,7 @@ SERVICES: dict[Color, Service] = {
             _flag("wav_request_flag"),
             _flag("wav_match_flag"),
             _amount("cbd_congestion_fee"),
-            # Only the CSVs of 2019 to 2021 have it.
+            # Only in the CSV files of 2019 to 2021.
             Column("SR_Flag", "BIGINT", codes=_SHARED_CODES, optional=True),
         ),
     ),

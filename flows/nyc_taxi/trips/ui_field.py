@@ -1,4 +1,4 @@
-"""What the form of the Prefect UI says and allows."""
+"""Description and constraints of a flow parameter in the Prefect UI."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from pydantic import Field
 
 
 def ui_field(text: str, **schema: Any) -> Any:
-    """Describes a flow's parameter; `schema` is checked by the server before a run is made.
+    """Describe a flow parameter; the server validates `schema` before it creates a run.
 
-    Not `Field(description=...)`: Prefect puts the docstring's word for it, or none, in its place.
+    `Field(description=...)` would not do: Prefect overwrites it with the docstring's text.
     """
     return Field(json_schema_extra={"description": text, **schema})

@@ -1,7 +1,7 @@
-"""Where the months can be asked: tables `dezoomcamp.<color>_rides` and the view `dezoomcamp.rides`;
-and small tables to join them with, such as `dezoomcamp.zones`.
+"""The warehouse: tables `dezoomcamp.<color>_rides`, the view `rides`, and lookup tables.
 
-An address is `<module>:<place>`, such as `duckdb:data/warehouse.duckdb` (see nyc_taxi.lakes.base).
+An address is `<kind>:<path or Prefect block>`, such as `duckdb:data/warehouse.duckdb`. The kind is
+a key of registry.WAREHOUSES. An address never contains a credential.
 """
 
 import re
@@ -15,63 +15,61 @@ from nyc_taxi.trips.months import TripMonth
 
 DATASET = "dezoomcamp"
 Method = Literal["load", "dataframe"]
-"""How the rows travel: the file as it is, or by way of pandas as in the course."""
+"""How rows are loaded: the Parquet file directly, or through pandas, as in the course."""
 
 
 class Warehouse(Protocol):
-    """One table per colour, loaded a month at a time, and small tables, replaced whole.
+    """One table per color, loaded month by month, and lookup tables such as `zones`.
 
-    A month is replaced whole, in one transaction: running a flow again, or retrying half of one,
-    leaves the table as one clean run would have.
+    Every write is atomic and idempotent: it replaces its month or its lookup table as a whole, so
+    a rerun, even after a crash, gives the result of one clean run.
     """
 
     reads: tuple[str, ...]
-    """The schemes of URLs that it reads by itself, such as `gs`; a file need not come by here."""
+    """URL schemes that the warehouse reads directly, such as `gs`."""
 
     def replace_month(self, trips: TripMonth, parquet: Path | str, fill: Mapping[str, int]) -> int:
-        """Load a conformed file as the month, nulls of the columns in `fill` replaced.
+        """Replace the month with the rows of a conformed file; returns the number of rows.
 
-        Columns that the table has not are added to it. Returns the number of rows loaded.
+        `fill` maps columns to the value that replaces their nulls. Missing columns are added to
+        the table. Raises StorageError for a type that the table's column cannot hold.
         """
 
     def replace_table(self, name: str, parquet: Path | str) -> int:
-        """Make the table `name` what a small file holds, in one step; returns the rows of it.
-
-        A reader sees the old table or the new one, and its columns are those of the file.
-        """
+        """Replace the lookup table `name`, including its columns; returns the number of rows."""
 
     def count(self, trips: TripMonth) -> int:
-        """The rows of the month, 0 where there is no table yet."""
+        """Return the number of rows of the month; 0 if the table does not exist."""
 
     def check(self) -> str:
-        """Say what is there; raises what a user has to mend before months can be loaded."""
+        """Check that months can be loaded. Returns a status line; raises NycTaxiError."""
 
 
-def small_table(name: str) -> str:
+def lookup_table_name(name: str) -> str:
     """Return `dezoomcamp.<name>`. Raises InvalidInputError for an invalid or reserved name."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or re.fullmatch(
         r"(\w+_)?rides|loads|staging_.*", name
     ):
         raise InvalidInputError(
-            f"a small table cannot be called {name!r}; use up to 40 lower-case letters, digits "
-            "and _, and no name that the trips have (rides, yellow_rides, loads), such as zones"
+            f"{name!r} is not a valid name for a lookup table; use up to 40 lower-case letters, "
+            "digits and _, such as zones, and no reserved name (rides, yellow_rides, loads)"
         )
     return f"{DATASET}.{name}"
 
 
-EXACT = 2**53
-"""All whole numbers up to here are doubles as well."""
+MAX_EXACT = 2**53
+"""Largest n for which a double represents every integer from -n to n exactly."""
 
 
 def check_names(names: Iterable[str], of: object, is_month: bool = True) -> None:
-    """Raise StorageError for names of columns that no warehouse can tell apart or hold."""
+    """Raise StorageError for column names that are ambiguous, reserved, blank or unprintable."""
     names = list(names)
     folded = Counter(name.lower() for name in names)
     for name in names:
         if folded[name.lower()] > 1:
-            problem = "more than once (case does not matter)"
+            problem = "which occurs more than once (names are case-insensitive)"
         elif is_month and name.lower() == "trip_month":
-            problem = "which is the name of the warehouse's own column"
+            problem = "which is reserved for the month of the file"
         elif not name.strip() or not name.isprintable():
             problem = "which is blank or not printable"
         else:
@@ -80,8 +78,8 @@ def check_names(names: Iterable[str], of: object, is_month: bool = True) -> None
 
 
 def is_declared(trips: TripMonth, name: str, kind: str) -> bool:
-    """Whether the type of the column was chosen: by its service, or by a rule.
+    """Return whether the column's type is declared, in the schema of the color or by a rule.
 
-    Without a rule an undeclared column is never of a small type.
+    SMALLINT and INTEGER are only ever chosen by a rule.
     """
     return trips.service.column(name) is not None or kind in ("SMALLINT", "INTEGER")

@@ -1,7 +1,7 @@
-"""A warehouse in BigQuery, with the rights of a GcpCredentials block: `bigquery:zoom-gcp-creds`.
+"""BigQuery warehouse, given by a GcpCredentials block: `bigquery:zoom-gcp-creds`.
 
-A month goes into a staging table of its own by a load job, from `gs://` without passing through
-this machine. One transaction then puts it in the place of the month that was there.
+A load job copies the month into a staging table; from a `gs://` URL the file does not pass through
+this machine. One transaction then replaces the month in the target table.
 """
 
 from __future__ import annotations
@@ -24,63 +24,69 @@ from google.cloud.bigquery import LoadJobConfig, SchemaField, Table
 from prefect.runtime import task_run
 from prefect_gcp import GcpCredentials
 
-from nyc_taxi.cancellation import wait_for
+from nyc_taxi.cancellation import interruptible_sleep
 from nyc_taxi.errors import LockTimeoutError, StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.google import (
     BIGQUERY_RETRY,
     CHANGE_RETRY,
-    CONNECT,
+    CONNECT_TIMEOUT,
     STORAGE_RETRY,
-    Checked,
+    InterruptibleFile,
     is_concurrent_update,
+    is_transient,
     load_block,
     one_line,
-    transient,
     translate_google_errors,
 )
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
-from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared, small_table
+from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
+from nyc_taxi.warehouses.base import (
+    DATASET,
+    MAX_EXACT,
+    check_names,
+    is_declared,
+    lookup_table_name,
+)
 
 ROLES = "roles/bigquery.user on the project and roles/bigquery.dataEditor on the dataset"
-PATIENT: dict[str, Any] = {"retry": CHANGE_RETRY, "timeout": 60}
-"""For each call: how often it is made, and seconds for one answer."""
-JOB: dict[str, Any] = {"retry": BIGQUERY_RETRY, "timeout": 60}
-STAGED = timedelta(days=1)
-"""How long BigQuery keeps what a killed run has staged."""
-MADE = 5
-"""Seconds for a table without columns to get them."""
-UPLOADS = 4
-"""Tries for a part of a file, about 15 seconds."""
-POLL = (0.05, 1.0)
-"""Seconds between two looks at a job, at first and at most."""
-LONGEST_NAME = 300
-"""Characters of a column's name."""
-_RESERVED = (
+CALL_OPTIONS: dict[str, Any] = {"retry": CHANGE_RETRY, "timeout": 60}
+"""Retry policy and timeout (in seconds) per API call."""
+JOB_OPTIONS: dict[str, Any] = {"retry": BIGQUERY_RETRY, "timeout": 60}
+STAGING_LIFETIME = timedelta(days=1)
+"""Expiry of the staging table of a killed run."""
+NEW_TABLE_TIMEOUT = 5
+"""Seconds to wait for the columns of a table that is being created."""
+UPLOAD_RETRIES = 4
+"""Retries per chunk of an upload, about 15 seconds in total."""
+POLL_INTERVALS = (0.05, 1.0)
+"""Initial and maximum seconds between polls of a job."""
+MAX_NAME_LENGTH = 300
+"""Maximum characters of a column name."""
+_RESERVED_PREFIXES = (
     *("_TABLE_", "_FILE_", "_PARTITION", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER"),
     *("_CHANGE_SEQUENCE_NUMBER", "_CHANGE_TYPE", "_CHANGE_TIMESTAMP"),
 )
-"""How a column's name cannot begin, in whatever case; for what it is made of see _is_name:
+"""Prefixes that BigQuery reserves in column names, in any case; see also _is_valid_name:
 https://cloud.google.com/bigquery/docs/schemas#flexible-column-names"""
-_STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
-"""BigQuery answers with other names of some types than those of its SQL."""
-LOADS = [
+_SQL_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
+"""The API's legacy type names -> SQL type names."""
+LOADS_SCHEMA = [
     SchemaField("color", "STRING"),
     SchemaField("trip_month", "DATE"),
     SchemaField("trips", "INT64"),
     SchemaField("loaded_at", "TIMESTAMP"),
 ]
-"""The table `loads`: a row for each month. Two loads of one month both change its row, so BigQuery
-lets one of them pass and aborts the other, even where there were no trips to delete."""
+"""Schema of the table `loads`, one row per color and month. Concurrent loads of a month update the
+same row, so BigQuery aborts all but one, even if the month had no trips to delete."""
 
 
 class BigQueryWarehouse:
     reads: tuple[str, ...] = ("gs",)
 
     @classmethod
-    def from_address(cls, place: str) -> Self:
-        return cls(load_block(GcpCredentials, place))
+    def from_address(cls, block: str) -> Self:
+        return cls(load_block(GcpCredentials, block))
 
     def __init__(self, credentials: GcpCredentials) -> None:
         self.credentials = credentials
@@ -89,31 +95,31 @@ class BigQueryWarehouse:
         self.location: str | None = None
 
     def replace_month(self, trips: TripMonth, parquet: Path | str, fill: Mapping[str, int]) -> int:
-        run = _run_of(trips.stem)
+        run = _job_prefix(trips.stem)
         with self._translating_errors():
-            rows, columns = self._footer(parquet)
-            self._make_dataset()
-            table, names, doubles = self._make_table(trips, columns, run)
-            self._rides_view(run)
+            rows, columns = self._read_footer(parquet)
+            self._create_dataset()
+            table, names, doubles = self._create_or_widen_table(trips, columns, run)
+            self._replace_rides_view(run)
             staging = Table(f"{self.dataset}.staging_{run.replace('-', '_')}", columns)
-            staging.expires = datetime.now(UTC) + STAGED
-            self.client.create_table(staging, exists_ok=True, **PATIENT)
-            loaded = self._stage(parquet, staging, f"stage-{run}")
+            staging.expires = datetime.now(UTC) + STAGING_LIFETIME
+            self.client.create_table(staging, exists_ok=True, **CALL_OPTIONS)
+            loaded = self._load_staging_table(parquet, staging, f"stage-{run}")
             if loaded != rows:
-                raise StorageError(f"{table} took {loaded} of {rows} rows; nothing was changed")
+                raise StorageError(f"{table} received {loaded} of {rows} rows; nothing was changed")
             self._replace(trips, table, staging, fill, rows, run, names, doubles)
-            self.client.delete_table(staging, not_found_ok=True, **PATIENT)
+            self.client.delete_table(staging, not_found_ok=True, **CALL_OPTIONS)
         return rows
 
     def replace_table(self, name: str, parquet: Path | str) -> int:
-        """A load job that truncates puts the new table in the place of the old one at its end."""
-        table = Table(f"{self.client.project}.{small_table(name)}")
+        """Replace the table with one WRITE_TRUNCATE load job, which is atomic."""
+        table = Table(f"{self.client.project}.{lookup_table_name(name)}")
         with self._translating_errors():
-            rows, table.schema = self._footer(parquet, is_month=False)
-            self._make_dataset()
-            loaded = self._load(parquet, table, f"replace-{_run_of(name)}")
+            rows, table.schema = self._read_footer(parquet, is_month=False)
+            self._create_dataset()
+            loaded = self._load(parquet, table, f"replace-{_job_prefix(name)}")
         if loaded != rows:
-            raise StorageError(f"{name} took {loaded} of {rows} rows; run this again")
+            raise StorageError(f"{name} received {loaded} of {rows} rows; rerun")
         return rows
 
     def count(self, trips: TripMonth) -> int:
@@ -129,32 +135,32 @@ class BigQueryWarehouse:
         with self._translating_errors():
             self.client.query_and_wait("SELECT 1", retry=BIGQUERY_RETRY)
             try:
-                location = self.client.get_dataset(self.dataset, **PATIENT).location
+                location = self.client.get_dataset(self.dataset, **CALL_OPTIONS).location
             except NotFound:
-                return f"{self.dataset} is not there yet, the first load makes it"
-        return f"{self.dataset} is there, in {location}"
+                return f"{self.dataset} does not exist yet; the first load creates it"
+        return f"{self.dataset} exists in {location}"
 
-    def _stage(self, parquet: Path | str, staging: Table, name: str) -> int:
-        """Put the file into the staging table; returns the number of rows."""
+    def _load_staging_table(self, parquet: Path | str, staging: Table, name: str) -> int:
+        """Load the file into the staging table; returns the number of rows."""
         return self._load(parquet, staging, name)
 
     def _load(self, parquet: Path | str, table: Table, name: str) -> int:
-        """Load the file in the place of what the table holds; returns the number of rows."""
+        """Replace the contents of the table with the file; returns the number of rows."""
         config = LoadJobConfig(
             source_format="PARQUET",
             schema=table.schema,
             write_disposition="WRITE_TRUNCATE",
-            # Otherwise BigQuery looks for `two_words` in the file and makes `two words` null.
+            # Without V2, BigQuery reads the column `two words` as null.
             column_name_character_map="V2",
         )
 
         def start(job_id: str) -> Any:
-            to = {"destination": table, "job_config": config, **self._job(job_id)}
+            to = {"destination": table, "job_config": config, **self._job_id_options(job_id)}
             if isinstance(parquet, str):
-                return self.client.load_table_from_uri(parquet, **to, **JOB)
-            with Checked(parquet) as file:
+                return self.client.load_table_from_uri(parquet, **to, **JOB_OPTIONS)
+            with InterruptibleFile(parquet) as file:
                 return self.client.load_table_from_file(
-                    file, **to, size=parquet.stat().st_size, num_retries=UPLOADS, timeout=120
+                    file, **to, size=parquet.stat().st_size, num_retries=UPLOAD_RETRIES, timeout=120
                 )
 
         return int(self._run(start, name).output_rows)
@@ -170,12 +176,15 @@ class BigQueryWarehouse:
         names: Mapping[str, str],
         doubles: list[str],
     ) -> None:
-        """`names`: of the file's columns, in the file and in the table; `doubles`: whole numbers
-        of the file that are doubles in the table."""
+        """Replace the month from the staging table, in one transaction.
+
+        `names` maps columns of the file to columns of the table. `doubles` lists integer columns
+        of the file that are FLOAT64 in the table.
+        """
         values = [f"coalesce(`{n}`, {fill[n]})" if n in fill else f"`{n}`" for n in names]
         loads, month = f"{self.dataset}.loads", f"DATE '{trips.first_day}'"
         row = f"color = '{trips.color}' AND trip_month = {month}"
-        self.client.create_table(Table(loads, LOADS), exists_ok=True, **PATIENT)
+        self.client.create_table(Table(loads, LOADS_SCHEMA), exists_ok=True, **CALL_OPTIONS)
         self._query(
             f"MERGE INTO `{loads}` AS loads USING "
             f"(SELECT '{trips.color}' AS color, {month} AS trip_month) AS new "
@@ -185,141 +194,154 @@ class BigQueryWarehouse:
             name=f"begin-{run}",
         )
         shown = ", ".join(doubles).replace("'", "`")
-        beyond = " OR ".join(f"`{n}` NOT BETWEEN -{EXACT} AND {EXACT}" for n in doubles) or "FALSE"
+        inexact = [f"`{n}` NOT BETWEEN -{MAX_EXACT} AND {MAX_EXACT}" for n in doubles]
+        beyond = " OR ".join(inexact) or "FALSE"
         self._query(
             f"""
-            ASSERT NOT EXISTS (SELECT 1 FROM `{_name(staging)}` WHERE {beyond})
-            AS '{table} holds {shown} as FLOAT64, which cannot hold the file exactly';
+            ASSERT NOT EXISTS (SELECT 1 FROM `{_full_name(staging)}` WHERE {beyond})
+            AS '{table} has {shown} as FLOAT64, which cannot store all values of the file exactly';
             BEGIN TRANSACTION;
             DELETE FROM `{loads}` WHERE {row};
             INSERT INTO `{loads}` (color, trip_month, trips, loaded_at)
             VALUES ('{trips.color}', {month}, {rows}, CURRENT_TIMESTAMP());
             DELETE FROM `{table}` WHERE trip_month = {month};
             INSERT INTO `{table}` (trip_month, {", ".join(f"`{n}`" for n in names.values())})
-            SELECT {month}, {", ".join(values)} FROM `{_name(staging)}`;
+            SELECT {month}, {", ".join(values)} FROM `{_full_name(staging)}`;
             ASSERT {rows} = (SELECT count(*) FROM `{table}` WHERE trip_month = {month})
-            AS '{trips} has not {rows} rows, nothing was changed';
+            AS '{trips} does not have {rows} rows; nothing was changed';
             COMMIT TRANSACTION""",
             name=f"replace-{run}",
         )
 
     def _query(self, script: str, name: str) -> None:
         def start(job_id: str) -> Any:
-            return self.client.query(script, job_retry=None, **self._job(job_id), **JOB)
+            return self.client.query(
+                script, job_retry=None, **self._job_id_options(job_id), **JOB_OPTIONS
+            )
 
         self._run(start, name)
 
     def _run(self, start: Callable[[str], Any], name: str) -> Any:
-        """Run a job to its end, once: a name that is taken is this run's own job, tried before.
+        """Run a job exactly once; on Conflict, reattach to the existing job id.
 
-        A job that failed for a reason that passes runs again, under another name. Of two
-        transactions on one table BigQuery may abort one, which is retried:
+        A transient failure is retried under a new job id, for at most NYC_TAXI_WAIT seconds. So is
+        a transaction that BigQuery aborts because of a concurrent one:
         https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
         """
         deadline = time.monotonic() + settings().wait
         attempt = 0
         while True:
-            job, problem = self._finished(start, f"{name}-{attempt}")
+            job, problem = self._wait_for_job(start, f"{name}-{attempt}")
             if problem is None:
                 return job
-            if not (is_concurrent_update(problem) or transient(problem)):
+            if not (is_concurrent_update(problem) or is_transient(problem)):
                 raise problem
             if time.monotonic() > deadline:
-                raise LockTimeoutError(
-                    f"{self.dataset}: {one_line(problem)}; run this again"
-                ) from problem
+                raise LockTimeoutError(f"{self.dataset}: {one_line(problem)}; rerun") from problem
             attempt += 1
-            wait_for(min(attempt, 10) * random.uniform(0.5, 1))
+            interruptible_sleep(min(attempt, 10) * random.uniform(0.5, 1))
 
-    def _finished(self, start: Callable[[str], Any], job_id: str) -> tuple[Any, Exception | None]:
-        """The job, at its end, and what it failed with. It is canceled when the run is stopped."""
-        pause, longest = POLL
+    def _wait_for_job(
+        self, start: Callable[[str], Any], job_id: str
+    ) -> tuple[Any, Exception | None]:
+        """Wait for a job; returns it and its error, if any. Cancels it if the run is stopped."""
+        pause, longest = POLL_INTERVALS
         try:
             try:
                 job = start(job_id)
             except Conflict:
-                job = self.client.get_job(job_id, location=self.location, **PATIENT)
+                job = self.client.get_job(job_id, location=self.location, **CALL_OPTIONS)
             while job.state != "DONE":
-                wait_for(pause)
+                interruptible_sleep(pause)
                 pause = min(pause * 1.5, longest)
-                job.reload(**JOB)
+                job.reload(**JOB_OPTIONS)
         except Exception:
             raise
         except BaseException:
             with suppress(Exception):
-                patience = bigquery.DEFAULT_RETRY.with_timeout(2)
-                self.client.cancel_job(job_id, location=self.location, retry=patience, timeout=2)
+                retry = bigquery.DEFAULT_RETRY.with_timeout(2)
+                self.client.cancel_job(job_id, location=self.location, retry=retry, timeout=2)
             raise
         return job, job.exception()
 
-    def _job(self, job_id: str) -> dict[str, Any]:
+    def _job_id_options(self, job_id: str) -> dict[str, Any]:
         return {"job_id": job_id, "location": self.location}
 
-    def _footer(self, parquet: Path | str, is_month: bool = True) -> tuple[int, list[SchemaField]]:
-        """What the file says of itself: the number of its rows, and its columns."""
+    def _read_footer(
+        self, parquet: Path | str, is_month: bool = True
+    ) -> tuple[int, list[SchemaField]]:
+        """Return the number of rows and the columns of a Parquet file, from its footer.
+
+        Raises StorageError for names and types that BigQuery does not support.
+        """
         try:
             with self._open(parquet) as file, pq.ParquetFile(file) as opened:
                 rows, schema = opened.metadata.num_rows, opened.schema_arrow
         except pa.ArrowInvalid as problem:
-            raise StorageError(f"{parquet} is no Parquet file: {one_line(problem)}") from problem
+            raise StorageError(f"{parquet} is not a Parquet file: {one_line(problem)}") from problem
         check_names(schema.names, parquet, is_month)
         for name in schema.names:
-            if not _is_name(name):
+            if not _is_valid_name(name):
                 raise StorageError(
-                    f"{parquet} has a column {name!r}; BigQuery takes names of up to "
-                    f"{LONGEST_NAME} letters, digits, _, - and & % = + : ' < > # |, and none that "
-                    f"begins with {', '.join(_RESERVED)}. Nothing was changed"
+                    f"{parquet} has a column {name!r}; BigQuery allows up to {MAX_NAME_LENGTH} "
+                    "letters, digits, _, - and & % = + : ' < > # |, and no name that begins with "
+                    f"{', '.join(_RESERVED_PREFIXES)}. Nothing was changed"
                 )
-        return rows, [SchemaField(field.name, _type(field, parquet)) for field in schema]
+        return rows, [SchemaField(field.name, _bigquery_type(field, parquet)) for field in schema]
 
     def _open(self, parquet: Path | str) -> BinaryIO:
         if isinstance(parquet, Path):
             return parquet.open("rb")
         client = self.credentials.get_cloud_storage_client()
         blob = storage.Blob.from_uri(parquet, client)
-        file: BinaryIO = blob.open("rb", 1 << 20, timeout=(CONNECT, 60), retry=STORAGE_RETRY)
+        file: BinaryIO = blob.open(
+            "rb", 1 << 20, timeout=(CONNECT_TIMEOUT, 60), retry=STORAGE_RETRY
+        )
         return file
 
-    def _make_dataset(self) -> None:
+    def _create_dataset(self) -> None:
         try:
-            dataset = self.client.get_dataset(self.dataset, **PATIENT)
+            dataset = self.client.get_dataset(self.dataset, **CALL_OPTIONS)
         except NotFound:
             dataset = bigquery.Dataset(self.dataset)
             dataset.location = settings().bq_location
-            dataset = self.client.create_dataset(dataset, exists_ok=True, **PATIENT)
+            dataset = self.client.create_dataset(dataset, exists_ok=True, **CALL_OPTIONS)
         self.location = dataset.location
 
-    def _make_table(
+    def _create_or_widen_table(
         self, trips: TripMonth, columns: list[SchemaField], run: str
     ) -> tuple[str, dict[str, str], list[str]]:
-        """The color's table, with all of these columns; what it calls each of them; and which of
-        them are doubles only there."""
+        """Create the color's table, or add the columns it lacks.
+
+        Returns its name, a mapping of the file's columns to its columns, and the integer
+        columns of the file that are FLOAT64 in the table.
+        """
         name = self._table(trips.color)
         found = self._find(name)
         if not found:
             table = Table(name, [SchemaField("trip_month", "DATE"), *columns])
             table.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="trip_month")
             table.clustering_fields = [trips.service.pickup_zone, trips.service.pickup]
-            made = self.client.create_table(table, exists_ok=True, **PATIENT)
+            made = self.client.create_table(table, exists_ok=True, **CALL_OPTIONS)
             found = self._find(name) or made
         have = {
-            field.name.lower(): _STANDARD.get(k := field.field_type, k) for field in found.schema
+            field.name.lower(): _SQL_TYPES.get(k := field.field_type, k) for field in found.schema
         }
         if "trip_month" not in have:
             raise StorageError(
-                f"{name} has no column trip_month, so these flows did not make it; rename it"
+                f"{name} has no column trip_month, so these flows did not create it; rename it"
             )
         doubles = []
         for field in columns:
-            there, kind = have.get(field.name.lower(), field.field_type), field.field_type
-            if there == kind:
+            existing, kind = have.get(field.name.lower(), field.field_type), field.field_type
+            if existing == kind:
                 continue
             declared = is_declared(trips, field.name, kind)
-            if declared or (there, kind) != ("FLOAT64", "INT64"):
+            if declared or (existing, kind) != ("FLOAT64", "INT64"):
                 raise StorageError(
-                    f"{name} holds {field.name} as {there}, the file as {kind}; "
-                    f"rename the table (ALTER TABLE `{name}` RENAME TO ...) and load its months "
-                    "again, or take the change of type back"
+                    f"{name} has {field.name} as {existing}, the file as {kind}; "
+                    f"rename the table (ALTER TABLE `{name}` RENAME TO ...) and reload its "
+                    "months, or undo the change of type"
                 )
             doubles.append(field.name)
         new = [field for field in columns if field.name.lower() not in have]
@@ -329,17 +351,19 @@ class BigQueryWarehouse:
         called = {field.name.lower(): field.name for field in found.schema}
         return name, {f.name: called.get(f.name.lower(), f.name) for f in columns}, doubles
 
-    def _rides_view(self, run: str) -> None:
-        """Yellow and green together, as far as there are tables of them."""
+    def _replace_rides_view(self, run: str) -> None:
+        """Create or update the view `rides`: a union of the yellow and green tables that exist."""
         name = f"{self.dataset}.rides"
-        tables = {c: found for c in RIDES if (found := self._find(self._table(c)))}
+        tables = {c: found for c in RIDES_COLORS if (found := self._find(self._table(c)))}
         query = rides_sql(
             {c: f"`{self._table(c)}`" for c in tables},
             {c: [field.name for field in table.schema] for c, table in tables.items()},
         )
         found = self._find(name)
         if found and found.table_type != "VIEW":
-            raise StorageError(f"{name} is a table, where these flows make a view; rename it")
+            raise StorageError(
+                f"{name} is a table, but these flows need the name for a view; rename it"
+            )
         if query and (not found or found.view_query != query):
             self._query(f"CREATE OR REPLACE VIEW `{name}` AS {query}", f"view-{run}")
 
@@ -347,11 +371,11 @@ class BigQueryWarehouse:
         return f"{self.dataset}.{color}_rides"
 
     def _find(self, name: str) -> Table | None:
-        """The emulator shows a table that somebody is making before it has columns."""
-        deadline = time.monotonic() + MADE
+        """Return the table, or None. The emulator shows a new table before its columns exist."""
+        deadline = time.monotonic() + NEW_TABLE_TIMEOUT
         while True:
             try:
-                found = self.client.get_table(name, **PATIENT)
+                found = self.client.get_table(name, **CALL_OPTIONS)
             except NotFound:
                 return None
             if found.schema or time.monotonic() > deadline:
@@ -364,23 +388,25 @@ class BigQueryWarehouse:
             yield
 
 
-def _run_of(what: str) -> str:
-    """The name of jobs that a retry must not start a second time."""
-    return f"{what}-{task_run.id or uuid4()}"
+def _job_prefix(name: str) -> str:
+    """Return a job id prefix that stays the same when Prefect retries the task."""
+    return f"{name}-{task_run.id or uuid4()}"
 
 
-def _name(table: Table) -> str:
+def _full_name(table: Table) -> str:
     return f"{table.project}.{table.dataset_id}.{table.table_id}"
 
 
-def _is_name(name: str) -> bool:
-    """Whether BigQuery takes it as the name of a column."""
+def _is_valid_name(name: str) -> bool:
+    """Return whether BigQuery allows the column name."""
     kinds = {unicodedata.category(sign) for sign in set(name) - set("&%=+:'<>#| ")}
     allowed = all(kind[0] in "LNM" or kind in ("Pc", "Pd") for kind in kinds)
-    return allowed and len(name) <= LONGEST_NAME and not name.upper().startswith(_RESERVED)
+    return (
+        allowed and len(name) <= MAX_NAME_LENGTH and not name.upper().startswith(_RESERVED_PREFIXES)
+    )
 
 
-def _type(field: pa.Field, parquet: Path | str) -> str:
+def _bigquery_type(field: pa.Field, parquet: Path | str) -> str:
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     if pa.types.is_decimal(kind):
         digits = kind.precision - kind.scale
@@ -400,4 +426,6 @@ def _type(field: pa.Field, parquet: Path | str) -> str:
     for name, is_kind in kinds.items():
         if is_kind(kind):
             return name
-    raise StorageError(f"{parquet} holds {field.name} as {field.type}, which has no BigQuery type")
+    raise StorageError(
+        f"{parquet} has {field.name} as {field.type}, which BigQuery does not support"
+    )

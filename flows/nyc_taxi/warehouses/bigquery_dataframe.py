@@ -1,4 +1,4 @@
-"""BigQuery by way of pandas: the course's way for the trips."""
+"""BigQuery warehouse that loads trips through pandas, as the course does."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from google.cloud.bigquery import Table
 
 from nyc_taxi.cancellation import check_stopped
 from nyc_taxi.errors import StorageError
-from nyc_taxi.warehouses.bigquery import PATIENT, BigQueryWarehouse
+from nyc_taxi.warehouses.bigquery import CALL_OPTIONS, BigQueryWarehouse
 from nyc_taxi.warehouses.registry import open_warehouse
 
-CHUNK = 500_000
-"""Rows that go to BigQuery at a time, as in the course."""
+CHUNK_ROWS = 500_000
+"""Rows per append, as in the course."""
 
 
 class BigQueryDataFrameWarehouse(BigQueryWarehouse):
-    """The whole month as one DataFrame: more memory and more time, to be compared with."""
+    """Loads the month as one DataFrame: slower and needs more memory than a load job."""
 
     reads = ()
 
-    def _stage(self, parquet: Path | str, staging: Table, name: str) -> int:
+    def _load_staging_table(self, parquet: Path | str, staging: Table, name: str) -> int:
         for field in staging.schema:
             if not re.fullmatch(r"[A-Za-z_]\w*", field.name, re.ASCII):
                 raise StorageError(
-                    f"{parquet} has a column {field.name!r}, which a DataFrame would bring to "
-                    "BigQuery as null; leave --method out"
+                    f"{parquet} has a column {field.name!r}, which would be null when loaded "
+                    "from a DataFrame; omit --method"
                 )
-        # A try before this one may have left some of its chunks.
-        self.client.delete_table(staging, **PATIENT)
-        self.client.create_table(staging, **PATIENT)
-        # With pandas' own types an integer column with nulls is of doubles, which loses digits.
+        # A previous attempt may have appended some chunks.
+        self.client.delete_table(staging, **CALL_OPTIONS)
+        self.client.create_table(staging, **CALL_OPTIONS)
+        # pandas' default types would turn integers with nulls into doubles and lose digits.
         trips = pd.read_parquet(parquet, dtype_backend="numpy_nullable")
-        for first in range(0, len(trips), CHUNK):
+        for first in range(0, len(trips), CHUNK_ROWS):
             check_stopped()
-            self._send(trips.iloc[first : first + CHUNK], staging, if_exists="append")
-        return int(self.client.get_table(staging, **PATIENT).num_rows)
+            self._send(trips.iloc[first : first + CHUNK_ROWS], staging, if_exists="append")
+        return int(self.client.get_table(staging, **CALL_OPTIONS).num_rows)
 
-    def ask(self, query: str) -> pd.DataFrame:
-        """The answer of a query, to be shown to people."""
+    def query(self, sql: str) -> pd.DataFrame:
+        """Run a query and return its result."""
         with self._translating_errors():
             return pandas_gbq.read_gbq(
-                query, bigquery_client=self.client, progress_bar_type=None, use_bqstorage_api=False
+                sql, bigquery_client=self.client, progress_bar_type=None, use_bqstorage_api=False
             )
 
     def _send(self, frame: pd.DataFrame, table: Table, **how: Any) -> None:

@@ -1,4 +1,4 @@
-"""A warehouse in one DuckDB file, for who has no cloud and no server."""
+"""DuckDB warehouse stored in one file."""
 
 from __future__ import annotations
 
@@ -12,39 +12,51 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from nyc_taxi.cancellation import check_stopped, wait_for
+from nyc_taxi.cancellation import check_stopped, interruptible_sleep
 from nyc_taxi.conform.passenger_counts import fill_nulls_sql
 from nyc_taxi.errors import LockTimeoutError, StorageError
 from nyc_taxi.settings import from_root, settings
 from nyc_taxi.storage.atomic_files import file_lock, translate_os_errors
-from nyc_taxi.storage.duckdb_engine import Database, explained, open_duckdb, parquet_sql, quoted
+from nyc_taxi.storage.duckdb_engine import (
+    Database,
+    open_duckdb,
+    parquet_sql,
+    quoted,
+    translate_duckdb_errors,
+)
 from nyc_taxi.storage.progress import query_progress_bar
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
-from nyc_taxi.trips.schemas import WHOLE
-from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared, small_table
+from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
+from nyc_taxi.trips.schemas import INTEGER_TYPES
+from nyc_taxi.warehouses.base import (
+    DATASET,
+    MAX_EXACT,
+    check_names,
+    is_declared,
+    lookup_table_name,
+)
 
-_turns: dict[Path, threading.Lock] = {}
-"""DuckDB keeps other processes out of a file; this keeps other threads of this one out."""
-_turns_guard = threading.Lock()
+_thread_locks: dict[Path, threading.Lock] = {}
+"""A lock per file between the threads of this process; DuckDB itself locks out other processes."""
+_thread_locks_guard = threading.Lock()
 
 SAFE_WIDENINGS: dict[str, tuple[str, ...]] = {
-    kind: (*WHOLE[n:], "DOUBLE") for n, kind in enumerate(WHOLE, 1)
+    kind: (*INTEGER_TYPES[n:], "DOUBLE") for n, kind in enumerate(INTEGER_TYPES, 1)
 } | {"FLOAT": ("DOUBLE",)}
-"""Which other types of a table's column take every value that a file holds (see EXACT)."""
+"""Per type in a file: the wider column types that hold each of its values (see MAX_EXACT)."""
 _ACCEPTED_TYPES = re.compile(
     r"U?TINYINT|U?SMALLINT|U?INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|BOOLEAN|DATE|VARCHAR|"
     r"TIMESTAMP(_S|_MS)?"
 )
-"""The types that every warehouse has."""
+"""Types that every warehouse supports."""
 
 
 class DuckDBWarehouse:
     reads = ()
 
     @classmethod
-    def from_address(cls, place: str) -> DuckDBWarehouse:
-        return cls(from_root(place))
+    def from_address(cls, path: str) -> DuckDBWarehouse:
+        return cls(from_root(path))
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -55,11 +67,11 @@ class DuckDBWarehouse:
         trip_rows = f"SELECT {month} AS trip_month, {fill_nulls_sql(fill)}"
         source = parquet_sql(parquet)
         with self._transaction() as db:
-            kinds = self._kinds(db, parquet)
+            kinds = self._column_types(db, parquet)
             expected = db.execute(f"SELECT count(*) FROM {source}").fetchone()
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
             db.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {trip_rows} FROM {source} LIMIT 0")
-            names = ["trip_month", *self._widen(db, trips, table, source, kinds)]
+            names = ["trip_month", *self._add_columns(db, trips, table, source, kinds)]
             db.execute(f"DELETE FROM {table} WHERE trip_month = {month}")
             with query_progress_bar(db, f"{trips} load"):
                 loaded = db.execute(
@@ -67,14 +79,16 @@ class DuckDBWarehouse:
                     f"{trip_rows} FROM {source}"
                 ).fetchone()
             if loaded != expected:
-                raise StorageError(f"{table} took {loaded} of {expected} rows; nothing was changed")
-            self._rides_view(db)
+                raise StorageError(
+                    f"{table} received {loaded} of {expected} rows; nothing was changed"
+                )
+            self._replace_rides_view(db)
         return int(loaded[0]) if loaded else 0
 
     def replace_table(self, name: str, parquet: Path | str) -> int:
-        table = small_table(name)
+        table = lookup_table_name(name)
         with self._transaction() as db:
-            self._kinds(db, parquet, is_month=False)
+            self._column_types(db, parquet, is_month=False)
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
             made = db.execute(
                 f"CREATE OR REPLACE TABLE {table} AS FROM {parquet_sql(parquet)}"
@@ -96,13 +110,13 @@ class DuckDBWarehouse:
     def check(self) -> str:
         with file_lock(self.path):
             if not self.path.exists():
-                return f"{self.path} is not there yet, the first load makes it"
+                return f"{self.path} does not exist yet; the first load creates it"
         with self._open() as db:
-            return f"{self.path} holds {len(self._tables(db))} tables of {DATASET}"
+            return f"{self.path} has {len(self._tables(db))} tables in {DATASET}"
 
     @contextmanager
     def _open(self) -> Iterator[Database]:
-        """The file, once no other run holds it; at most `NYC_TAXI_WAIT` seconds from now."""
+        """Open the file, waiting up to NYC_TAXI_WAIT seconds for other runs to release it."""
         if self.path.is_dir():
             raise StorageError(
                 f"{self.path} is a folder; set NYC_TAXI_WAREHOUSE to a file in it, such as "
@@ -111,7 +125,7 @@ class DuckDBWarehouse:
         with translate_os_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + settings().wait
-        with self._turn(deadline), ExitStack() as opened:
+        with self._thread_lock(deadline), ExitStack() as opened:
             while True:
                 try:
                     with translate_os_errors(self.path):
@@ -119,38 +133,38 @@ class DuckDBWarehouse:
                     break
                 except duckdb.IOException as problem:
                     if "Could not set lock" not in str(problem):
-                        raise self._unusable(problem) from problem
-                    self._give_up_after(deadline)
+                        raise self._open_error(problem) from problem
+                    self._check_deadline(deadline)
                 except duckdb.Error as problem:
-                    raise self._unusable(problem) from problem
-                wait_for(0.2)
-            with explained(self.path):
+                    raise self._open_error(problem) from problem
+                interruptible_sleep(0.2)
+            with translate_duckdb_errors(self.path):
                 yield db
 
-    def _unusable(self, problem: duckdb.Error) -> StorageError:
+    def _open_error(self, problem: duckdb.Error) -> StorageError:
         return StorageError(
             f"cannot open {self.path}: {str(problem).splitlines()[0]}; "
-            "set NYC_TAXI_WAREHOUSE to another file, or move this one away"
+            "set NYC_TAXI_WAREHOUSE to another file, or move this one"
         )
 
     @contextmanager
-    def _turn(self, deadline: float) -> Iterator[None]:
-        """One thread at a time; a file is the same under whatever path."""
-        with _turns_guard:
-            lock = _turns.setdefault(self.path.resolve(), threading.Lock())
+    def _thread_lock(self, deadline: float) -> Iterator[None]:
+        """Let one thread at a time use the file, also if it is reached through a symbolic link."""
+        with _thread_locks_guard:
+            lock = _thread_locks.setdefault(self.path.resolve(), threading.Lock())
         while not lock.acquire(timeout=0.1):
             check_stopped()
-            self._give_up_after(deadline)
+            self._check_deadline(deadline)
         try:
             yield
         finally:
             lock.release()
 
-    def _give_up_after(self, deadline: float) -> None:
+    def _check_deadline(self, deadline: float) -> None:
         if time.monotonic() > deadline:
             raise LockTimeoutError(
-                f"{self.path} has been held by another program for "
-                f"{settings().wait:.0f} s; close it and run this again"
+                f"{self.path} has been locked by another program for "
+                f"{settings().wait:.0f} s; close it and rerun"
             )
 
     @contextmanager
@@ -169,65 +183,67 @@ class DuckDBWarehouse:
 
     @staticmethod
     def _columns(db: Database, table: str) -> dict[str, tuple[str, str]]:
-        """By lower-case name, the name as it is and the type."""
+        """Return lower-case name -> (name, type)."""
         rows = db.execute(f"DESCRIBE {table}").fetchall()
         return {name.lower(): (name, kind) for name, kind, *_ in rows}
 
     @staticmethod
-    def _kinds(db: Database, parquet: Path | str, is_month: bool = True) -> dict[str, str]:
-        """The columns of the file and their types; refuses what a warehouse does not hold."""
+    def _column_types(db: Database, parquet: Path | str, is_month: bool = True) -> dict[str, str]:
+        """Return column -> type of the file. Raises StorageError for names or types it rejects."""
         query = f"DESCRIBE FROM {parquet_sql(parquet)}"
         kinds = {name: kind for name, kind, *_ in db.execute(query).fetchall()}
-        # Of the file itself: DuckDB has renamed what it cannot tell apart.
+        # Names from the file itself: DuckDB renames duplicates.
         check_names(pq.read_schema(parquet).names, parquet, is_month)
         for name, kind in kinds.items():
             if not _ACCEPTED_TYPES.fullmatch(kind):
                 raise StorageError(
-                    f"{parquet} holds {name} as {kind}, which not every warehouse has; "
-                    "write it as a number, BOOLEAN, DATE, TIMESTAMP or VARCHAR. Nothing was changed"
+                    f"{parquet} has {name} as {kind}, which not every warehouse supports; "
+                    "cast it to a number, BOOLEAN, DATE, TIMESTAMP or VARCHAR. Nothing was changed"
                 )
         return kinds
 
-    def _widen(
+    def _add_columns(
         self, db: Database, trips: TripMonth, table: str, source: str, kinds: Mapping[str, str]
     ) -> list[str]:
-        """Give the table the columns it does not have; returns its names for those of the file."""
+        """Add missing columns to the table; returns the table's names of the file's columns."""
         have = self._columns(db, table)
         if "trip_month" not in have:
             raise StorageError(
-                f"{table} in {self.path} has no column trip_month, so these flows did not make it; "
-                "rename it, or set NYC_TAXI_WAREHOUSE to another file"
+                f"{table} in {self.path} has no column trip_month, so these flows did not create "
+                "it; rename it, or set NYC_TAXI_WAREHOUSE to another file"
             )
         names = []
         for name, kind in kinds.items():
-            named, there = have.get(name.lower(), (name, None))
-            names.append(named)
-            if there is None:
+            column, existing = have.get(name.lower(), (name, None))
+            names.append(column)
+            if existing is None:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
-            elif there != kind and (
+            elif existing != kind and (
                 is_declared(trips, name, kind)
-                or there not in (*SAFE_WIDENINGS.get(kind, ()), "VARCHAR")
+                or existing not in (*SAFE_WIDENINGS.get(kind, ()), "VARCHAR")
             ):
                 raise StorageError(
-                    f"{table} in {self.path} holds {name} as {there}, the file as "
+                    f"{table} in {self.path} has {name} as {existing}, the file as "
                     f"{kind}; run ALTER TABLE {table} ALTER COLUMN {quoted(name)} TYPE {kind}, or "
-                    "rename the table and load its months again"
+                    "rename the table and reload its months"
                 )
-            elif (there, kind) == ("DOUBLE", "BIGINT"):
-                beyond = f"FROM {source} WHERE {quoted(name)} NOT BETWEEN -{EXACT} AND {EXACT}"
+            elif (existing, kind) == ("DOUBLE", "BIGINT"):
+                beyond = (
+                    f"FROM {source} WHERE {quoted(name)} NOT BETWEEN -{MAX_EXACT} AND {MAX_EXACT}"
+                )
                 bad = db.execute(f"SELECT {quoted(name)} {beyond} LIMIT 1").fetchone()
                 if bad:
                     raise StorageError(
-                        f"{table} in {self.path} holds {name} as DOUBLE, which cannot hold "
-                        f"{bad[0]} of the file exactly; run ALTER TABLE {table} ALTER COLUMN "
+                        f"{table} in {self.path} has {name} as DOUBLE, which cannot store "
+                        f"{bad[0]} exactly; run ALTER TABLE {table} ALTER COLUMN "
                         f"{quoted(name)} TYPE BIGINT"
                     )
         return names
 
-    def _rides_view(self, db: Database) -> None:
-        """Yellow and green together, as far as there are tables of them."""
-        there = self._tables(db)
-        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES if f"{c}_rides" in there}
+    def _replace_rides_view(self, db: Database) -> None:
+        """Create or update the view `rides`: a union of the yellow and green tables that exist."""
+        existing = self._tables(db)
+        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES_COLORS if f"{c}_rides" in existing}
         if tables:
             columns = {c: self._columns(db, table) for c, table in tables.items()}
             db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables, columns)}")

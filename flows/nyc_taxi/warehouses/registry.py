@@ -1,4 +1,4 @@
-"""Kinds of warehouse, by the word before the colon of an address such as `duckdb:data/x.duckdb`."""
+"""Registry of warehouses, by the kind in an address such as `duckdb:data/warehouse.duckdb`."""
 
 from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.registry import resolve
@@ -15,13 +15,16 @@ DATAFRAME_WAREHOUSES = {
 
 
 def open_warehouse(address: str, method: Method = "load") -> Warehouse:
-    """Raise InvalidInputError for an unknown kind, or one that does not load DataFrames."""
+    """Open the warehouse at `address`.
+
+    Raises InvalidInputError for an unknown kind, and for method="dataframe" except with BigQuery.
+    """
     warehouse: Warehouse = resolve(WAREHOUSES, address, setting="NYC_TAXI_WAREHOUSE")
     if method == "load":
         return warehouse
     if address.partition(":")[0] not in DATAFRAME_WAREHOUSES:
         raise InvalidInputError(
-            f"only BigQuery loads DataFrames, not NYC_TAXI_WAREHOUSE={address!r}; "
+            f"only BigQuery supports --method dataframe, not NYC_TAXI_WAREHOUSE={address!r}; "
             "omit --method, or set NYC_TAXI_WAREHOUSE=bigquery:zoom-gcp-creds"
         )
     by_dataframe: Warehouse = resolve(DATAFRAME_WAREHOUSES, address, "NYC_TAXI_WAREHOUSE")

@@ -1,1 +1,1 @@
-"""The TLC's taxi zones: their names and their shapes."""
+"""Names and shapes of the TLC's taxi zones."""

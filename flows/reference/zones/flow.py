@@ -1,6 +1,6 @@
-"""web -> the lake -> the warehouse: the TLC's taxi zones, to join the trips with.
+"""Flow that loads the TLC's taxi zones into lake and warehouse.
 
-By hand: `python flows/reference/zones/flow.py`, or `python -m reference.zones.flow`
+Run it with `python flows/reference/zones/flow.py` or `python -m reference.zones.flow`.
 """
 
 from nyc_taxi.cli import command
@@ -14,7 +14,7 @@ from .tasks import combine, fetch, write_lake, write_warehouse
 
 @flow(name="zones")
 def zones() -> int:
-    """Put the names and the shapes of the TLC's zones into the lake and the warehouse."""
+    """Load the names and shapes of the TLC's taxi zones into the lake and the warehouse."""
     check_stores("lake", "warehouse")
     lookup = fetch("taxi_zone_lookup.csv")
     shapes = fetch("taxi_zones.zip")

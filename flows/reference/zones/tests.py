@@ -1,4 +1,4 @@
-"""The flow's own logic, and the whole of it against a mirror of the TLC's site."""
+"""Conversion of zones, and the complete flow against a synthetic site."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prefect import Flow
 from prefect.flows import load_flow_from_entrypoint
 from pyproj import CRS, Transformer
 
-from nyc_taxi.conform.column_rules import NO_RULES, read_rules
+from nyc_taxi.conform.column_rules import EMPTY_RULES, read_rules
 from nyc_taxi.errors import (
     CorruptFileError,
     InvalidInputError,
@@ -42,12 +42,12 @@ NO_SHAPE = {57, 104, 105, 264, 265}
 
 @pytest.fixture
 def misc(tmp_path: Path) -> Path:
-    """The mirror's files of the zones."""
+    """Write synthetic zone files."""
     return write_zones(tmp_path / "misc").parent
 
 
 def polygons(wkt: str) -> list[Polygon]:
-    """The rings of a MULTIPOLYGON, read with nothing of what wrote it."""
+    """Parse the rings of a MULTIPOLYGON, independently of the code that wrote it."""
     assert wkt.startswith("MULTIPOLYGON (((")
     return [
         [
@@ -60,7 +60,7 @@ def polygons(wkt: str) -> list[Polygon]:
 
 
 def is_inside(point: tuple[float, float], rings: Polygon) -> bool:
-    """By how often a ray upwards meets an edge."""
+    """Return whether an upward ray from the point crosses an odd number of edges."""
     x, y = point
     edges = [edge for ring in rings for edge in pairwise(ring)]
     met = [
@@ -71,18 +71,18 @@ def is_inside(point: tuple[float, float], rings: Polygon) -> bool:
     return len(met) % 2 == 1
 
 
-def test_which_way_a_ring_runs() -> None:
+def test_signed_area_depends_on_the_direction() -> None:
     assert signed_area(SQUARE) == 16
     assert signed_area(HOLE) == -4
 
 
 @pytest.mark.parametrize("rings", [[SQUARE], [SQUARE, HOLE], [CRESCENT], [CRESCENT[::-1]]])
-def test_the_point_is_inside(rings: Polygon) -> None:
-    far: Polygon = [[(x + 50, y) for x, y in HOLE]]  # smaller, and another place
+def test_point_inside_is_inside(rings: Polygon) -> None:
+    far: Polygon = [[(x + 50, y) for x, y in HOLE]]  # smaller, at another location
     assert is_inside(point_inside([far, rings]), rings)
 
 
-def test_shapes_are_multipolygons_that_run_as_maps_want_them(misc: Path) -> None:
+def test_shapes_are_multipolygons_with_counter_clockwise_outer_rings(misc: Path) -> None:
     shapes = read_shapes(misc / "taxi_zones.zip")
     assert set(range(1, 266)) - set(shapes) == NO_SHAPE
     for shape in shapes.values():
@@ -95,38 +95,38 @@ def test_shapes_are_multipolygons_that_run_as_maps_want_them(misc: Path) -> None
     parts = Counter({id: len(polygons(shape.geometry)) for id, shape in shapes.items()})
     assert parts.most_common(3) == [(103, 3), (56, 2), (1, 1)]
     assert [len(rings) for rings in polygons(shapes[132].geometry)] == [2]
-    feet = 1200 / 3937  # US survey feet, in metres
+    feet = 1200 / 3937  # US survey foot in meters
     assert shapes[1].area == pytest.approx((7000 * feet) ** 2 / 1e6, rel=1e-3)
     assert shapes[132].area == pytest.approx((7000**2 - 5000**2) * feet**2 / 1e6, rel=1e-3)
     assert shapes[103].area == pytest.approx(3 * shapes[1].area, rel=1e-3)
 
 
-def test_the_real_shapes(real: Path) -> None:
+def test_real_shapes_match_their_declared_areas(real: Path) -> None:
     path = real / "misc" / "taxi_zones.zip"
     shapes = read_shapes(path)
     assert set(range(1, 266)) - set(shapes) == NO_SHAPE
-    told: dict[int, float] = defaultdict(float)  # square degrees, before the shores were cut off
+    declared: dict[int, float] = defaultdict(float)  # square degrees, with water beyond the shore
     square_feet: dict[int, float] = defaultdict(float)
     with shapefile.Reader(str(path)) as records:
         for record in records.iterShapeRecords():
             id, points = record.record["LocationID"], record.shape.points
-            told[id] += record.record["Shape_Area"]
+            declared[id] += record.record["Shape_Area"]
             for first, end in pairwise([*record.shape.parts, len(points)]):
-                square_feet[id] -= signed_area(points[first:end])  # shapefiles run the other way
-    as_told = 0
+                square_feet[id] -= signed_area(points[first:end])  # opposite direction
+    as_declared = 0
     for id, shape in shapes.items():
         rings = polygons(shape.geometry)
         found = sum(signed_area(ring) for polygon in rings for ring in polygon)
-        assert found < told[id] * 1.001
-        as_told += found > told[id] * 0.999
+        assert found < declared[id] * 1.001
+        as_declared += found > declared[id] * 0.999
         assert shape.area == pytest.approx(square_feet[id] * (1200 / 3937) ** 2 / 1e6, rel=1e-3)
         assert any(is_inside(shape.inside, polygon) for polygon in rings), id
-    assert as_told > 100  # the zones without a shore
+    assert as_declared > 100  # the zones without a shore
     lookup = {
         int(row["LocationID"]): row for row in read_lookup(path.parent / "taxi_zone_lookup.csv")
     }
     manhattan = [s.area for id, s in shapes.items() if lookup[id]["Borough"] == "Manhattan"]
-    assert sum(manhattan) == pytest.approx(59, abs=0.5)  # with Governor's and Liberty Island
+    assert sum(manhattan) == pytest.approx(59, abs=0.5)  # with Governor's Island and Liberty Island
     assert lookup[264]["Zone"] == lookup[265]["Borough"] == "N/A"
 
 
@@ -138,9 +138,9 @@ def reproject(
     named: str | None = None,
     always_xy: bool = True,
 ) -> None:
-    """Write the shapes again in another coordinate system, as geopandas' `to_crs` does.
+    """Convert the shapes to another coordinate system, as geopandas' `to_crs` does.
 
-    `named`: what the .prj says instead.
+    `named`: the system that the .prj names instead.
     """
     to = Transformer.from_crs("EPSG:2263", crs, always_xy=always_xy)
     files = {end: io.BytesIO() for end in ("shp", "shx", "dbf")}
@@ -165,7 +165,7 @@ def reproject(
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4269", "EPSG:3857", "ESRI:102718", "EPSG:6347"])
 def test_areas_do_not_depend_on_the_projection(misc: Path, crs: str) -> None:
-    """Degrees were taken for lengths, and Web Mercator's meters for those on the ground."""
+    """Areas were computed from degrees, or from the meters of Web Mercator."""
     path = misc / "taxi_zones.zip"
     before = read_shapes(path)
     reproject(path, crs)
@@ -177,7 +177,7 @@ def test_areas_do_not_depend_on_the_projection(misc: Path, crs: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("crs", "named", "always_xy", "says"),
+    ("crs", "named", "always_xy", "message"),
     [
         ("EPSG:4326", "EPSG:4326", False, "not near New York"),  # latitude first
         ("EPSG:4326", "EPSG:2263", True, "has no area"),
@@ -187,17 +187,17 @@ def test_areas_do_not_depend_on_the_projection(misc: Path, crs: str) -> None:
         ("EPSG:32618", "EPSG:32619", True, "not near New York"),
     ],
 )
-def test_shapes_in_another_projection_than_the_prj_says_are_refused(
-    misc: Path, crs: str, named: str, always_xy: bool, says: str
+def test_shapes_in_another_projection_than_the_prj_are_rejected(
+    misc: Path, crs: str, named: str, always_xy: bool, message: str
 ) -> None:
-    """They became areas of 0.0 km2, or zones in Antarctica."""
+    """They resulted in areas of 0.0 km2, or in zones in Antarctica."""
     path = misc / "taxi_zones.zip"
     reproject(path, crs, named=named, always_xy=always_xy)
-    with pytest.raises(CorruptFileError, match=rf"no zip of zone shapes \(.*{says}"):
+    with pytest.raises(CorruptFileError, match=rf"not a zip of zone shapes \(.*{message}"):
         read_shapes(path)
 
 
-def test_shapes_with_heights(misc: Path) -> None:
+def test_shapes_with_heights_are_read(misc: Path) -> None:
     path = misc / "taxi_zones.zip"
     before = read_shapes(path)
     reproject(path, "EPSG:2263", shapefile.POLYGONZ)
@@ -219,7 +219,7 @@ def rewrite(path: Path, change: Callable[[dict[str, bytes]], dict[str, bytes]]) 
 
 
 def without_ids(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The same shapes under another name, with another field in the place of the id."""
+    """Return the same shapes under another name, with another field instead of the id."""
     return {
         name.replace("taxi_zones", "areas"): content.replace(b"LocationID", b"SomethingX")
         for name, content in files.items()
@@ -257,7 +257,7 @@ GOOD_ZIPS: dict[str, Callable[[dict[str, bytes]], dict[str, bytes]]] = {
 
 
 @pytest.mark.parametrize("kind", GOOD_ZIPS)
-def test_a_good_zip_with_other_names(misc: Path, kind: str) -> None:
+def test_zip_with_other_file_names_is_read(misc: Path, kind: str) -> None:
     path = misc / "taxi_zones.zip"
     expected = read_shapes(path)
     rewrite(path, GOOD_ZIPS[kind])
@@ -273,7 +273,7 @@ BAD_ZIPS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] 
     "empty": (lambda files: {}, "LocationID: none"),
     "no projection": (
         lambda files: {name: file for name, file in files.items() if not name.endswith("prj")},
-        r"no \.prj says",
+        r"it has no \.prj",
     ),
     "nonsense": (
         lambda files: {n: b"\n\nno\nWKT" if n.endswith("prj") else f for n, f in files.items()},
@@ -301,42 +301,48 @@ BAD_ZIPS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] 
 
 
 @pytest.mark.parametrize("kind", BAD_ZIPS)
-def test_a_zip_that_cannot_be_used_is_refused_in_one_line(misc: Path, kind: str) -> None:
-    change, says = BAD_ZIPS[kind]
+def test_invalid_zip_is_rejected_in_one_line(misc: Path, kind: str) -> None:
+    change, message = BAD_ZIPS[kind]
     path = misc / "taxi_zones.zip"
     rewrite(path, change)
-    with pytest.raises(CorruptFileError, match=rf"taxi_zones\.zip is no zip .*{says}") as raised:
+    with pytest.raises(
+        CorruptFileError, match=rf"taxi_zones\.zip is not a zip .*{message}"
+    ) as error:
         read_shapes(path)
-    line = str(raised.value)
+    line = str(error.value)
     assert "\n" not in line
     assert not re.search(r"object at 0x|Error\(|Exception\(|PosixPath", line)
 
 
-def test_a_bad_template_is_one_line(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NYC_TAXI_SOURCE_URL", "https://host.invalid/{colour}/{year}.parquet")
-    with pytest.raises(InvalidInputError, match=r"is no template: it may hold \{color\}"):
+def test_invalid_template_is_rejected(
+    prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NYC_TAXI_SOURCE_URL", "https://host.invalid/{day}/{year}.parquet")
+    with pytest.raises(InvalidInputError, match=r"is not a valid template; use \{color\}"):
         zones()
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
-        (lambda text: PAGE, "no zone lookup: it begins with"),
-        (lambda text: b"", "no zone lookup: it begins with"),
-        (lambda text: text + text[text.index(b"1,") :], "does not hold each zone once"),
-        (lambda text: text.replace(b"\r\n7,", b"\r\nseven,"), "does not hold each zone once"),
-        (lambda text: text.replace(b"Astoria", b"\xff"), "no zone lookup"),
+        (lambda text: PAGE, "not a zone lookup: it starts with"),
+        (lambda text: b"", "not a zone lookup: it starts with"),
+        (lambda text: text + text[text.index(b"1,") :], "must have each LocationID once"),
+        (lambda text: text.replace(b"\r\n7,", b"\r\nseven,"), "must have each LocationID once"),
+        (lambda text: text.replace(b"Astoria", b"\xff"), "not a zone lookup"),
     ],
 )
-def test_what_is_no_lookup(misc: Path, change: Callable[[bytes], bytes], says: str) -> None:
+def test_invalid_lookup_is_rejected(
+    misc: Path, change: Callable[[bytes], bytes], message: str
+) -> None:
     path = misc / "taxi_zone_lookup.csv"
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(CorruptFileError, match=rf"taxi_zone_lookup\.csv .*{says}"):
+    with pytest.raises(CorruptFileError, match=rf"taxi_zone_lookup\.csv .*{message}"):
         read_lookup(path)
 
 
 @pytest.mark.parametrize("damage", ["page", "cut", "no shapes", "no projection", "wrong shapes"])
-def test_what_is_no_zip_of_shapes(misc: Path, damage: str) -> None:
+def test_corrupt_zip_is_rejected(misc: Path, damage: str) -> None:
     path = misc / "taxi_zones.zip"
     content = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
@@ -350,18 +356,20 @@ def test_what_is_no_zip_of_shapes(misc: Path, damage: str) -> None:
                 if not name.endswith(gone or ("nothing",)):
                     cut = damage == "wrong shapes" and name.endswith(".shp")
                     archive.writestr(name, file[:5000] if cut else file)
-    with pytest.raises(CorruptFileError, match=r"taxi_zones\.zip is no zip of zone shapes"):
+    with pytest.raises(CorruptFileError, match=r"taxi_zones\.zip is not a zip of zone shapes"):
         read_shapes(path)
 
 
-def test_a_shape_that_the_lookup_does_not_know(misc: Path, tmp_path: Path) -> None:
+def test_shape_missing_from_the_lookup_is_rejected(misc: Path, tmp_path: Path) -> None:
     lookup = read_lookup(misc / "taxi_zone_lookup.csv")[1:]
-    with pytest.raises(CorruptFileError, match=r"zones that the lookup has not: \[1\]"):
-        write_table(lookup, read_shapes(misc / "taxi_zones.zip"), NO_RULES, tmp_path / "z.parquet")
+    with pytest.raises(CorruptFileError, match=r"the lookup lacks zones that have a shape: \[1\]"):
+        write_table(
+            lookup, read_shapes(misc / "taxi_zones.zip"), EMPTY_RULES, tmp_path / "z.parquet"
+        )
 
 
 @pytest.mark.parametrize(
-    ("types", "problem", "says"),
+    ("types", "problem", "message"),
     [
         ("zones: {Zone: SMALLINT}", InvalidValueError, "zones: Zone holds Newark Airport"),
         (
@@ -369,15 +377,15 @@ def test_a_shape_that_the_lookup_does_not_know(misc: Path, tmp_path: Path) -> No
             InvalidInputError,
             r"the table of zones has no column 'zome'; it has Lo",
         ),
-        ("zone: {Zone: VARCHAR}", InvalidInputError, "there is no table 'zone'; name one of zones"),
+        ("zone: {Zone: VARCHAR}", InvalidInputError, "there is no table 'zone'; use one of zones"),
     ],
 )
-def test_rules_that_cannot_be_followed(
-    misc: Path, tmp_path: Path, types: str, problem: type[Exception], says: str
+def test_invalid_rules_are_rejected(
+    misc: Path, tmp_path: Path, types: str, problem: type[Exception], message: str
 ) -> None:
     (tmp_path / "column_types.yaml").write_text(types)
     lookup, target = read_lookup(misc / "taxi_zone_lookup.csv"), tmp_path / "zones.parquet"
-    with pytest.raises(problem, match=says):
+    with pytest.raises(problem, match=message):
         write_table(lookup, {}, read_rules(tmp_path), target)
     assert not target.exists()
 
@@ -394,7 +402,7 @@ def ask(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
         return db.execute(query).fetchall()
 
 
-def test_the_whole_flow_twice(prefect_server: None, source: Site, tmp_path: Path) -> None:
+def test_flow_is_idempotent(prefect_server: None, source: Site, tmp_path: Path) -> None:
     assert zones() == zones() == 265
     lake = tmp_path / "lake" / "data" / "reference" / "zones.parquet"
     everything = "SELECT * FROM {} ORDER BY LocationID"
@@ -410,7 +418,7 @@ def test_the_whole_flow_twice(prefect_server: None, source: Site, tmp_path: Path
     assert dict(kinds)["area_km2"] == "DOUBLE"
 
 
-def test_into_postgres(
+def test_flow_loads_into_postgres(
     source: Site, postgres: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NYC_TAXI_WAREHOUSE", "postgres:no-such-block")
@@ -426,35 +434,37 @@ def test_into_postgres(
         assert cursor.fetchall() == [("smallint",)]
 
 
-def test_what_the_site_does_not_have(prefect_server: None, source: Site, tmp_path: Path) -> None:
+def test_missing_file_keeps_the_old_table(
+    prefect_server: None, source: Site, tmp_path: Path
+) -> None:
     assert zones() == 265
     (source.folder / "misc" / "taxi_zones.zip").unlink()
-    with pytest.raises(NotPublishedError, match=r"misc/taxi_zones\.zip answers 403"):
+    with pytest.raises(NotPublishedError, match=r"misc/taxi_zones\.zip does not exist"):
         zones()
     (source.folder / "misc" / "taxi_zones.zip").write_bytes(PAGE)
-    with pytest.raises(CorruptFileError, match="no zip of zone shapes"):
+    with pytest.raises(CorruptFileError, match="not a zip of zone shapes"):
         zones()
     assert ask(tmp_path, "SELECT count(geometry) FROM dezoomcamp.zones") == [(260,)]
 
 
-def test_trouble_that_can_pass(prefect_server: None, source: Site) -> None:
+def test_transient_errors_are_retried(prefect_server: None, source: Site) -> None:
     source.answer(503, path="taxi_zones.zip")
     source.cut("taxi_zones.zip", after=100)
     assert zones() == 265
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_a_folder_as_the_source(
+def test_flow_reads_a_local_folder(
     prefect_server: None, misc: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"{scheme}{misc.parent}/trip-data")
     assert zones() == 265
     (misc / "taxi_zones.zip").unlink()
-    with pytest.raises(NotPublishedError, match=r"there is no /.*misc/taxi_zones\.zip; see NYC"):
+    with pytest.raises(NotPublishedError, match=r"/.*misc/taxi_zones\.zip does not exist; check"):
         zones()
 
 
-def test_by_hand_and_as_prefect_loads_it(
+def test_flow_runs_as_a_script_and_from_its_entrypoint(
     prefect_server: None, source: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with start("-m", "reference.zones.flow") as run:

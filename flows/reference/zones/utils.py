@@ -1,7 +1,7 @@
-"""The lookup and the shapes of the zones, and the one table that is made of both.
+"""Conversion of the zone lookup and the zone shapes to one table.
 
-The TLC's shapes are in feet of New York's State Plane; here they are WGS 84 degrees, as maps want
-them. Any other projection that a .prj names is read too.
+The TLC's shapes are in feet of New York's State Plane; the table has WGS 84 degrees. Shapes in any
+other projection that their .prj names are converted as well.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import pyarrow as pa
 import shapefile
 from pyproj import CRS, Geod, Transformer
 
-from nyc_taxi.conform.column_rules import Rules, prepare
-from nyc_taxi.conform.readers import explained
+from nyc_taxi.conform.column_rules import Rules
+from nyc_taxi.conform.hashing import define_keyed_hash
+from nyc_taxi.conform.readers import read_error
 from nyc_taxi.errors import CorruptFileError
 from nyc_taxi.storage.atomic_files import atomic_write, translate_os_errors
 from nyc_taxi.storage.duckdb_engine import literal, open_duckdb
@@ -44,59 +45,68 @@ SCHEMA = pa.schema(
 )
 WGS84 = Geod(ellps="WGS84")
 DIGITS = 7
-"""Of a degree: about a centimetre."""
+"""Decimal digits of a degree: about one centimeter."""
 UNREADABLE = (
     *(OSError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError),
     *(shapefile.ShapefileException, shapefile.GeoJSON_Error),
     shapefile.PossiblyCorruptFileHeader,
     *(StopIteration, KeyError, ValueError, TypeError, IndexError),
 )
-"""What the readers raise at a file that is something else, or cut off; RuntimeError: pyproj."""
+"""Errors of the readers for a truncated or foreign file; RuntimeError is from pyproj."""
 NEW_YORK = (-80.0, 38.0, -70.0, 44.0)
-"""Degrees (west, south, east, north) with a wide margin: what is outside has swapped axes, or
-another projection than its .prj says."""
-AGAIN = "look at what the source serves for it (NYC_TAXI_SOURCE_URL)"
+"""West, south, east and north in degrees, with a wide margin.
+
+Coordinates outside have swapped axes, or another projection than their .prj names.
+"""
+ADVICE = "check the file at NYC_TAXI_SOURCE_URL"
 
 Point = tuple[float, float]
 Ring = list[Point]
-"""Ends where it begins."""
+"""The last point equals the first."""
 Polygon = list[Ring]
 """The outer ring, then its holes."""
 
 
 @dataclass(frozen=True)
 class Shape:
+    """Shape of one zone."""
+
     geometry: str
-    """WKT of a MULTIPOLYGON in degrees; outer rings run counter-clockwise, holes clockwise."""
+    """MULTIPOLYGON as WKT in degrees; outer rings are counter-clockwise, holes clockwise."""
     inside: Point
-    """A point of the shape, which the centre of a crescent is not: longitude and latitude."""
+    """Longitude and latitude of a point inside; a centroid may be outside of a crescent."""
     area: float
-    """Square kilometres."""
+    """Square kilometers."""
 
 
 def read_lookup(path: Path) -> list[dict[str, str]]:
-    """The rows of the lookup; its "N/A" is a text, not a null."""
+    """Read the lookup; "N/A" is a text, not a null. Raises CorruptFileError."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             names, rows = list(reader.fieldnames or ()), list(reader)
     except (csv.Error, UnicodeDecodeError) as problem:
-        raise CorruptFileError(f"{path.name} is no zone lookup ({problem}); {AGAIN}") from problem
+        raise CorruptFileError(
+            f"{path.name} is not a zone lookup ({problem}); {ADVICE}"
+        ) from problem
     if names != LOOKUP:
         raise CorruptFileError(
-            f"{path.name} is no zone lookup: it begins with {', '.join(names)[:80]!r}, "
-            f"not with {', '.join(LOOKUP)}; {AGAIN}"
+            f"{path.name} is not a zone lookup: it starts with {', '.join(names)[:80]!r}, "
+            f"not with {', '.join(LOOKUP)}; {ADVICE}"
         )
     ids = [row["LocationID"] for row in rows]
     if not ids or len(set(ids)) < len(ids) or not all(map(str.isdecimal, ids)):
         raise CorruptFileError(
-            f"{path.name} does not hold each zone once, by a whole number; {AGAIN}"
+            f"{path.name} must have each LocationID once, as an integer; {ADVICE}"
         )
     return rows
 
 
 def read_shapes(path: Path) -> dict[int, Shape]:
-    """The shapes by LocationID. Several records may carry one id: they are one shape together."""
+    """Read the shapes by LocationID; records with the same id are combined.
+
+    Raises CorruptFileError.
+    """
     try:
         polygons, projection = _read_zip(path)
         to_degrees = Transformer.from_crs(projection, "EPSG:4326", always_xy=True)
@@ -104,16 +114,16 @@ def read_shapes(path: Path) -> dict[int, Shape]:
     except UNREADABLE as problem:
         reason = " ".join(str(problem).split())[:200] or type(problem).__name__
         raise CorruptFileError(
-            f"{path.name} is no zip of zone shapes ({reason}); {AGAIN}"
+            f"{path.name} is not a zip of zone shapes ({reason}); {ADVICE}"
         ) from problem
 
 
 def _read_zip(path: Path) -> tuple[dict[int, list[Polygon]], CRS]:
-    """The polygons of each LocationID, and the projection they are in."""
+    """Return the polygons of each LocationID, and their projection."""
     with zipfile.ZipFile(path) as archive:
         files = _find_zones(archive)
         if ".prj" not in files:
-            raise ValueError("no .prj says what its coordinates are")
+            raise ValueError("it has no .prj with the projection of its coordinates")
         projection = CRS.from_wkt(files[".prj"].getvalue().decode("utf-8-sig"))
         if not (projection.is_projected or projection.is_geographic):
             raise ValueError("its .prj does not name a map projection")
@@ -125,14 +135,14 @@ def _read_zip(path: Path) -> tuple[dict[int, list[Polygon]], CRS]:
             found = polygons.setdefault(int(record.record[field]), [])
             found += _polygons(record.shape)
     if not polygons:
-        raise ValueError("it holds no records")
+        raise ValueError("it has no records")
     return polygons, projection
 
 
 def _find_zones(archive: zipfile.ZipFile) -> dict[str, BytesIO]:
-    """The files of the one shapefile that has a LocationID, by their endings in lower case.
+    """Return the files of the one shapefile with a LocationID, by lower-case extension.
 
-    Besides them a Mac puts shadows into an archive: `__MACOSX/._taxi_zones.shp`.
+    macOS adds metadata files such as `__MACOSX/._taxi_zones.shp` to an archive.
     """
     shapefiles: dict[str, dict[str, str]] = {}
     for name in archive.namelist():
@@ -149,12 +159,12 @@ def _find_zones(archive: zipfile.ZipFile) -> dict[str, BytesIO]:
                     found.append((names[".shp"], files))
     if len(found) != 1:
         which = ", ".join(name for name, _ in found) or "none"
-        raise ValueError(f"it holds other than one shapefile with a field LocationID: {which}")
+        raise ValueError(f"it must have exactly one shapefile with a field LocationID: {which}")
     return found[0][1]
 
 
 def _reader(files: dict[str, BytesIO]) -> shapefile.Reader:
-    # Not the .shx: it is not needed, and one more thing to be damaged.
+    # Without the .shx, which is not needed and might be damaged.
     return shapefile.Reader(
         shp=BytesIO(files[".shp"].getvalue()),
         dbf=BytesIO(files[".dbf"].getvalue()),
@@ -163,7 +173,7 @@ def _reader(files: dict[str, BytesIO]) -> shapefile.Reader:
 
 
 def _id_field(shapes: shapefile.Reader) -> str | None:
-    """The city's own export has `location_i`: names are cut to 10 characters there."""
+    """Return the name of the id field: `LocationID`, or `location_i` in NYC Open Data."""
     names = (field[0] for field in shapes.fields)
     return next((name for name in names if name.lower() in ("locationid", "location_i")), None)
 
@@ -176,7 +186,7 @@ def _polygons(shape: shapefile.Shape) -> list[Polygon]:
         raise ValueError(f"its shapes are {shape.shapeTypeName}, not polygons")
     coordinates = geometry["coordinates"]
     polygons = [coordinates] if geometry["type"] == "Polygon" and coordinates else coordinates
-    # Without heights.
+    # Heights (z) are dropped.
     return [[[(x, y) for x, y, *_ in ring] for ring in rings] for rings in polygons]
 
 
@@ -188,7 +198,7 @@ def _shape(polygons: list[Polygon], to_degrees: Transformer) -> Shape:
         _area(ring) * (1 if n == 0 else -1) for rings in degrees for n, ring in enumerate(rings)
     )
     if round(area) <= 0:
-        raise ValueError("a zone has no area, so its .prj does not name the projection")
+        raise ValueError("a zone has no area, so its .prj names another projection")
     texts = (
         ", ".join(f"({_wkt(ring, hole=n > 0)})" for n, ring in enumerate(rings))
         for rings in degrees
@@ -204,15 +214,15 @@ def _in_degrees(ring: Ring, to_degrees: Transformer) -> Ring:
     longitudes, latitudes = to_degrees.transform([x for x, _ in ring], [y for _, y in ring])
     west, south, east, north = NEW_YORK
     inside = all(west < x < east for x in longitudes) and all(south < y < north for y in latitudes)
-    if not inside:  # nor NaN or infinity
+    if not inside:  # NaN and infinity are outside, too
         raise ValueError(
-            "its coordinates are not near New York, so its .prj does not name their projection"
+            "its coordinates are not near New York, so its .prj names another projection"
         )
     return list(zip(longitudes, latitudes, strict=True))
 
 
 def _area(ring: Ring) -> float:
-    """Square meters on the ellipsoid of WGS 84, whatever the projection of the file."""
+    """Return square meters on the WGS 84 ellipsoid, independent of the file's projection."""
     return abs(WGS84.polygon_area_perimeter([x for x, _ in ring], [y for _, y in ring])[0])
 
 
@@ -220,18 +230,18 @@ def _wkt(ring: Ring, hole: bool) -> str:
     if (signed_area(ring) < 0) != hole:
         ring = ring[::-1]
     texts = (f"{x:.{DIGITS}f} {y:.{DIGITS}f}" for x, y in ring)
-    # Two points that round to one would be an edge without length.
+    # Two points that are equal after rounding would be an edge without length.
     return ", ".join(text for text, _ in groupby(texts))
 
 
 def signed_area(ring: Ring) -> float:
-    """Positive where the ring runs counter-clockwise."""
-    x0, y0 = ring[0]  # near by, so that little is lost in the last digits
+    """Return the area of a ring; positive if it is counter-clockwise."""
+    x0, y0 = ring[0]  # a nearby origin, which limits rounding errors
     return sum((a - x0) * (d - y0) - (c - x0) * (b - y0) for (a, b), (c, d) in pairwise(ring)) / 2
 
 
 def point_inside(polygons: list[Polygon]) -> Point:
-    """The middle of the widest stretch of the largest polygon, at half its height."""
+    """Return the middle of the widest section of the largest polygon at half its height."""
     largest = max(polygons, key=lambda rings: abs(signed_area(rings[0])))
     heights = [y for _, y in largest[0]]
     middle = (min(heights) + max(heights)) / 2
@@ -243,7 +253,7 @@ def point_inside(polygons: list[Polygon]) -> Point:
 
 
 def _crossings(rings: Polygon, height: float) -> Iterator[float]:
-    """Where the rings cross a height; they do so an even number of times."""
+    """Yield the x where the rings cross a height, an even number of times."""
     for ring in rings:
         for (a, b), (c, d) in pairwise(ring):
             if (b <= height) != (d <= height):
@@ -253,23 +263,23 @@ def _crossings(rings: Polygon, height: float) -> Iterator[float]:
 def write_zones(
     lookup: list[dict[str, str]], shapes: dict[int, Shape], rules: Rules, target: Path
 ) -> Path:
-    """A row for each zone of the lookup, by its id, as the rules want it; Parquet."""
-    strangers = shapes.keys() - {int(row["LocationID"]) for row in lookup}
-    if strangers:
+    """Write one row per zone of the lookup, ordered by id, as Parquet; apply the rules."""
+    unknown = shapes.keys() - {int(row["LocationID"]) for row in lookup}
+    if unknown:
         raise CorruptFileError(
-            f"shapes of zones that the lookup has not: {sorted(strangers)}; {AGAIN}"
+            f"the lookup lacks zones that have a shape: {sorted(unknown)}; {ADVICE}"
         )
     lookup = sorted(lookup, key=lambda row: int(row["LocationID"]))
     rows = pa.Table.from_pylist([_row(row, shapes) for row in lookup], SCHEMA)
     with open_duckdb() as db, atomic_write(target) as part, translate_os_errors(target):
         db.register("rows", rows)
-        prepare(db)
+        define_keyed_hash(db)
         columns = [(name, kind) for name, kind, *_ in db.execute("DESCRIBE rows").fetchall()]
-        select, _ = rules.of_tables([TABLE]).follow(TABLE, columns, "the table of zones")
+        select, _ = rules.check_tables([TABLE]).apply(TABLE, columns, "the table of zones")
         try:
             db.execute(f"COPY (SELECT {select} FROM rows) TO {literal(part)} (FORMAT parquet)")
         except duckdb.InvalidInputException as problem:
-            raise explained(problem, Path(TABLE)) from problem
+            raise read_error(problem, Path(TABLE)) from problem
     return target
 
 

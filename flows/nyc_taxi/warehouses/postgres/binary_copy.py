@@ -1,8 +1,8 @@
-"""PostgreSQL's binary COPY format, made from Arrow batches a whole column at a time.
+"""Encode Arrow batches in PostgreSQL's binary COPY format, column by column.
 
-A row is the number of its fields, then of each field its length (-1 for null) and its bytes, all
-big-endian (https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"). All rows of a
-batch are laid out at their full width first; then the bytes of what is null or short are left out.
+A row is the number of fields, then per field its length in bytes (-1 for null) and its bytes, all
+big-endian (https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"). A batch is
+first laid out as fixed-width rows; then the unused bytes of nulls and short values are removed.
 """
 
 from __future__ import annotations
@@ -27,22 +27,25 @@ from nyc_taxi.errors import StorageError
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 LARGEST = 2**24
-"""Bytes of rows at their full width that are laid out at once."""
+"""Maximum bytes of fixed-width rows that are laid out at once."""
 _EPOCHS = {"timestamp": 946_684_800_000_000, "date32": 10_957}
-"""PostgreSQL counts its microseconds and its days from here, Arrow from 1970."""
+"""PostgreSQL's epoch, 2000-01-01, in Arrow's units since 1970 (microseconds and days)."""
 _RANGES = {
     "timestamp": (-210_866_803_200_000_000, 2**63 - 2),
     "date32": (-2_440_588, 2_145_042_905),
 }
-"""What PostgreSQL can hold, as Arrow counts: from 4714-11-24 BC, and without the largest timestamp,
-which is DuckDB's infinity."""
+"""PostgreSQL's range in Arrow's units: from 4714-11-24 BC; excludes DuckDB's infinity, the largest
+timestamp."""
 
 _EXACT = Context(prec=100)
 
 
 def encoded(batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
-    """The stream for COPY. Columns are boolean, int16, int32, int64, float64, decimal, date32,
-    timestamp[us] without a zone, or string. Raises StorageError for a time out of range."""
+    """Yield the COPY stream.
+
+    Columns may be boolean, int16, int32, int64, float64, decimal, date32, timestamp[us] without
+    time zone, or string. Raises StorageError for a date or time out of range.
+    """
     yield HEADER
     for batch in batches:
         yield from _rows(batch)
@@ -52,11 +55,11 @@ def encoded(batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
 @dataclass(frozen=True)
 class _Field:
     lengths: NDArray[Any] | int
-    """Bytes of each value; -1 for a null."""
+    """Length in bytes of each value; -1 for null."""
     width: int
-    """Bytes of the longest."""
+    """Length in bytes of the longest value."""
     values: NDArray[Any]
-    """A number for each row; of a text, its bytes, those of the next row behind them."""
+    """One number per row; for text, the concatenated bytes of all rows."""
     is_text: bool
 
     @staticmethod
@@ -87,7 +90,7 @@ class _Field:
 
 
 def _texts(column: pa.Array) -> tuple[NDArray[Any], int, NDArray[Any]]:
-    """Of each text its length, the longest length, and the bytes of all of them."""
+    """Return the length of each text, the maximum length, and the concatenated bytes."""
     text = column.fill_null("" if pa.types.is_string(column.type) else b"")
     lengths = pc.binary_length(text).to_numpy(zero_copy_only=False)
     _, offsets, content = text.buffers()
@@ -108,14 +111,14 @@ def _numbers(column: pa.Array, name: str) -> NDArray[Any]:
     found = pc.min_max(whole).as_py()
     if found["min"] is not None and not least <= found["min"] <= found["max"] <= most:
         raise StorageError(
-            f"{name} holds a time that PostgreSQL cannot store (before 4714 BC, or infinity); "
+            f"{name} has a time that PostgreSQL cannot store (before 4714 BC, or infinity); "
             "nothing was changed"
         )
     return np.asarray(whole.fill_null(_EPOCHS[of])) - _EPOCHS[of]
 
 
 def _numeric(value: Decimal, scale: int) -> bytes:
-    """Number of digits in base 10,000, weight of the first, sign, decimal places; the digits."""
+    """Encode a numeric: digit count, weight, sign, scale, then the digits in base 10,000."""
     places = -(-max(scale, 0) // 4) * 4
     whole = abs(int(value.scaleb(places, _EXACT)))
     digits: list[int] = []
@@ -143,24 +146,24 @@ def _rows(batch: pa.RecordBatch) -> Iterator[bytes]:
         return
     rows = np.empty(len(batch), layout)
     content = rows.view(np.uint8).reshape(len(batch), layout.itemsize)
-    there = np.ones(content.shape, bool)
+    used = np.ones(content.shape, bool)
     rows["fields"] = len(fields)
     for n, field in enumerate(fields):
         rows[f"length{n}"] = field.lengths
         if not field.width:
             continue
         start = layout.fields[f"value{n}"][1]
-        place = slice(start, start + field.width)
-        there[:, place] = np.arange(field.width) < np.reshape(field.lengths, (-1, 1))
+        span = slice(start, start + field.width)
+        used[:, span] = np.arange(field.width) < np.reshape(field.lengths, (-1, 1))
         if field.is_text:
-            content[:, place][there[:, place]] = field.values
+            content[:, span][used[:, span]] = field.values
         else:
             rows[f"value{n}"] = field.values
-    yield content[there].tobytes()
+    yield content[used].tobytes()
 
 
 class Feed:
-    """What COPY reads from: chunks, made by a thread a few ahead of the server's pace."""
+    """File-like input of COPY; a thread encodes a few chunks ahead."""
 
     def __init__(self, chunks: Iterator[bytes], ahead: int = 4) -> None:
         self._queue: Queue[bytes | BaseException] = Queue(ahead)
@@ -171,8 +174,7 @@ class Feed:
         self._thread.start()
 
     def read(self, _size: int = -1) -> bytes:
-        """The next chunk, whole: to hand out `_size` bytes at a time would wait for Python's lock
-        each time."""
+        """Return the next whole chunk; reads of `_size` bytes would contend for Python's lock."""
         while True:
             check_stopped()
             if self._stopped.is_set():
@@ -186,10 +188,10 @@ class Feed:
         return chunk
 
     readline = read
-    """psycopg2's types want one; COPY never calls it."""
+    """Required by psycopg2's types; COPY never calls it."""
 
     def stop(self) -> None:
-        """Let the next read raise Stopped, so that COPY ends."""
+        """Make the next read raise Stopped, which ends COPY."""
         self._stopped.set()
 
     def close(self) -> None:

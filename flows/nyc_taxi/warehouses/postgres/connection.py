@@ -1,4 +1,4 @@
-"""How to reach a PostgreSQL: a Prefect block, or POSTGRES_URL; and its complaints in one line."""
+"""PostgreSQL connections, from a Prefect block or POSTGRES_URL, with one-line errors."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from nyc_taxi.warehouses.postgres.binary_copy import Feed
 
 BLOCK = "postgres-connector"
 FROM_ENVIRONMENT = "POSTGRES_URL"
-OLDEST = 12
-"""Major version: older ones lock a partitioned table's readers out while a month is attached."""
-CANCEL = 1.0
-"""Seconds for the server to react to a cancel request before the connection is cut."""
+MIN_SERVER_VERSION = 12
+"""Oldest supported major version; older ones block readers while a partition is attached."""
+CANCEL_TIMEOUT = 1.0
+"""Seconds for the server to act on a cancel request before the connection is closed."""
 KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
-"""Notice within a minute that the server is gone; the system's default is two hours."""
+"""Detect a lost server within a minute; the system's default is two hours."""
 _TRANSIENT = re.compile(
     r"connection refused|connection reset|closed the connection|connection timed out|"
     r"timeout expired|no such file or directory|network is unreachable|no route to host|"
@@ -42,20 +42,20 @@ _TRANSIENT = re.compile(
     r"no more connections allowed|query_wait_timeout|server login has been failing",
     re.IGNORECASE,
 )
-"""What libpq, the server and PgBouncer say of a failed connection (there is no SQLSTATE then) that
-may succeed in a few seconds: a restart, a failover, a full server, a network that is down."""
+"""Messages of transient connection failures (libpq, server, PgBouncer; they have no SQLSTATE):
+a restart, a failover, too many connections, a network that is down."""
 _NO_CERTIFICATE = re.compile(r"certificate|private key", re.IGNORECASE)
-_BEGIN = """BEGIN ISOLATION LEVEL READ COMMITTED;
+_BEGIN_SQL = """BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL search_path = pg_catalog; SET LOCAL row_security = off;
 SET LOCAL quote_all_identifiers = off;"""
-"""Whatever a role or a database has by default: a load takes as long as it takes, no object takes
-the place of one of the catalog's, no row is hidden, and the names of types are plain. In one
-message, since an idle timeout could end the transaction between two messages."""
+"""Override defaults of the role or the database: no statement timeout, no objects that shadow the
+catalog, no hidden rows, unquoted type names. Sent as one message, because an idle timeout could end
+the transaction between two."""
 
 
 class Session:
-    """A transaction whose statements a signal, or a stopped run, interrupts."""
+    """Transaction whose statements are interrupted by a signal or a stopped run."""
 
     def __init__(self, link: connection) -> None:
         self._link = link
@@ -73,11 +73,11 @@ class Session:
 
     def begin(self) -> None:
         newer = "SET LOCAL transaction_timeout = 0" if self.version >= 17 else ""
-        self.execute(_BEGIN + newer)
-        wait_for_locks(self, settings().wait)
+        self.execute(_BEGIN_SQL + newer)
+        set_lock_timeout(self, settings().wait)
 
     def commit(self) -> None:
-        """Not interruptible: once asked for, a commit happens."""
+        """Commit. Not interruptible."""
         self._cursor.execute("COMMIT")
 
     def execute(self, sql: str, values: Any = None) -> None:
@@ -91,7 +91,7 @@ class Session:
 
     def copy(self, sql: str, feed: Feed) -> None:
         def interrupt() -> None:
-            feed.stop()  # libpq does not look for the server's answer before the last chunk
+            feed.stop()  # libpq reads the server's response only after the last chunk
             self._interrupt()
 
         interruptible(lambda: self._cursor.copy_expert(sql, feed), interrupt)
@@ -103,7 +103,7 @@ class Session:
         if self._stopped is None:
             self._stopped = monotonic()
             Thread(target=self._cancel, daemon=True).start()
-        elif monotonic() - self._stopped > CANCEL:
+        elif monotonic() - self._stopped > CANCEL_TIMEOUT:
             with socket.socket(fileno=socket.dup(self._link.fileno())) as wire:
                 wire.shutdown(socket.SHUT_RDWR)
 
@@ -115,12 +115,12 @@ class Session:
 @dataclass(frozen=True)
 class Database:
     connector: SqlAlchemyConnector
-    named_by: str
-    """Where its address stands, for who has to mend it."""
+    configured_by: str
+    """Where the address is configured; named in error messages."""
 
     @property
     def name(self) -> str:
-        """Host, port and database; never the password."""
+        """Host, port and database for messages; never the password."""
         url = _url(self.connector)
         host = url.host or url.query.get("host") or "the local socket"
         port = url.port or url.query.get("port")
@@ -128,7 +128,7 @@ class Database:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A transaction, committed at the end of the block. PostgreSQL's complaints become ours."""
+        """Open a transaction and commit it at the end. Turns psycopg2 errors into StorageError."""
         link = self._connect()
         ending = False
         try:
@@ -138,14 +138,14 @@ class Database:
             ending = True
             db.commit()
         except psycopg2.Error as problem:
-            check_stopped()  # COPY reports it as an error of its input
-            raise self._explained(problem, lost=bool(link.closed), ending=ending) from problem
+            check_stopped()  # COPY reports a stop as an input error
+            raise self._statement_error(problem, lost=bool(link.closed), ending=ending) from problem
         finally:
             with suppress(psycopg2.Error):
                 link.close()
 
-    def reach(self) -> None:
-        """Raise what would be raised later, before there is work to lose."""
+    def check(self) -> None:
+        """Connect and check write access. Raises StorageError or InvalidInputError."""
         with self.session() as db:
             self.check_writable(db)
 
@@ -158,8 +158,8 @@ class Database:
         [(standby, read_only, user, database)] = db.fetchall()
         if standby:
             raise StorageError(
-                f"PostgreSQL at {self.name} is a read-only standby; set {self.named_by} to the "
-                "primary server"
+                f"PostgreSQL at {self.name} is a read-only standby; "
+                f"set {self.configured_by} to the primary server"
             )
         if read_only:
             raise StorageError(
@@ -171,12 +171,12 @@ class Database:
 
     def _connect(self) -> connection:
         url = _url(self.connector)
-        # psycopg2 itself: SQLAlchemy's pool would hold connections that nobody uses again.
+        # Plain psycopg2: SQLAlchemy's pool would keep unused connections open.
         known = url.translate_connect_args(username="user", database="dbname")
-        patience = {"connect_timeout": max(2, int(settings().timeout)), **KEEPALIVE}
-        given = {**patience, **known, **url.query, **(self.connector.connect_args or {})}
-        # COPY sends UTF-8. A separate parameter takes precedence over PGCLIENTENCODING, over the
-        # defaults of role and database, and over `options`; PgBouncer knows this one.
+        defaults = {"connect_timeout": max(2, int(settings().timeout)), **KEEPALIVE}
+        given = {**defaults, **known, **url.query, **(self.connector.connect_args or {})}
+        # COPY sends UTF-8. This parameter overrides PGCLIENTENCODING, role and database defaults
+        # and `options`, and PgBouncer supports it.
         given |= {"application_name": "nyc_taxi", "client_encoding": "UTF8"}
 
         def connect() -> connection:
@@ -185,74 +185,78 @@ class Database:
 
         try:
             link = interruptible(connect, lambda: None)
-            link.set_client_encoding("UTF8")  # does nothing unless a pooler lost the parameter
-            link.autocommit = True  # psycopg2 would begin by itself
+            link.set_client_encoding("UTF8")  # a no-op unless a pooler dropped the parameter
+            link.autocommit = True  # otherwise psycopg2 sends BEGIN itself
         except psycopg2.Error as problem:
-            raise self._unreachable(problem) from problem
-        if link.server_version < OLDEST * 10_000:
+            raise self._connection_error(problem) from problem
+        if link.server_version < MIN_SERVER_VERSION * 10_000:
             found = link.get_parameter_status("server_version")
             link.close()
             raise StorageError(
-                f"PostgreSQL at {self.name} is version {found}; use version {OLDEST} or newer"
+                f"PostgreSQL at {self.name} is version {found}; "
+                f"use version {MIN_SERVER_VERSION} or newer"
             )
         return link
 
-    def _unreachable(self, problem: psycopg2.Error) -> StorageError:
-        reason = self._say(problem).rpartition("failed: ")[2].removeprefix("FATAL: ").strip()
+    def _connection_error(self, problem: psycopg2.Error) -> StorageError:
+        reason = self._message(problem).rpartition("failed: ")[2].removeprefix("FATAL: ").strip()
         transient = _TRANSIENT.search(reason) and not _NO_CERTIFICATE.search(reason)
         return (ConnectionLostError if transient else StorageError)(
-            f"cannot connect to PostgreSQL at {self.name}: {reason}; check {self.named_by}, "
-            "or start one here with `make postgres`"
+            f"cannot connect to PostgreSQL at {self.name}: {reason}; check {self.configured_by}, "
+            "or start a local one with `make postgres`"
         )
 
-    def _explained(self, problem: psycopg2.Error, lost: bool, ending: bool) -> StorageError:
-        said, code = self._say(problem), problem.pgcode or ""
+    def _statement_error(self, problem: psycopg2.Error, lost: bool, ending: bool) -> StorageError:
+        message, code = self._message(problem), problem.pgcode or ""
         unchanged = "whether it committed is unknown" if ending else "nothing was changed"
         if lost or code.startswith("08") or code in ("57P01", "57P02", "57P03", "57P05"):
             return ConnectionLostError(
-                f"PostgreSQL at {self.name} went away ({said}); {unchanged}, "
-                "run this again once it is back"
+                f"the connection to PostgreSQL at {self.name} was lost ({message}); {unchanged}; "
+                "rerun once the server is back"
             )
-        if code in ("55P03", "40P01", "40001"):  # a lock not to be had, a deadlock, a conflict
+        if code in ("55P03", "40P01", "40001"):  # lock timeout, deadlock, serialization failure
             return LockTimeoutError(
-                f"PostgreSQL at {self.name}: others have held the table for "
-                f"{settings().wait:.0f} s ({said}); close their transactions and run this again"
+                f"PostgreSQL at {self.name}: other sessions have locked the table for "
+                f"{settings().wait:.0f} s ({message}); close their transactions and rerun"
             )
         if code == "53100":
             return StorageError(
-                f"PostgreSQL at {self.name} has no room left ({said}); nothing was changed, "
-                "make room there and run this again"
+                f"PostgreSQL at {self.name} is out of disk space ({message}); nothing was changed; "
+                "free some space there and rerun"
             )
         advice = {
-            "22P05": ", load into a database with the encoding UTF8",
-            "25006": ", connect to a server and with a role that may write",
-            "57014": ", run this again",
+            "22P05": "; load into a database with the encoding UTF8",
+            "25006": "; connect to a writable server, with a role that may write",
+            "57014": "; rerun",
         }.get(code, "")
-        return StorageError(f"PostgreSQL at {self.name}: {said}; nothing was changed{advice}")
+        return StorageError(f"PostgreSQL at {self.name}: {message}; nothing was changed{advice}")
 
-    def _say(self, problem: psycopg2.Error) -> str:
-        """The line of the message that counts, without what is secret of the address."""
+    def _message(self, problem: psycopg2.Error) -> str:
+        """Return the decisive line of the message, with passwords masked."""
         url = _url(self.connector)
         others = {url.username, url.database, url.host}
         arguments = {**url.query, **(self.connector.connect_args or {})}
-        # A host of several addresses has a line for each: the last one was decisive.
+        # A host with several addresses gives one line per address; the last one decides.
         failed = [line for line in str(problem).splitlines() if " failed: " in line]
-        said = " ".join(failed[-1].split()) if failed else _one_line(problem)
+        message = " ".join(failed[-1].split()) if failed else _one_line(problem)
         for secret in (url.password, arguments.get("password"), arguments.get("sslpassword")):
             if secret and str(secret) not in others:
-                said = said.replace(str(secret), "***")
-        return said
+                message = message.replace(str(secret), "***")
+        return message
 
 
 def find_database(block: str = BLOCK) -> Database:
-    """What the block says; where there is no such block, what POSTGRES_URL says."""
+    """Return the database of the block, or the one at POSTGRES_URL if the block does not exist.
+
+    Raises InvalidInputError if there is neither.
+    """
     try:
         return Database(SqlAlchemyConnector.load(block), f"the block {block}")
     except ValueError as problem:
         if "Unable to find block document" not in str(problem):
             raise InvalidInputError(
-                f"the block {block} cannot be used ({_one_line(problem)}); "
-                "make it anew with `python blocks/make_postgres_block.py`"
+                f"the block {block} is invalid ({_one_line(problem)}); "
+                "recreate it: python blocks/make_postgres_block.py"
             ) from problem
     return Database(
         SqlAlchemyConnector(connection_info=components(postgres_url(block))), FROM_ENVIRONMENT
@@ -263,24 +267,24 @@ def postgres_url(block: str = BLOCK) -> str:
     url = settings().postgres_url
     if url is None:
         raise InvalidInputError(
-            f"there is neither a block {block} nor a POSTGRES_URL; `make postgres` starts a "
-            "PostgreSQL here and makes the block, or set POSTGRES_URL=postgresql://"
+            f"there is neither a block {block} nor a POSTGRES_URL; run `make postgres` to start a "
+            "local PostgreSQL and create the block, or set POSTGRES_URL=postgresql://"
             "user:password@host:5432/database and run `python blocks/make_postgres_block.py`"
         )
     return url.get_secret_value()
 
 
 def components(url: str) -> ConnectionComponents:
-    """The parts of a URL, as libpq reads it; `postgresql+psycopg2:` is SQLAlchemy's way to say it.
+    """Parse a URL for libpq, or for SQLAlchemy (`postgresql+psycopg2:`).
 
-    A Unix socket is a host that starts with a slash: `postgresql:///ny_taxi?host=/run/postgresql`.
+    A host that starts with a slash is a Unix socket: `postgresql:///ny_taxi?host=/run/postgresql`.
     """
     try:
         parts = parse_dsn(re.sub(r"^(postgres(?:ql)?)\+\w+:", r"\1:", url))
         port = int(parts.pop("port", 0)) or None
     except (psycopg2.ProgrammingError, ValueError):
-        raise InvalidInputError(  # without libpq's words: they may hold a piece of the password
-            "POSTGRES_URL cannot be read; write postgresql://user:password@host:5432/database, "
+        raise InvalidInputError(  # without libpq's message: it may contain part of the password
+            "POSTGRES_URL is not a valid URL; write postgresql://user:password@host:5432/database, "
             "with @ : / % in the password as %40 %3A %2F %25"
         ) from None
     host = parts.pop("host", None)
@@ -299,9 +303,9 @@ def components(url: str) -> ConnectionComponents:
     )
 
 
-def wait_for_locks(db: Session, seconds: float) -> None:
-    """How long the transaction waits for a lock before it gives up."""
-    milliseconds = max(1, int(seconds * 1000))  # 0 would mean for ever
+def set_lock_timeout(db: Session, seconds: float) -> None:
+    """Set the lock timeout of the current transaction."""
+    milliseconds = max(1, int(seconds * 1000))  # 0 would disable the timeout
     db.execute("SELECT set_config('lock_timeout', %s, true)", [f"{milliseconds}ms"])
 
 

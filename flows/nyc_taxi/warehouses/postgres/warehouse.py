@@ -1,8 +1,7 @@
-"""A warehouse in PostgreSQL: tables partitioned by month, each month in a table of its own.
+"""PostgreSQL warehouse: one table per color, partitioned by month.
 
-A month is copied into a new table, which then takes the place of the old one: both in one
-transaction, so a reader sees the old month or the new one. The readers' table is locked for the
-exchange alone, and only while nobody reads it.
+A month is copied into a staging table, then swapped in as a partition in one transaction, so a
+reader sees the old month or the new one. Only the swap locks the table, under a short lock timeout.
 """
 
 from __future__ import annotations
@@ -18,25 +17,36 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg2.errors import InvalidTableDefinition, LockNotAvailable
 
-from nyc_taxi.cancellation import wait_for
-from nyc_taxi.conform.passenger_counts import EVERY_TRIP, fill_nulls_sql
+from nyc_taxi.cancellation import interruptible_sleep
+from nyc_taxi.conform.passenger_counts import ALL_TRIPS, fill_nulls_sql
 from nyc_taxi.errors import InvalidInputError, LockTimeoutError, StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.duckdb_engine import Database as Engine
-from nyc_taxi.storage.duckdb_engine import explained, open_duckdb, parquet_sql, quoted
+from nyc_taxi.storage.duckdb_engine import open_duckdb, parquet_sql, quoted, translate_duckdb_errors
 from nyc_taxi.storage.progress import progress_bar
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES, rides_sql
+from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
 from nyc_taxi.trips.schemas import SERVICES, Color
-from nyc_taxi.warehouses.base import DATASET, EXACT, check_names, is_declared, small_table
+from nyc_taxi.warehouses.base import (
+    DATASET,
+    MAX_EXACT,
+    check_names,
+    is_declared,
+    lookup_table_name,
+)
 from nyc_taxi.warehouses.postgres.binary_copy import Feed, encoded
-from nyc_taxi.warehouses.postgres.connection import Database, Session, find_database, wait_for_locks
+from nyc_taxi.warehouses.postgres.connection import (
+    Database,
+    Session,
+    find_database,
+    set_lock_timeout,
+)
 
-BATCH = 4096
-"""Rows sent at a time: more of them cost memory and win nothing."""
-AT_ONCE = 0.2
-"""Seconds that readers may have to queue behind an exchange that itself waits for others."""
-_TYPES = {
+BATCH_ROWS = 4096
+"""Rows per batch; larger batches use more memory and are not faster."""
+SWAP_LOCK_TIMEOUT = 0.2
+"""Lock timeout in seconds per swap attempt; limits how long readers queue behind a swap."""
+_POSTGRES_TYPES = {
     **dict.fromkeys(("TINYINT", "UTINYINT", "SMALLINT"), "smallint"),
     **dict.fromkeys(("USMALLINT", "INTEGER"), "integer"),
     **dict.fromkeys(("UINTEGER", "BIGINT"), "bigint"),
@@ -46,8 +56,8 @@ _TYPES = {
     "DATE": "date",
     "VARCHAR": "text",
 }
-"""PostgreSQL's type for each of DuckDB's; a DECIMAL becomes numeric."""
-_DUCKDB = {
+"""DuckDB type -> PostgreSQL type. DECIMAL(p,s) becomes numeric(p,s)."""
+_DUCKDB_TYPES = {
     "smallint": "SMALLINT",
     "integer": "INTEGER",
     "bigint": "BIGINT",
@@ -57,14 +67,14 @@ _DUCKDB = {
     "date": "DATE",
     "text": "VARCHAR",
 }
-"""And back: what the values are sent as."""
+"""PostgreSQL type -> DuckDB type that values are cast to before they are sent."""
 _SAFE_WIDENINGS = ("smallint", "integer", "bigint", "double precision")
-LONGEST_NAME = 63
-"""Bytes of a column's name; PostgreSQL would cut a longer one."""
-_SYSTEM = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
+MAX_NAME_LENGTH = 63
+"""Maximum bytes of a column name; PostgreSQL truncates longer ones."""
+_SYSTEM_COLUMNS = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
 VIEW = f"{DATASET}.rides"
 Columns = dict[str, str]
-"""Lower-case names and their PostgreSQL types."""
+"""Lower-case column name -> PostgreSQL type."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +87,12 @@ class Table:
 
     @staticmethod
     def named(text: str) -> Table:
-        """`trips` (in the schema public) or `schema.trips`."""
+        """Parse `trips` (schema public) or `schema.trips`. Raises InvalidInputError."""
         schema, _, name = text.rpartition(".")
         table = Table(schema or "public", name)
         if not all(re.fullmatch(r"[a-z_][a-z0-9_]{0,39}", part) for part in (table.schema, name)):
             raise InvalidInputError(
-                f"a table cannot be called {text!r} here; use up to 40 lower-case letters, "
+                f"{text!r} is not a valid table name; use up to 40 lower-case letters, "
                 "digits and _, such as yellow_taxi_trips or myschema.yellow_taxi_trips"
             )
         return table
@@ -95,50 +105,50 @@ class PostgresWarehouse:
     reads: tuple[str, ...] = ()
 
     @classmethod
-    def from_address(cls, place: str) -> PostgresWarehouse:
-        return cls(find_database(place))
+    def from_address(cls, block: str) -> PostgresWarehouse:
+        return cls(find_database(block))
 
     def __init__(self, database: Database, table: Table | None = None) -> None:
         self.database = database
         self.table = table
-        """Takes the months instead of `dezoomcamp.<color>_rides`."""
+        """Target table instead of `dezoomcamp.<color>_rides`."""
 
     def replace_month(
         self,
         trips: TripMonth,
         parquet: Path | str,
         fill: Mapping[str, int],
-        only: str = EVERY_TRIP,
+        where: str = ALL_TRIPS,
     ) -> int:
-        """`only`: the SQL that is true of the trips to load."""
+        """Replace the month; `where` is an SQL predicate that selects the trips to load."""
         table = self._table(trips.color)
-        with explained(table), open_duckdb(threads=1) as file:
+        with translate_duckdb_errors(table), open_duckdb(threads=1) as file:
             file.execute(
                 f"CREATE VIEW trips AS SELECT {fill_nulls_sql(fill)} FROM {parquet_sql(parquet)} "
-                f"WHERE {only}"
+                f"WHERE {where}"
             )
-            types = _types(file, parquet)
+            types = _postgres_types(file, parquet)
             with self.database.session() as db:
-                _make_schema(db, table.schema)
+                _create_schema(db, table.schema)
             with self.database.session() as db:
                 _advisory_lock(db, f"{table.month(trips)}")
-                types = _fit(file, trips, table, types, _columns(db, table))
-                new = Table(table.schema, f"{table.month(trips).name}_new")
-                loaded = _load(db, file, trips, table, new, types)
+                types = _resolve_types(file, trips, table, types, _columns(db, table))
+                staging = Table(table.schema, f"{table.month(trips).name}_new")
+                loaded = _load_partition(db, file, trips, table, staging, types)
                 _swap_partition(
-                    db, trips, table, new, {n.lower(): kind for n, kind in types.items()}
+                    db, trips, table, staging, {n.lower(): kind for n, kind in types.items()}
                 )
         return loaded
 
     def replace_table(self, name: str, parquet: Path | str) -> int:
-        """Where the columns are the same the table stays, and so do its indexes and rights."""
-        table = Table.named(small_table(name))
-        with explained(table), open_duckdb(threads=1) as file:
+        """Replace the rows; a table with the same columns keeps its indexes and grants."""
+        table = Table.named(lookup_table_name(name))
+        with translate_duckdb_errors(table), open_duckdb(threads=1) as file:
             file.execute(f"CREATE VIEW trips AS FROM {parquet_sql(parquet)}")
-            types = _types(file, parquet, is_month=False)
+            types = _postgres_types(file, parquet, is_month=False)
             columns = {n.lower(): kind for n, kind in types.items()}
             with self.database.session() as db:
-                _make_schema(db, table.schema)
+                _create_schema(db, table.schema)
             with self.database.session() as db:
                 _advisory_lock(db, str(table))
                 if _attributes(db, table) == columns:
@@ -154,7 +164,7 @@ class PostgresWarehouse:
             if _columns(db, table) is None:
                 return 0
             db.execute(f"SELECT count(*) FROM {table} WHERE trip_month = %s", [trips.first_day])
-            return int(_one(db))
+            return int(_scalar(db))
 
     def check(self) -> str:
         tables = [self.table] if self.table else [self._table(color) for color in SERVICES]
@@ -162,33 +172,33 @@ class PostgresWarehouse:
         views = [] if self.table else ["rides"]
         with self.database.session() as db:
             self.database.check_writable(db)
-            if grant := _missing_right(db, schema, [*(t.name for t in tables), *views]):
+            if grant := _missing_grant(db, schema, [*(t.name for t in tables), *views]):
                 raise StorageError(
-                    f"PostgreSQL at {self.database.name}: the role may not load months into "
-                    f"{schema}; let an administrator run {grant}"
+                    f"PostgreSQL at {self.database.name}: the role lacks permissions to load into "
+                    f"{schema}; ask an administrator to run {grant}"
                 )
             db.execute("SELECT version()")
-            return f"{_one(db).partition(' on ')[0]} answers, months can be loaded into {schema}"
+            return f"{_scalar(db).partition(' on ')[0]}; months can be loaded into {schema}"
 
     def _table(self, color: Color) -> Table:
         return self.table or Table(DATASET, f"{color}_rides")
 
 
-def _one(db: Session) -> Any:
+def _scalar(db: Session) -> Any:
     row = db.fetchone()
     return row[0] if row else None
 
 
-def _missing_right(db: Session, schema: str, tables: list[str]) -> str | None:
-    """The GRANT without which the months cannot be loaded."""
+def _missing_grant(db: Session, schema: str, tables: list[str]) -> str | None:
+    """Return the GRANT that the role needs to load months; None if it needs none."""
     db.execute(
         "SELECT current_user, current_database(), to_regnamespace(%s) IS NOT NULL,"
         " has_database_privilege(current_database(), 'CREATE')",
         [quoted(schema)],
     )
-    [(user, database, there, may_create)] = db.fetchall()
+    [(user, database, exists, may_create)] = db.fetchall()
     role, name = db.quoted(user), db.quoted(schema)
-    if not there:
+    if not exists:
         return None if may_create else f"GRANT CREATE ON DATABASE {db.quoted(database)} TO {role}"
     rights = ("USAGE", "CREATE")
     db.execute("SELECT has_schema_privilege(%s, %s), has_schema_privilege(%s, %s)",
@@ -197,7 +207,7 @@ def _missing_right(db: Session, schema: str, tables: list[str]) -> str | None:
     if not all(has):
         missing = ", ".join(right for right, held in zip(rights, has, strict=True) if not held)
         return f"GRANT {missing} ON SCHEMA {name} TO {role}"
-    # Only its owner may change a table, attach a month to it, and drop one.
+    # Only the owner may alter a table and attach or drop its partitions.
     db.execute(
         "WITH ours AS (SELECT oid, relowner FROM pg_class WHERE relname = ANY(%s)"
         " AND relnamespace = to_regnamespace(%s))"
@@ -211,21 +221,24 @@ def _missing_right(db: Session, schema: str, tables: list[str]) -> str | None:
     return f"GRANT {owners} TO {role}" if owners else None
 
 
-def _advisory_lock(db: Session, what: str) -> None:
-    """Keep other loads away from `what` until the transaction ends; readers need no such thing."""
-    db.execute("SELECT pg_advisory_xact_lock(hashtext('nyc_taxi'), hashtext(%s))", [what])
+def _advisory_lock(db: Session, name: str) -> None:
+    """Serialize loads that use the same name until the transaction ends; readers are unaffected."""
+    db.execute("SELECT pg_advisory_xact_lock(hashtext('nyc_taxi'), hashtext(%s))", [name])
 
 
-def _make_schema(db: Session, schema: str) -> None:
+def _create_schema(db: Session, schema: str) -> None:
     _advisory_lock(db, schema)
     db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema])
-    if _one(db) is None:
+    if _scalar(db) is None:
         db.execute(f"CREATE SCHEMA {schema}")
 
 
 def _columns(db: Session, table: Table) -> Columns | None:
-    """The columns of the table, None where there is none. Refuses a table of another shape."""
-    oid = _find(db, table)
+    """Return the columns of the table; None if it does not exist.
+
+    Raises StorageError for a table that is not partitioned by trip_month.
+    """
+    oid = _find_oid(db, table)
     if oid is None:
         return None
     db.execute(
@@ -233,22 +246,22 @@ def _columns(db: Session, table: Table) -> Columns | None:
         " AND attnum = partattrs[0] WHERE partrelid = %s AND partstrat = 'l' AND partnatts = 1",
         [oid],
     )
-    if _one(db) != "trip_month":
+    if _scalar(db) != "trip_month":
         raise StorageError(
-            f"{table} is not partitioned by trip_month, so these flows did not make it; "
-            "rename it, or choose another name for the months"
+            f"{table} is not partitioned by trip_month, so these flows did not create it; "
+            "rename it, or use another table name"
         )
     return _attributes(db, table)
 
 
-def _find(db: Session, table: Table) -> int | None:
-    # Not to_regclass: it may go by what this session has looked up before another made the table.
+def _find_oid(db: Session, table: Table) -> int | None:
+    # Not to_regclass: the session's catalog cache may miss a table that another one just created.
     db.execute(
         "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
         " WHERE nspname = %s AND relname = %s",
         [table.schema, table.name],
     )
-    oid: int | None = _one(db)
+    oid: int | None = _scalar(db)
     return oid
 
 
@@ -256,39 +269,42 @@ def _attributes(db: Session, table: Table) -> Columns:
     db.execute(
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
         " WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-        [_find(db, table)],
+        [_find_oid(db, table)],
     )
     return dict(db.fetchall())
 
 
-def _holds(columns: Columns) -> set[Color]:
-    """The colours whose trips could be in a table with these columns."""
+def _possible_colors(columns: Columns) -> set[Color]:
+    """Return the colors whose trips a table with these columns may contain."""
     return {
         color
         for color, service in SERVICES.items()
-        if all(c.name.lower() in columns for c in service.kept)
+        if all(c.name.lower() in columns for c in service.key_columns)
     }
 
 
-def _types(file: Engine, parquet: Path | str, is_month: bool = True) -> Columns:
-    """The columns of the view `trips` and their PostgreSQL types; refuses what it cannot hold."""
+def _postgres_types(file: Engine, parquet: Path | str, is_month: bool = True) -> Columns:
+    """Return the PostgreSQL types of the columns of the view `trips`.
+
+    Raises StorageError for names and types that PostgreSQL does not support.
+    """
     found = {name: kind for name, kind, *_ in file.execute("DESCRIBE trips").fetchall()}
-    # Of the file itself: DuckDB has renamed what it cannot tell apart.
+    # Names from the file itself: DuckDB renames duplicates.
     check_names(pq.read_schema(parquet).names, parquet, is_month)
     types = {}
     for name, kind in found.items():
-        if len(name.lower().encode()) > LONGEST_NAME or name.lower() in _SYSTEM:
+        if len(name.lower().encode()) > MAX_NAME_LENGTH or name.lower() in _SYSTEM_COLUMNS:
             raise StorageError(
-                f"{parquet} has a column {name!r}; PostgreSQL takes names of up to {LONGEST_NAME} "
-                f"bytes and none of {', '.join(_SYSTEM)}. Nothing was changed"
+                f"{parquet} has a column {name!r}; PostgreSQL allows names of up to "
+                f"{MAX_NAME_LENGTH} bytes, except {', '.join(_SYSTEM_COLUMNS)}. Nothing was changed"
             )
-        wanted = _TYPES.get(kind)
+        wanted = _POSTGRES_TYPES.get(kind)
         if wanted is None and (precision := re.fullmatch(r"DECIMAL(\(\d+,\d+\))", kind)):
             wanted = f"numeric{precision[1]}"
         if wanted is None:
             raise StorageError(
-                f"{parquet} holds {name} as {kind}, for which there is no PostgreSQL type; "
-                f"write it as one of {', '.join((*_TYPES, 'DECIMAL'))}. Nothing was changed"
+                f"{parquet} has {name} as {kind}, which has no PostgreSQL type; cast it to one "
+                f"of {', '.join((*_POSTGRES_TYPES, 'DECIMAL'))}. Nothing was changed"
             )
         types[name] = wanted
     return types
@@ -298,73 +314,75 @@ def _definitions(columns: Columns) -> str:
     return ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
 
 
-def _fit(
+def _resolve_types(
     file: Engine, trips: TripMonth, table: Table, types: Columns, have: Columns | None
 ) -> Columns:
-    """The type each column of the file is sent as: its own, or the wider one of the table.
+    """Return the type to send each column of the file as: its own, or the table's wider one.
 
-    Only an undeclared column may meet a wider type, and only with values that it holds exactly.
+    Only undeclared columns are widened, and only if the wider type stores every value exactly.
+    Raises StorageError otherwise.
     """
     if have is None:
         return types
-    if _holds(have) != _holds(dict.fromkeys(map(str.lower, types), "")):
+    if _possible_colors(have) != _possible_colors(dict.fromkeys(map(str.lower, types), "")):
         raise StorageError(
-            f"{table} does not hold {trips.color} trips; choose another name for their table"
+            f"{table} does not contain {trips.color} trips; use another table for them"
         )
     sent = {}
     for name, kind in types.items():
-        there = sent[name] = have.get(name.lower(), kind)
-        if there == kind:
+        existing = sent[name] = have.get(name.lower(), kind)
+        if existing == kind:
             continue
         wider = (
             _SAFE_WIDENINGS[_SAFE_WIDENINGS.index(kind) + 1 :] if kind in _SAFE_WIDENINGS else ()
         )
-        declared = is_declared(trips, name, _DUCKDB.get(kind, kind))
-        if declared or there not in (*wider, "text"):
+        declared = is_declared(trips, name, _DUCKDB_TYPES.get(kind, kind))
+        if declared or existing not in (*wider, "text"):
             raise StorageError(
-                f"{table} holds {name.lower()} as {there}, the file as {kind}; run "
+                f"{table} has {name.lower()} as {existing}, the file as {kind}; run "
                 + (f"DROP VIEW IF EXISTS {VIEW}; " if table.schema == DATASET else "")
-                + f"ALTER TABLE {table} ALTER COLUMN {_plain(name.lower())} TYPE {kind}"
+                + f"ALTER TABLE {table} ALTER COLUMN {_identifier(name.lower())} TYPE {kind}"
             )
-        if there == "double precision" and kind == "bigint":
+        if existing == "double precision" and kind == "bigint":
             _check_exact(file, table, name)
     return sent
 
 
 def _check_exact(file: Engine, table: Table, name: str) -> None:
-    beyond = f"{quoted(name)} NOT BETWEEN -{EXACT} AND {EXACT}"
+    beyond = f"{quoted(name)} NOT BETWEEN -{MAX_EXACT} AND {MAX_EXACT}"
     bad = file.execute(f"SELECT {quoted(name)} FROM trips WHERE {beyond} LIMIT 1").fetchone()
     if bad:
         raise StorageError(
-            f"{table} holds {name.lower()} as double precision, which cannot hold {bad[0]} of the "
-            f"file exactly; run ALTER TABLE {table} ALTER COLUMN {_plain(name.lower())} TYPE bigint"
+            f"{table} has {name.lower()} as double precision, which cannot store {bad[0]} "
+            f"exactly; run ALTER TABLE {table} "
+            f"ALTER COLUMN {_identifier(name.lower())} TYPE bigint"
         )
 
 
-def _plain(name: str) -> str:
+def _identifier(name: str) -> str:
     return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else quoted(name)
 
 
-def _load(
+def _load_partition(
     db: Session,
     file: Engine,
     trips: TripMonth,
     table: Table,
-    new: Table,
+    staging: Table,
     types: Columns,
 ) -> int:
-    """Copy the trips into a table that nobody else can see yet, then index it."""
+    """Copy the trips into the staging table, then index and analyze it."""
     columns = _definitions({name.lower(): kind for name, kind in types.items()})
-    # The default spares sending the month, the check spares ATTACH reading the table.
+    # The default saves sending the month; the check saves ATTACH a scan of the table.
     db.execute(
-        f"CREATE TABLE {new} (trip_month date NOT NULL DEFAULT DATE '{trips.first_day}' "
+        f"CREATE TABLE {staging} (trip_month date NOT NULL DEFAULT DATE '{trips.first_day}' "
         f"CHECK (trip_month = DATE '{trips.first_day}'), {columns})"
     )
-    # FREEZE: the rows never need a vacuum, and a reader whose snapshot is older than the
-    # exchange sees them as well; without it, that one would see no such month.
-    loaded = _copy(db, file, new, types, f"{trips} load", "FORMAT binary, FREEZE")
-    db.execute(f"CREATE INDEX {new.name}_pickup ON {new} {_pickup_index(db, trips, table)}")
-    db.execute(f"ANALYZE {new}")
+    # FREEZE: the rows need no vacuum and are visible to snapshots older than the swap, which
+    # would otherwise see an empty month.
+    loaded = _copy(db, file, staging, types, f"{trips} load", "FORMAT binary, FREEZE")
+    db.execute(f"CREATE INDEX {staging.name}_pickup ON {staging} {_index_sql(db, trips, table)}")
+    db.execute(f"ANALYZE {staging}")
     return loaded
 
 
@@ -376,17 +394,17 @@ def _copy(
     label: str,
     options: str = "FORMAT binary",
 ) -> int:
-    """Send the rows of the view `trips`."""
+    """Copy the rows of the view `trips` into the table; returns their number."""
     [(expected,)] = file.execute("SELECT count(*) FROM trips").fetchall()
     select = ", ".join(
-        f"CAST({quoted(n)} AS {_DUCKDB.get(kind, kind)}) AS {quoted(n)}"
+        f"CAST({quoted(n)} AS {_DUCKDB_TYPES.get(kind, kind)}) AS {quoted(n)}"
         for n, kind in types.items()
     )
     names = ", ".join(quoted(name.lower()) for name in types)
     with progress_bar(label, expected) as advance:
 
         def batches() -> Iterator[pa.RecordBatch]:
-            for batch in file.sql(f"SELECT {select} FROM trips").to_arrow_reader(BATCH):
+            for batch in file.sql(f"SELECT {select} FROM trips").to_arrow_reader(BATCH_ROWS):
                 yield batch
                 advance(len(batch))
 
@@ -398,50 +416,55 @@ def _copy(
             if feed.problem:
                 raise feed.problem
     if db.rowcount != expected:
-        raise StorageError(f"{table} took {db.rowcount} of {expected} rows; nothing was changed")
+        raise StorageError(
+            f"{table} received {db.rowcount} of {expected} rows; nothing was changed"
+        )
     return int(expected)
 
 
-def _pickup_index(db: Session, trips: TripMonth, table: Table) -> str:
-    """The same kind of index for all months, as the table already has it."""
+def _index_sql(db: Session, trips: TripMonth, table: Table) -> str:
+    """Return the index definition; it must match the index that the table already has."""
     db.execute(
         "SELECT opcname FROM pg_index JOIN pg_opclass o ON o.oid = indclass[0]"
         " WHERE indexrelid = to_regclass(%s)",
         [f"{table}_pickup"],
     )
-    return index_on(trips.service.pickup, db.version, _one(db))
+    return brin_index_sql(trips.service.pickup, db.version, _scalar(db))
 
 
-def index_on(pickup: str, version: int, operators: str | None = None) -> str:
-    """BRIN: the files are in the order of pickup, more or less, so that a few kilobytes say where
-    an hour lies. The multi-minmax kind (from version 14 on) is not misled by the odd trip of 2008
-    or 2041; the older kind reads a few more blocks for it."""
+def brin_index_sql(pickup: str, version: int, operators: str | None = None) -> str:
+    """Return a BRIN index on the pickup time. Files are roughly in its order, so it stays small.
+
+    From version 14 on it uses multi-minmax, which tolerates outliers such as a pickup in 2041.
+    """
     operators = operators or f"timestamp_minmax_{'multi_' if version >= 14 else ''}ops"
     return f"USING brin ({pickup} {operators})"
 
 
 def _swap_partition(
-    db: Session, trips: TripMonth, table: Table, new: Table, columns: Columns
+    db: Session, trips: TripMonth, table: Table, staging: Table, columns: Columns
 ) -> None:
-    """Put the new table where the old one is, in a moment when nobody reads the months."""
+    """Swap the staging table in as the month's partition; retry while readers hold locks."""
     _advisory_lock(db, table.schema)
-    wait_for_locks(db, AT_ONCE)
+    set_lock_timeout(db, SWAP_LOCK_TIMEOUT)
     deadline = time.monotonic() + settings().wait
     while True:
-        db.execute("SAVEPOINT before_exchange")
+        db.execute("SAVEPOINT before_swap")
         try:
-            return _replace(db, trips, table, new, columns)
+            return _attach_partition(db, trips, table, staging, columns)
         except LockNotAvailable:
             if time.monotonic() > deadline:
                 raise LockTimeoutError(
-                    f"{table} has been in use for {settings().wait:.0f} s without a pause; "
-                    "close the transactions that read it and run this again"
+                    f"{table} has been locked by readers for {settings().wait:.0f} s; "
+                    "close their transactions and rerun"
                 ) from None
-            db.execute("ROLLBACK TO SAVEPOINT before_exchange")
-        wait_for(AT_ONCE)
+            db.execute("ROLLBACK TO SAVEPOINT before_swap")
+        interruptible_sleep(SWAP_LOCK_TIMEOUT)
 
 
-def _replace(db: Session, trips: TripMonth, table: Table, new: Table, columns: Columns) -> None:
+def _attach_partition(
+    db: Session, trips: TripMonth, table: Table, staging: Table, columns: Columns
+) -> None:
     have = _columns(db, table)
     new_table = have is None
     if have is None:
@@ -449,16 +472,16 @@ def _replace(db: Session, trips: TripMonth, table: Table, new: Table, columns: C
             f"CREATE TABLE {table} (trip_month date NOT NULL, {_definitions(columns)}) "
             "PARTITION BY LIST (trip_month)"
         )
-        db.execute(f"CREATE INDEX {table.name}_pickup ON {table} {_pickup_index(db, trips, table)}")
+        db.execute(f"CREATE INDEX {table.name}_pickup ON {table} {_index_sql(db, trips, table)}")
         have = {"trip_month": "date", **columns}
     for target, missing in (
         (table, {n: k for n, k in columns.items() if n not in have}),
-        (new, {n: k for n, k in have.items() if n not in columns and n != "trip_month"}),
+        (staging, {n: k for n, k in have.items() if n not in columns and n != "trip_month"}),
     ):
         for name, kind in missing.items():
             db.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} {kind}")
     if table.schema == DATASET:
-        _rides_view(db, renew=new_table)
+        _replace_rides_view(db, renew=new_table)
     month = table.month(trips)
     db.execute(
         "SELECT 1 FROM pg_inherits"
@@ -467,23 +490,23 @@ def _replace(db: Session, trips: TripMonth, table: Table, new: Table, columns: C
     )
     if db.fetchone():
         db.execute(f"DROP TABLE {month}")
-    db.execute(f"ALTER TABLE {new} RENAME TO {month.name}")
-    db.execute(f"ALTER INDEX {table.schema}.{new.name}_pickup RENAME TO {month.name}_pickup")
+    db.execute(f"ALTER TABLE {staging} RENAME TO {month.name}")
+    db.execute(f"ALTER INDEX {table.schema}.{staging.name}_pickup RENAME TO {month.name}_pickup")
     db.execute(f"ALTER TABLE {table} ATTACH PARTITION {month} FOR VALUES IN ('{trips.first_day}')")
 
 
-def _rides_view(db: Session, renew: bool) -> None:
-    """Yellow and green together, as far as there are tables of them."""
+def _replace_rides_view(db: Session, renew: bool) -> None:
+    """Create or update the view `rides`: a union of the yellow and green tables that exist."""
     db.execute("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)", [DATASET])
-    there = {row[0] for row in db.fetchall()}
-    tables = {c: Table(DATASET, f"{c}_rides") for c in RIDES if f"{c}_rides" in there}
-    if not tables or ("rides" in there and not renew):
+    existing = {row[0] for row in db.fetchall()}
+    tables = {c: Table(DATASET, f"{c}_rides") for c in RIDES_COLORS if f"{c}_rides" in existing}
+    if not tables or ("rides" in existing and not renew):
         return
     columns = {c: _columns(db, table) or {} for c, table in tables.items()}
     query = rides_sql({c: str(table) for c, table in tables.items()}, columns)
     db.execute("SAVEPOINT before_view")
     try:
         db.execute(f"CREATE OR REPLACE VIEW {VIEW} AS {query}")
-    except InvalidTableDefinition:  # a column is gone, or of another type
+    except InvalidTableDefinition:  # a column was removed or changed its type
         db.execute(f"ROLLBACK TO SAVEPOINT before_view; DROP VIEW {VIEW}")
         db.execute(f"CREATE VIEW {VIEW} AS {query}")

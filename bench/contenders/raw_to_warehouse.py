@@ -1,10 +1,10 @@
-"""From the raw file to the warehouse in one process, as a flow run does it."""
+"""From the raw file to the warehouse in one process, as in a flow run."""
 
 from pathlib import Path
 
-from prefect import flow, get_run_logger, task  # noqa: F401 - a flow script holds them as well
+from prefect import flow, get_run_logger, task  # noqa: F401 - a flow script imports them too
 
-from nyc_taxi.conform.passenger_counts import passengers_fill
+from nyc_taxi.conform.passenger_counts import passenger_fill
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.lakes.local import LocalLake
 from nyc_taxi.trips.months import TripMonth
@@ -17,4 +17,4 @@ def run(raw: Path, folder: Path) -> None:
     report = conform(trips, raw).write(folder / trips.color / f"{trips.stem}.parquet")
     lake.put(report.path, trips.key)
     warehouse = DuckDBWarehouse(folder / "warehouse.duckdb")
-    warehouse.replace_month(trips, lake.get(trips.key), passengers_fill(trips))
+    warehouse.replace_month(trips, lake.get(trips.key), passenger_fill(trips))

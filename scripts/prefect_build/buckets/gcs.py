@@ -9,19 +9,24 @@ from typing import Any
 from google.api_core.exceptions import NotFound
 from prefect_gcp import GcpCredentials
 
-from buckets import Object, saved_block
 from nyc_taxi.errors import StorageError
 from nyc_taxi.storage.google import STORAGE_RETRY, translate_google_errors
+
+from .base import StoredObject, load_block
 
 BLOCK = "zoom-gcp-creds"
 
 
 class GcsBucket:
+    """Bucket of Google Cloud Storage.
+
+    Credentials: the block gcp-credentials/zoom-gcp-creds, else this machine's default ones.
+    """
+
     def __init__(self, name: str) -> None:
-        """Rights from the block gcp-credentials/zoom-gcp-creds, else the machine's own."""
         self.name = name
-        self.block = saved_block(GcpCredentials, BLOCK)
-        with self._translating_errors():
+        self.block = load_block(GcpCredentials, BLOCK)
+        with self._translate_errors():
             self.client = (self.block or GcpCredentials()).get_cloud_storage_client()
         self.bucket = self.client.bucket(name)
 
@@ -29,24 +34,24 @@ class GcsBucket:
     def url(self) -> str:
         return f"gs://{self.name}"
 
-    def objects(self) -> Iterator[Object]:
-        with self._translating_errors():
+    def objects(self) -> Iterator[StoredObject]:
+        with self._translate_errors():
             for blob in self.client.list_blobs(self.bucket, retry=STORAGE_RETRY):
-                yield Object(blob.name, blob.updated)
+                yield StoredObject(blob.name, blob.updated)
 
     def read(self, key: str) -> bytes:
-        with self._translating_errors():
+        with self._translate_errors():
             data: bytes = self.bucket.blob(key).download_as_bytes(retry=STORAGE_RETRY)
             return data
 
     def write(self, key: str, data: bytes) -> None:
-        with self._translating_errors():
+        with self._translate_errors():
             self.bucket.blob(key).upload_from_string(data, retry=STORAGE_RETRY)
 
     def delete(self, keys: list[str]) -> None:
-        with self._translating_errors():
+        with self._translate_errors():
             blobs = [self.bucket.blob(key) for key in keys]
-            # another build may have been faster
+            # on_error: another build may have deleted the blob
             self.bucket.delete_blobs(blobs, on_error=lambda blob: None, retry=STORAGE_RETRY)
 
     def pull_step(self, folder: str) -> dict[str, Any]:
@@ -56,14 +61,14 @@ class GcsBucket:
         return {"prefect_gcp.deployments.steps.pull_from_gcs": step}
 
     @contextmanager
-    def _translating_errors(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             with translate_google_errors(self.url, "roles/storage.objectUser"):
                 yield
         except StorageError as problem:
             if isinstance(problem.__cause__, NotFound):
                 raise StorageError(
-                    f"there is no bucket {self.url}; "
-                    f"make it: gcloud storage buckets create {self.url}"
+                    f"the bucket {self.url} does not exist; "
+                    f"create it: gcloud storage buckets create {self.url}"
                 ) from problem
             raise

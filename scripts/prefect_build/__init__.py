@@ -1,0 +1,1 @@
+"""Find, check, store and register the flows under flows/; build.py starts it."""

@@ -1,0 +1,50 @@
+"""Pytest plugin: marks that leave tests, or some of their cases, to `make test-all`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+MARKS = [
+    "slow: run by `make test-all` only",
+    "slow_on(*ids): slow with these parameters",
+    "few(n): slow but for n of its cases on each lake and warehouse",
+]
+DESTINATIONS = ("local", "gcs", "duckdb", "postgres", "bigquery", "S3", "Gcs")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark in MARKS:
+        config.addinivalue_line("markers", mark)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects by the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the cases as slow that `slow_on` and `few` mean."""
+    tests = defaultdict[str, list[pytest.Function]](list)
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            tests[item.nodeid.partition("[")[0]].append(item)
+    for cases in tests.values():
+        named = [id for mark in cases[0].iter_markers("slow_on") for id in mark.args]
+        slow = [case for case in cases if any(_has(case, id) for id in named)]
+        if few := cases[0].get_closest_marker("few"):
+            for destination in (*DESTINATIONS, None):
+                of_it = [case for case in cases if _destination(case) == destination]
+                slow += [case for case in of_it if case not in _spread(of_it, *few.args)]
+        for case in slow:
+            case.add_marker("slow")
+
+
+def _has(case: pytest.Function, id: str) -> bool:
+    return f"-{id}-" in f"-{case.callspec.id}-"
+
+
+def _destination(case: pytest.Function) -> str | None:
+    return next((name for name in DESTINATIONS if _has(case, name)), None)
+
+
+def _spread(cases: list[pytest.Function], n: int) -> list[pytest.Function]:
+    """The first case, and n - 1 others at equal distances."""
+    return [cases[k * len(cases) // n] for k in range(n)] if len(cases) > n else cases

@@ -1,0 +1,49 @@
+"""The holds of requirements.in: a test fails when its hold is no longer needed."""
+
+import os
+import re
+import subprocess
+from importlib.metadata import requires
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.support.processes import ROOT
+from tests.support.services import NO_SERVICE
+
+INTEL_MAC = ("--python-platform", "x86_64-apple-darwin", "--only-binary", ":all:")
+
+
+def newest(package: str, *options: str) -> str:
+    """Return the newest version on the package index for Python 3.12."""
+    done = subprocess.run(
+        [".venv/bin/uv", "pip", "compile", "-", "--quiet", "--no-deps", "--no-annotate",
+         "--no-header", "--python-version", "3.12", *options],
+        cwd=ROOT,
+        env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0", "UV_PYTHON_DOWNLOADS": "never"},
+        input=package,
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"{NO_SERVICE}no package index: {done.stderr.strip()[:200]}")
+    return done.stdout.strip().removeprefix(f"{package}==")
+
+
+def test_holds_are_those_tested_here() -> None:
+    held = re.findall(r"^([\w-]+)[<>=]", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    assert set(held) == {"cryptography", "prefect-aws", "pyproj"}
+
+
+@pytest.mark.parametrize("package", ["cryptography", "pyproj"])
+def test_newest_has_no_wheel_for_intel_macs(package: str) -> None:
+    assert newest(package, *INTEL_MAC) != newest(package)
+
+
+def test_prefect_aws_excludes_the_newest_boto3() -> None:
+    [botocore] = [
+        requirement
+        for requirement in map(Requirement, requires("aiobotocore") or ())
+        if requirement.name == "botocore" and not requirement.marker
+    ]
+    assert newest("botocore") not in botocore.specifier
