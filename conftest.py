@@ -251,8 +251,7 @@ def s3_block(
         for variable, value in request.getfixturevalue(server).items():
             monkeypatch.setenv(variable, value)
         name = f"bucket-{uuid.uuid4().hex[:8]}"
-        place = {"LocationConstraint": os.environ["AWS_DEFAULT_REGION"]}
-        boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=place)
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=name)
         S3Bucket(bucket_name=name).save(name)
         return name
 

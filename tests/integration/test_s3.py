@@ -29,7 +29,7 @@ from nyc_taxi.lakes.s3 import PART, S3Lake
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site
 from tests.support.aws import answering, error_body
-from tests.support.http_servers import listening, write_certificate
+from tests.support.http_servers import run_server, write_certificate
 from tests.support.processes import start
 
 YELLOW = TripMonth("yellow", 2021, 1)
@@ -358,7 +358,7 @@ class TestErrors:
         def cut(connection: socket.socket) -> None:
             connection.recv(65536)
 
-        with listening(cut) as port, pytest.raises(ConnectionLostError, match="rerun"):
+        with run_server(cut) as port, pytest.raises(ConnectionLostError, match="rerun"):
             lake_at(f"http://127.0.0.1:{port}").put(big_file, YELLOW.key)
 
 
@@ -368,7 +368,11 @@ class TestSilentServer:
     @pytest.fixture
     def url(self) -> Iterator[str]:
         held = threading.Event()
-        with listening(lambda connection: bool(held.wait(60))) as port:  # type: ignore[arg-type]
+
+        def wait(connection: socket.socket) -> None:
+            held.wait(60)
+
+        with run_server(wait) as port:
             yield f"http://127.0.0.1:{port}"
             held.set()
 
@@ -398,7 +402,7 @@ def test_stopped_upload_is_aborted(s3_block: Callable[..., str], tmp_path: Path)
     lake, client = open_lake(f"s3:{name}"), boto3.client("s3")
     with stoppable() as stop, ThreadPoolExecutor(1) as pool:
         put = pool.submit(copy_context().run, lake.put, big, YELLOW.key)
-        while not client.list_multipart_uploads(Bucket=name).get("Uploads"):
+        while not put.done() and not client.list_multipart_uploads(Bucket=name).get("Uploads"):
             time.sleep(0.01)
         stop.set()
         assert isinstance(put.exception(), Stopped)
