@@ -24,8 +24,8 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run \
-        deploy up-local down-local image up down test test-all test-docker coverage check audit \
-        fix pins bench docs docs-output clean
+        deploy up-local down-local image up down test test-all test-docker test-minio coverage check \
+        audit fix pins bench docs docs-output clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -106,6 +106,10 @@ test-all: install  ## also run the slow tests: every kill point, 200 flows, depl
 
 test-docker: install  ## run the tests that need a Docker engine
 	$(BIN)/python -m pytest tests/e2e
+
+test-minio: install  ## test the S3 lake on MinIO's gateway
+	$(UV) pip install --quiet --python $(BIN)/python --group minio
+	NYC_TAXI_TEST_SERVICES=minio $(BIN)/python -m pytest tests/contract/test_lakes.py -k minio
 
 coverage: install  ## run test-all with coverage; fails below the floor
 	rm -rf .coverage
