@@ -1,5 +1,5 @@
 # Commands of this project; `make` lists them.
-PYTHON ?= python3
+PYTHON ?= $(shell $(BIN)/python -c 'import sys; print(sys._base_executable)' 2>/dev/null || echo python3)
 COLOR ?= yellow
 YEAR ?= 2021
 MONTHS ?= 1
@@ -32,15 +32,23 @@ help:  ## list the commands
 
 install: .venv/installed  ## create the environment in .venv
 
+VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(PYTHON) $(VERSION)),$(shell $(BIN)/python $(VERSION)))
+.PHONY: .venv/installed
+endif
+endif
+
 .venv/installed: docker-requirements.txt pyproject.toml
-	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); \
+	@version=$$($(PYTHON) $(VERSION)); \
 	case "$$version" in \
 	  3.1[1-9]|3.[2-9][0-9]) ;; \
 	  '') echo "error: $(PYTHON) cannot be run; install Python 3.11 or newer, or choose one:" \
 	    "make PYTHON=python3.12 install (with pyenv, first select it: pyenv shell 3.12)" >&2; exit 1 ;; \
 	  *) echo "error: Python 3.11 or newer is required, and $(PYTHON) is $$version;" \
 	    "try: make PYTHON=python3.12 install" >&2; exit 1 ;; \
-	esac
+	esac; \
+	[ "$$version" = "$$($(BIN)/python $(VERSION))" ] || rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
 	$(UV) pip install --quiet --python $(BIN)/python --editable . --group dev

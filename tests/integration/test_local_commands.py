@@ -37,6 +37,23 @@ show(duckdb.sql("SELECT 'Café → 1' AS place, 2.5 AS miles"))
     assert ("┌" in printed) == (encoding == "utf-8")
 
 
+@pytest.mark.parametrize(("named", "remade"), [(None, False), ("3.12", False), ("3.13", True)])
+def test_make_creates_the_environment_again_for_another_python(
+    tmp_path: Path, named: str | None, remade: bool
+) -> None:
+    for name in ("docker-requirements.txt", "pyproject.toml", "Makefile"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    for path, version in [(".venv/bin/python", "3.12"), ("3.12", "3.12"), ("3.13", "3.13")]:
+        program = tmp_path / path
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!/bin/sh\necho {version}\n")
+        program.chmod(0o755)
+    (tmp_path / ".venv" / "installed").touch()
+    command = ["make", "--dry-run", "install", *([f"PYTHON=./{named}"] if named else [])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ("-m venv .venv" in done.stdout) is remade
+
+
 class TestMakeInstall:
     def install(self, folder: Path, python: str) -> str:
         """Run `make install`; returns its error line."""
