@@ -111,7 +111,7 @@ class S3Lake:
     def check(self) -> str:
         """Start an upload under a unique name, and abort it: nothing is ever visible."""
         self._run(self._probe)
-        return f"{self._uri('')} can be written"
+        return f"{self._uri('')} is writable"
 
     def _probe(self) -> None:
         self._list()
@@ -143,7 +143,9 @@ class S3Lake:
     def _object(self, key: str) -> dict[str, Any]:
         if found := self._find(key):
             return found
-        raise StorageError(f"the lake {self._uri('')} has no {key}; run etl_web_to_gcs.py for it")
+        raise StorageError(
+            f"the lake {self._uri('')} has no {key}; ingest it with etl_web_to_gcs.py"
+        )
 
     def _finish(self, manager: Any, transfer: Any) -> None:
         def finish() -> None:
