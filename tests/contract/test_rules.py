@@ -531,6 +531,7 @@ class TestFlows:
         assert not list(tmp_path.rglob("*.parquet.part"))
         assert not (tmp_path / "data" / "yellow").exists()
 
+    @pytest.mark.slow
     def test_scripts_read_the_config_folder_next_to_them(
         self, published: Site, prefect_server: None, tmp_path: Path
     ) -> None:

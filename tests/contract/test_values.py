@@ -378,6 +378,7 @@ class TestFlags:
         if column.name.lower().endswith("_flag")
     ]
 
+    @pytest.mark.few(3)
     @pytest.mark.parametrize(
         "values",
         [["True", "False"], ["TRUE", "FALSE"], ["true", "false"], ["y", " n"], ["1", "0"],
