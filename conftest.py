@@ -57,10 +57,10 @@ REAL_FILES = ROOT.parent / "shared" / "tlc"
 """Published files of the TLC, in an optional folder next to the checkout."""
 
 set_hypothesis_home_dir(ROOT / ".pytest_cache" / "hypothesis")
-# Deterministic examples; raise NYC_TAXI_TEST_EXAMPLES (for example 5000) to search further.
+# Deterministic examples; `make test-all` tries more of them.
 hypothesis_settings.register_profile(
     "default",
-    max_examples=int(os.environ.get("NYC_TAXI_TEST_EXAMPLES", "50")),
+    max_examples=int(os.environ.get("NYC_TAXI_TEST_EXAMPLES", "20")),
     derandomize=True,
     database=None,
     deadline=None,
@@ -121,7 +121,7 @@ def postgres_server() -> Iterator[str]:
         yield url
         return
     with TemporaryDirectory(prefix="pg-") as folder:  # short, for the Unix socket in it
-        Path(folder).chmod(0o711)  # root runs PostgreSQL as nobody
+        Path(folder).chmod(0o711)  # root runs PostgreSQL as an unprivileged user
         server = PostgresServer(Path(folder) / "data", free_port())
         server.up()
         yield server.url

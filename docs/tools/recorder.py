@@ -17,6 +17,18 @@ from docs.tools.pages import RECORDED, ROOT
 
 SHOWN = "/home/you/nyc-taxi-flows"
 """Where the pages say that the project is."""
+_DIFFERENT = {
+    r"● +[\d:.]+ \w+ ": "● ",
+    r"● prefect\.(flow-run\.heartbeat|artifact).*\n": "",
+    r"\d\d:\d\d:\d\d\.\d{3}": "TIME",
+    r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*": "TIME",
+    r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b": "ID",
+    r"-[0-9a-f]{3}'": "-ID'",
+    r"127\.0\.0\.1:\d{4,5}": "HOST",
+    r"\b\d+\.\d+ s\b": "N s",
+    r"\b[a-z]+-[a-z]+\b": "NAME",
+    r"python3\.\d+": "python3",
+}
 PORTS = {"PREFECT_SERVER_API_PORT": 4200, "POSTGRES_PORT": 5434}
 """Ports as the pages show them; the commands run with free ones."""
 _MARK = "<end of output>"
@@ -30,7 +42,7 @@ def recorded(page: str) -> str:
         ports = {str(shown): env[name] for name, shown in PORTS.items()}
         blocks = [_commands(block) for block in RECORDED.findall(page)]
         script = "\n".join(
-            f"{_with_ports(command, ports)}\necho '{_MARK}'"
+            f"{_with_ports(command, ports)}\necho '{_MARK}'".replace("\n> ", "\n")
             for block in blocks
             for command in block
         )
@@ -61,12 +73,9 @@ def run(script: str, folder: Path, env: dict[str, str]) -> str:
 
 
 def comparable(text: str) -> str:
-    """Return recorded text without what differs from run to run: times, names, ids, sizes."""
-    text = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", text)
-    text = re.sub(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*", "TIME", text)
-    text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b[0-9a-f]{12}\b", "ID", text)
-    text = re.sub(r"\b\d+\.\d+ (s|MB)\b", r"N \1", text)
-    text = re.sub(r"\b[a-z]+-[a-z]+\b", "NAME", text)
+    """Return recorded text without what differs from run to run: times, names, ids, ports."""
+    for pattern, shown in _DIFFERENT.items():
+        text = re.sub(pattern, shown, text)
     return "\n".join(sorted({" ".join(line.split()) for line in text.splitlines()}))
 
 
@@ -92,7 +101,7 @@ def _tidy(output: str) -> str:
 def project() -> Iterator[tuple[Path, dict[str, str]]]:
     """Copy the project, with this environment's packages, and yield its folder and environment."""
     with TemporaryDirectory(prefix="docs-", ignore_cleanup_errors=True) as base:
-        Path(base).chmod(0o755)  # root runs PostgreSQL as nobody
+        Path(base).chmod(0o755)  # for root, PostgreSQL runs as another user
         folder = Path(base, "nyc-taxi-flows")
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         files = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -126,6 +135,7 @@ def _environment(folder: Path) -> dict[str, str]:
     env |= {
         "PYTHONPATH": str(folder / "flows"),
         "PREFECT_LOGGING_COLORS": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",
         "NO_COLOR": "1",
         "COLUMNS": "100",
         "HOME": str(folder.parent),

@@ -17,7 +17,7 @@ from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import StorageError
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES
-from nyc_taxi.warehouses.postgres.warehouse import MAX_NAME_LENGTH
+from nyc_taxi.warehouses.postgres.column_types import MAX_NAME_LENGTH
 from nyc_taxi.warehouses.registry import open_warehouse
 from tests.support.warehouses import WAREHOUSES, EmptyWarehouse
 
@@ -30,7 +30,9 @@ NOT_IN_BIGQUERY = ['quo"te', "semi;colon", "a.b", "a,b", "a(b)", "a*b", "a/b", "
 NOWHERE = ["trip_month", "Trip_Month", "", "  ", "a\nb", "a\tb"]
 NOT_IN_POSTGRES = ["é" * 32, "a" * 64, "ctid", "XMIN", "tableoid"]
 anyhow = settings(
-    deadline=None, max_examples=15, suppress_health_check=list(HealthCheck)
+    deadline=None,
+    max_examples=settings().max_examples // 4,
+    suppress_health_check=list(HealthCheck),
 )  # each example loads twice
 
 

@@ -104,7 +104,7 @@ texts = st.one_of(
 
 
 @given(text=texts)
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @example("9007199254740993")
 @example("9007199254740993e0")
 @example("0.99999999999999999999e0")
@@ -131,7 +131,7 @@ def test_text_is_cast_to_an_equal_integer_or_rejected(
 
 
 @given(text=texts)
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @example("9007199254740993")
 @example("9007199254740991.9")
 @example("1e400")
@@ -179,7 +179,7 @@ FORMATS = {
 
 
 @given(moment=dates, format=st.sampled_from(list(FORMATS)))
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 def test_text_is_cast_to_an_equal_timestamp_or_rejected(
     db: duckdb.DuckDBPyConnection, moment: datetime.datetime, format: str
 ) -> None:
@@ -196,7 +196,7 @@ def format_time(moment: datetime.datetime, format: str) -> str:
 
 
 @given(text=st.text(characters, max_size=25))
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 def test_other_text_is_rejected_as_timestamp(db: duckdb.DuckDBPyConnection, text: str) -> None:
     assume(text.strip(" \t\r\n").lower() not in MISSING)
     assume(not re.match(r"\s*\d", text))
@@ -343,7 +343,7 @@ def test_undeclared_column_of_any_arrow_type_gets_a_portable_type(
 
 
 @given(text=st.one_of(st.text(characters, max_size=30), st.text("0123456789,- []", max_size=30)))
-@settings(max_examples=200, deadline=1000)
+@settings(deadline=1000)
 @example("1-999999999999")
 @example("9" * 5000)
 @example("1-" + "9" * 5000)

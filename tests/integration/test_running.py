@@ -104,7 +104,7 @@ def one_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
     assert [word for word in says if word not in lines[0]] == [], lines[0]
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("path", SCRIPTS + MODULES)
 def test_help_has_no_side_effects(path: str, tmp_path: Path) -> None:
     """Although the server is unreachable, and an image and a webhook for blocks are set."""
