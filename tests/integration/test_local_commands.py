@@ -17,6 +17,7 @@ from local_services import Service
 from tests.support.processes import ROOT
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("encoding", ["cp1252", "iso-8859-1", "ascii", "cp437", "utf-8"])
 def test_show_prints_tables_in_any_encoding(encoding: str) -> None:
     program = """
