@@ -5,6 +5,7 @@ Prints one line per finding and exits with 1. A line that contains `words: ok` i
 
 from __future__ import annotations
 
+import argparse
 import csv
 import re
 import subprocess
@@ -33,6 +34,7 @@ def find(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def main() -> int:
+    argparse.ArgumentParser(prog="check_words.py", description=__doc__).parse_args()
     names = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()

@@ -357,7 +357,7 @@ class TestSecrets:
         for secret in (*SECRETS.items(), *auth.items()):
             with pytest.raises(InvalidInputError) as rejected:
                 make(main, **env, **dict([secret]))
-            assert f"name it in NYC_TAXI_{kind}_SECRETS, such as NYC_TAXI_HASH" in str(
+            assert f"refer to it in NYC_TAXI_{kind}_SECRETS, such as NYC_TAXI_HASH" in str(
                 rejected.value
             )
             assert "in_clear" not in str(rejected.value)

@@ -71,7 +71,8 @@ def test_every_setting_is_documented() -> None:
 def test_documented_setting_is_read(setting: str) -> None:
     short = setting.removeprefix("NYC_TAXI_").lower()
     tail = setting.partition("_ECS_")[2] or setting.partition("_TEST_")[2] or setting
-    known = [*CODE.values(), EXAMPLE]
+    support = [path.read_text() for path in (ROOT / "tests" / "support").glob("*.py")]
+    known = [*CODE.values(), *support, EXAMPLE]
     assert short in Settings.model_fields or any(setting in t or f'"{tail}"' in t for t in known)
 
 
@@ -115,7 +116,7 @@ def test_make_target_exists(target: str) -> None:
     sorted(
         set(
             re.findall(
-                r"(?<![\w/.])((?:flows|blocks|scripts|docs|docker|bench|tests|local_services"
+                r"(?<![\w/.-])((?:flows|blocks|scripts|docs|docker|bench|tests|local_services"
                 r"|synthetic_tlc|\.github|\.devcontainer)/[\w/.-]*\w/?)(?![\w<*{-])",
                 re.sub(r"https?://\S+", "", EVERY_PAGE),
             )
