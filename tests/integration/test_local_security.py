@@ -33,6 +33,8 @@ from tests.support.prefect_homes import prefect_home
 from tests.support.prefect_systems import System
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.timeout(900)  # servers start slowly on a busy machine
+
 EVIL = "http://evil.example"
 AUTH = "admin:a-string-of-the-tests"
 

@@ -119,10 +119,8 @@ COMMANDS_WITH_BLOCKS = {
 QUICK = {
     "a published month",
     "an unreachable source",
-    "PostgreSQL is down",
     "Google's blocks",
     "the docker pool",
-    "a dead webhook",
 }
 """One command of each kind; the others are slow."""
 EACH_COMMAND = pytest.mark.parametrize(
