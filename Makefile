@@ -10,7 +10,7 @@ COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 UV := $(BIN)/uv
 # Three workers, a file of tests each, keep two cores busy while some tests wait.
 PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 10
-# The secrets scan stays offline (-n); the tests' passwords and the users in their URLs are invented.
+# The secrets scan stays offline (-n); passwords and users in URLs of tests and pages are invented.
 FILES := git ls-files -z --cached --others --exclude-standard --
 SCAN := $(BIN)/detect-secrets-hook -n
 INVENTED := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
@@ -120,8 +120,8 @@ check: install  ## lint, formatting, types, secrets, and that every flow runs wh
 	$(DOCS)
 	$(BIN)/zizmor --offline --no-progress --pedantic --strict-collection .github
 	git ls-files --error-unmatch Makefile >/dev/null # else nothing would be scanned
-	$(FILES) ':!tests' ':!*/tests.py' ':!conftest.py' | xargs -0 $(SCAN) --baseline .secrets.baseline
-	$(FILES) tests '*/tests.py' conftest.py | xargs -0 $(SCAN) $(INVENTED)
+	$(FILES) ':!tests' ':!*/tests.py' ':!conftest.py' ':!*.md' | xargs -0 $(SCAN) --baseline .secrets.baseline
+	$(FILES) tests '*/tests.py' conftest.py '*.md' | xargs -0 $(SCAN) $(INVENTED)
 	$(BIN)/python scripts/prefect_build/build.py --verify
 
 audit: install  ## look for known vulnerabilities of the pinned packages (needs the network)
