@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import boto3
 import httpx
 import psycopg2
 import pytest
@@ -23,6 +24,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
+from prefect_aws import S3Bucket
 from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_storage import GcsBucket
 
@@ -38,6 +40,7 @@ from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site, write_month
+from tests.support.aws import minio_server, moto_server
 from tests.support.prefect_homes import prefect_home
 from tests.support.prefect_systems import (  # noqa: F401
     LIGHTWEIGHT_SERVER,
@@ -57,10 +60,10 @@ REAL_FILES = ROOT.parent / "shared" / "tlc"
 """Published files of the TLC, in an optional folder next to the checkout."""
 
 set_hypothesis_home_dir(ROOT / ".pytest_cache" / "hypothesis")
-# Deterministic examples; raise NYC_TAXI_TEST_EXAMPLES (for example 5000) to search further.
+# Deterministic examples; `make test-all` tries more of them.
 hypothesis_settings.register_profile(
     "default",
-    max_examples=int(os.environ.get("NYC_TAXI_TEST_EXAMPLES", "50")),
+    max_examples=int(os.environ.get("NYC_TAXI_TEST_EXAMPLES", "20")),
     derandomize=True,
     database=None,
     deadline=None,
@@ -121,7 +124,7 @@ def postgres_server() -> Iterator[str]:
         yield url
         return
     with TemporaryDirectory(prefix="pg-") as folder:  # short, for the Unix socket in it
-        Path(folder).chmod(0o711)  # root runs PostgreSQL as nobody
+        Path(folder).chmod(0o711)  # root runs PostgreSQL as an unprivileged user
         server = PostgresServer(Path(folder) / "data", free_port())
         server.up()
         yield server.url
@@ -225,6 +228,35 @@ def gcs_block(
         name = f"bucket-{uuid.uuid4().hex[:8]}"
         storage.Client().create_bucket(name)
         GcsBucket(bucket=name).save(name)
+        return name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[dict[str, str]]:
+    with moto_server() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with minio_server(tmp_path_factory.mktemp("minio")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def s3_block(
+    request: pytest.FixtureRequest, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """S3Bucket blocks, and their bucket: s3_block(server) is the name of both."""
+
+    def make(server: str = "moto") -> str:
+        for variable, value in request.getfixturevalue(server).items():
+            monkeypatch.setenv(variable, value)
+        name = f"bucket-{uuid.uuid4().hex[:8]}"
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=name)
+        S3Bucket(bucket_name=name).save(name)
         return name
 
     return make

@@ -44,7 +44,7 @@ HOUR = (
 def postgres(rows: int = ROWS) -> str:
     with TemporaryDirectory(prefix="pg-") as name:
         folder = Path(name)
-        folder.chmod(0o711)  # root runs PostgreSQL as nobody
+        folder.chmod(0o711)  # root runs PostgreSQL as an unprivileged user
         server = PostgresServer(folder / "data", free_port())
         server.up()
         try:

@@ -21,7 +21,8 @@ from nyc_taxi.orchestration.run_months import run_months
 from nyc_taxi.trips.months import TripMonth, trip_months
 from nyc_taxi.trips.schemas import Color
 from nyc_taxi.warehouses.postgres.connection import find_database
-from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse, Table
+from nyc_taxi.warehouses.postgres.tables import Table
+from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 
 
 @flow(name="Subflow")

@@ -46,7 +46,7 @@ def find_version(trips: TripMonth) -> str | None:
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def is_in_warehouse(trips: TripMonth, version: str | None) -> bool:
-    """Return whether the warehouse holds this version of the month."""
+    """Return whether this version of the month is in the warehouse."""
     address = settings().warehouse
     same = version is None or is_loaded(trips, version, address)
     return same and open_warehouse(address).count(trips) > 0

@@ -18,6 +18,7 @@ COMMANDS = (
     "flows/etl_web_to_bq.py --color yellow --months 1,2",
     "flows/etl_web_to_bq.py --color green --month 1",
     "-m reference.zones.flow",
+    "-m reference.lookups.flow",
 )
 QUERIES = (
     """

@@ -29,9 +29,10 @@ USER = PASSWORD = "root"
 DATABASE = "ny_taxi"
 MAX_SOCKET_FOLDER = 90
 """Maximum bytes of a folder's path for a Unix socket in it; longer folders get no socket."""
+UNPRIVILEGED_USER = "nobody"  # words: ok
+"""User that runs PostgreSQL if this is root, which PostgreSQL refuses."""
 SHARED_FOLDER = Path("/var/lib")
-"""Holds data and programs when root runs PostgreSQL as the user `nobody`, who cannot access its
-folders."""
+"""Holds data and programs if that user cannot access their usual folders."""
 
 STARTED = """\
 PostgreSQL is running on 127.0.0.1:{server.port}, database {database}, user and password {user}
@@ -73,9 +74,9 @@ class PostgresServer:
         if not (self.folder / "PG_VERSION").exists():
             with writable(self.folder.parent):
                 self._make()
-        elif closed := _closed_to_nobody(self.data):
+        elif closed := _inaccessible_folder(self.data):
             raise ServiceStartError(
-                f"{self.folder}: root runs PostgreSQL as the user nobody, who cannot enter "
+                f"{self.folder}: root runs PostgreSQL as {UNPRIVILEGED_USER}, who cannot enter "
                 f"{closed}; run as another user, or move the data and start again"
             )
         if not running:
@@ -112,7 +113,7 @@ class PostgresServer:
     def _make(self) -> None:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         target = self.folder
-        if _closed_to_nobody(self.folder.parent):
+        if _inaccessible_folder(self.folder.parent):
             key = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
             target = SHARED_FOLDER / f"nyc-taxi-{self.folder.name}-{key}"
         part = target.with_name(f"{target.name}.part")
@@ -158,23 +159,23 @@ class PostgresServer:
 
 
 def _not_root() -> dict[str, Any]:
-    """Return subprocess options to run as `nobody` if this is root, which PostgreSQL refuses."""
+    """Return the subprocess options to run as UNPRIVILEGED_USER if this is root; else {}."""
     if os.name != "posix" or os.geteuid() != 0:
         return {}
     import pwd  # POSIX only
 
     try:
-        nobody = pwd.getpwnam("nobody")
+        user = pwd.getpwnam(UNPRIVILEGED_USER)
     except KeyError:
         raise ServiceStartError(
-            "PostgreSQL refuses to run as root, and the user nobody does not exist; "
+            f"PostgreSQL refuses to run as root, and the user {UNPRIVILEGED_USER} does not exist; "
             "run as another user"
         ) from None
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _closed_to_nobody(folder: Path) -> Path | None:
-    """As root, return the folder or parent that `nobody` may not enter; otherwise None."""
+def _inaccessible_folder(folder: Path) -> Path | None:
+    """As root, return the folder or parent that UNPRIVILEGED_USER may not enter; else None."""
     if not (owner := _not_root()):
         return None
     for path in (folder, *folder.parents):
@@ -186,8 +187,8 @@ def _closed_to_nobody(folder: Path) -> Path | None:
 
 
 def programs() -> Path:
-    """Return the folder of PostgreSQL's programs; as root, a copy that `nobody` can execute."""
-    if not _closed_to_nobody(BIN):
+    """Return the folder of PostgreSQL's programs; as root, a copy that others can execute."""
+    if not _inaccessible_folder(BIN):
         return BIN
     copy = SHARED_FOLDER / f"nyc-taxi-postgres-programs-{WHEEL.version}"
     if not copy.exists():

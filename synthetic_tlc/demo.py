@@ -8,9 +8,15 @@ from pathlib import Path
 import duckdb
 
 from synthetic_tlc.site import Site
+from synthetic_tlc.zones import write_zones
 
 ROOT = Path(__file__).resolve().parents[1]
-RUNS = (("yellow", "1,2"), ("green", "1"))
+COMMANDS = (
+    "flows/etl_web_to_bq.py --color yellow --months 1,2",
+    "flows/etl_web_to_bq.py --color green --months 1",
+    "-m reference.zones.flow",
+    "-m reference.lookups.flow",
+)
 LOADED_MONTHS = """
     SELECT color, trip_month AS "month", count(*) AS trips,
            round(sum(total_amount), 2) AS dollars,
@@ -21,6 +27,15 @@ BUSIEST_HOURS = """
            round(avg(trip_distance), 1) AS miles, round(avg(tip_amount), 2) AS tip
     FROM dezoomcamp.rides WHERE payment_type = 1 AND trip_distance < 100
     GROUP BY ALL ORDER BY trips DESC LIMIT 3"""
+PAYMENTS = """
+    SELECT pickup_borough AS borough, payment_type_name AS payment, count(*) AS trips,
+           round(avg(total_amount), 2) AS dollars
+    FROM dezoomcamp.rides_labeled GROUP BY ALL ORDER BY trips DESC, ALL LIMIT 3"""
+QUERIES = {
+    "Loaded months (synthetic data)": LOADED_MONTHS,
+    "Busiest hours of card trips (synthetic data)": BUSIEST_HOURS,
+    "Payment types by pickup borough (synthetic data)": PAYMENTS,
+}
 ASCII_LINES = str.maketrans("┌┬┐├┼┤└┴┘─│·", "+++++++++-|.")
 
 
@@ -37,6 +52,7 @@ def show(table: duckdb.DuckDBPyRelation) -> None:
 def demo(folder: Path) -> None:
     """Run the flow scripts as a user would and query the result. All files are under `folder`."""
     warehouse = folder / "warehouse.duckdb"
+    write_zones(folder / "site" / "misc")
     with Site(folder / "site") as site:
         env = {
             "NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data",
@@ -51,24 +67,21 @@ def demo(folder: Path) -> None:
             "The trips in this demo are synthetic data, served by a local copy of the TLC's site."
         )
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
-        for color, months in RUNS:
-            command = ["flows/etl_web_to_bq.py", "--color", color, "--months", months]
-            print(f"\n$ python {' '.join(command)}", flush=True)
+        for command in COMMANDS:
+            print(f"\n$ python {command}", flush=True)
             subprocess.run(
-                [sys.executable, *command], cwd=ROOT, env={**inherited, **env}, check=True
+                [sys.executable, *command.split()], cwd=ROOT, env=inherited | env, check=True
             )
     with duckdb.connect(str(warehouse), read_only=True) as db:
-        for title, query in (
-            ("Loaded months (synthetic data)", LOADED_MONTHS),
-            ("Busiest hours of card trips (synthetic data)", BUSIEST_HOURS),
-        ):
+        for title, query in QUERIES.items():
             print(f"\n{title}\n{query.strip()};")
             show(db.sql(query))
     print(f"""
 The files are in {folder}:
   raw/              downloads
   lake/data/        conformed Parquet, one schema per color
-  warehouse.duckdb  tables dezoomcamp.yellow_rides, dezoomcamp.green_rides, view dezoomcamp.rides
+  warehouse.duckdb  tables dezoomcamp.yellow_rides, dezoomcamp.green_rides, dezoomcamp.zones,
+                    lookup tables; views dezoomcamp.rides, dezoomcamp.rides_labeled
 
 Next:
   make demo                                     rerun: downloads are skipped, rows are not doubled

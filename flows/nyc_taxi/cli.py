@@ -160,9 +160,7 @@ def _exit_in_one_line(run: Callable[[], None]) -> None:
         except BaseException as problem:
             if number := first_signal():
                 for another in (signal.SIGINT, signal.SIGTERM):
-                    signal.signal(
-                        another, signal.SIG_IGN
-                    )  # the shutdown takes seconds; ignore impatient signals
+                    signal.signal(another, signal.SIG_IGN)  # the exit takes seconds
                 _flush_logs()
                 atexit._run_exitfuncs()  # stops the temporary server
                 # sys.exit would report objects of unfinished threads as leaked.

@@ -11,7 +11,7 @@
     ├── InvalidValueError           a value does not fit the type of its column
     ├── LocalWriteError             a file or folder on this machine cannot be used
     ├── StorageError                the lake or the warehouse failed or rejected the data
-    │   ├── LockTimeoutError            another run holds the file or table: retried
+    │   ├── LockTimeoutError            the file or table is locked for too long: retried
     │   └── ConnectionLostError         its server closed the connection: retried
     ├── ServerError                 the Prefect server cannot be used
     └── PartialFailureError         some months of a run failed; the others completed

@@ -6,7 +6,7 @@ Read when a flow runs, not at import, so that the environment of a deployment or
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -56,6 +56,12 @@ class Settings(BaseSettings):
     gcs_bucket: str = ""
     gcs_folder: str = ""
     """Prefix of all object names in the bucket."""
+    s3_bucket: str = ""
+    s3_folder: str = ""
+    """A folder of the bucket, prepended to every key."""
+    s3_addressing: Literal["auto", "path", "virtual"] = "auto"
+    """Where a request names the bucket: in the host name (virtual) or in the path. auto: in the
+    path of an endpoint that is set, in the host name of Amazon."""
     bq_location: str = "US"
     """Location of a new BigQuery dataset; use the location of the bucket."""
 

@@ -27,7 +27,20 @@ def gcs_lake(request: pytest.FixtureRequest) -> str:
     return f"gcs:{request.getfixturevalue('gcs_block')()}"
 
 
-LAKES: dict[str, Callable[[pytest.FixtureRequest], str]] = {"local": local_lake, "gcs": gcs_lake}
+def s3_lake(request: pytest.FixtureRequest) -> str:
+    return f"s3:{request.getfixturevalue('s3_block')()}"
+
+
+def minio_lake(request: pytest.FixtureRequest) -> str:
+    return f"s3:{request.getfixturevalue('s3_block')('minio')}"
+
+
+LAKES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
+    "local": local_lake,
+    "gcs": gcs_lake,
+    "s3": s3_lake,
+    "s3-minio": minio_lake,
+}
 
 
 @pytest.fixture(params=LAKES)

@@ -17,7 +17,7 @@ from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import StorageError
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES
-from nyc_taxi.warehouses.postgres.warehouse import MAX_NAME_LENGTH
+from nyc_taxi.warehouses.postgres.column_types import MAX_NAME_LENGTH
 from nyc_taxi.warehouses.registry import open_warehouse
 from tests.support.warehouses import WAREHOUSES, EmptyWarehouse
 
@@ -30,12 +30,14 @@ NOT_IN_BIGQUERY = ['quo"te', "semi;colon", "a.b", "a,b", "a(b)", "a*b", "a/b", "
 NOWHERE = ["trip_month", "Trip_Month", "", "  ", "a\nb", "a\tb"]
 NOT_IN_POSTGRES = ["é" * 32, "a" * 64, "ctid", "XMIN", "tableoid"]
 anyhow = settings(
-    deadline=None, max_examples=15, suppress_health_check=list(HealthCheck)
+    deadline=None,
+    max_examples=settings().max_examples // 4,
+    suppress_health_check=list(HealthCheck),
 )  # each example loads twice
 
 
 @pytest.fixture(params=WAREHOUSES)
-def place(request: pytest.FixtureRequest) -> EmptyWarehouse:
+def warehouse(request: pytest.FixtureRequest) -> EmptyWarehouse:
     return WAREHOUSES[request.param](request)
 
 
@@ -53,50 +55,52 @@ def with_names(trips: pa.Table, names: list[str], path: Path) -> Path:
     return path
 
 
-def quoted(place: EmptyWarehouse, name: str) -> str:
-    if place.address.startswith("bigquery:"):
+def quoted(warehouse: EmptyWarehouse, name: str) -> str:
+    if warehouse.address.startswith("bigquery:"):
         return f"`{name}`"
-    if place.address.startswith("postgres:"):
+    if warehouse.address.startswith("postgres:"):
         name = name.lower()
     return '"' + name.replace('"', '""') + '"'
 
 
-def test_unusual_names_are_loaded(place: EmptyWarehouse, trips: pa.Table, tmp_path: Path) -> None:
+def test_unusual_names_are_loaded(
+    warehouse: EmptyWarehouse, trips: pa.Table, tmp_path: Path
+) -> None:
     names = list(EVERYWHERE)
-    if not place.address.startswith("bigquery:"):
+    if not warehouse.address.startswith("bigquery:"):
         names += NOT_IN_BIGQUERY
     file = with_names(trips, names, tmp_path / "odd.parquet")
     for _ in range(2):
-        assert place.open().replace_month(YELLOW, file, {"passenger_count": 0}) == 2
-        assert place.open().replace_table("odd", file) == 2
-        columns = ", ".join(quoted(place, name) for name in names)
+        assert warehouse.open().replace_month(YELLOW, file, {"passenger_count": 0}) == 2
+        assert warehouse.open().replace_table("odd", file) == 2
+        columns = ", ".join(quoted(warehouse, name) for name in names)
         for table in ("yellow_rides", "odd"):
-            stored = place.query(f"SELECT {columns} FROM dezoomcamp.{table}")
+            stored = warehouse.query(f"SELECT {columns} FROM dezoomcamp.{table}")
             assert sorted(stored, key=repr) == sorted(
                 [tuple(range(len(names))), (None,) * len(names)], key=repr
             )
 
 
 def test_names_match_the_table_case_insensitively(
-    place: EmptyWarehouse, trips: pa.Table, tmp_path: Path
+    warehouse: EmptyWarehouse, trips: pa.Table, tmp_path: Path
 ) -> None:
     for name in ("Extra É", "extra é", "EXTRA É"):
         file = with_names(trips, [name], tmp_path / "case.parquet")
-        assert place.open().replace_month(YELLOW, file, {}) == 2
-    stored = place.query(f"SELECT {quoted(place, 'Extra É')} FROM dezoomcamp.yellow_rides")
+        assert warehouse.open().replace_month(YELLOW, file, {}) == 2
+    stored = warehouse.query(f"SELECT {quoted(warehouse, 'Extra É')} FROM dezoomcamp.yellow_rides")
     assert sorted(stored, key=repr) == [(0,), (None,)]
 
 
 @pytest.mark.few(2)
 @pytest.mark.parametrize("names", [*([name] for name in NOWHERE), ["Foo", "foo"], ["é", "É"]])
 def test_names_invalid_in_every_warehouse_are_rejected(
-    place: EmptyWarehouse, trips: pa.Table, tmp_path: Path, names: list[str]
+    warehouse: EmptyWarehouse, trips: pa.Table, tmp_path: Path, names: list[str]
 ) -> None:
-    place.open().replace_month(YELLOW, with_names(trips, [], tmp_path / "good.parquet"), {})
+    warehouse.open().replace_month(YELLOW, with_names(trips, [], tmp_path / "good.parquet"), {})
     file = with_names(trips, names, tmp_path / "bad.parquet")
     with pytest.raises(StorageError, match=r"bad\.parquet has a column .* Nothing was changed"):
-        place.open().replace_month(YELLOW, file, {})
-    assert place.open().count(YELLOW) == 2
+        warehouse.open().replace_month(YELLOW, file, {})
+    assert warehouse.open().count(YELLOW) == 2
 
 
 @pytest.mark.parametrize(
@@ -105,16 +109,16 @@ def test_names_invalid_in_every_warehouse_are_rejected(
 def test_names_invalid_in_one_warehouse_are_rejected(
     kind: str, names: list[str], trips: pa.Table, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    place = WAREHOUSES[kind](request)
+    warehouse = WAREHOUSES[kind](request)
     for name in names:
         file = with_names(trips, [name], tmp_path / "bad.parquet")
         for load in (
-            partial(place.open().replace_month, YELLOW, file, {}),
-            partial(place.open().replace_table, "odd", file),
+            partial(warehouse.open().replace_month, YELLOW, file, {}),
+            partial(warehouse.open().replace_table, "odd", file),
         ):
             with pytest.raises(StorageError, match=r"bad\.parquet has a column .* Nothing was"):
                 load()
-    assert place.open().count(YELLOW) == 0
+    assert warehouse.open().count(YELLOW) == 0
 
 
 TAKEN = {"trip_month", "ctid", *(column.name.lower() for column in SERVICES["yellow"].columns)}

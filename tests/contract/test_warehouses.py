@@ -561,7 +561,7 @@ class TestDuckDB:
     ) -> None:
         target.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
         monkeypatch.setenv("NYC_TAXI_MEMORY", "4MB")
-        with pytest.raises(StorageError, match=r"NYC_TAXI_MEMORY=4MB .* higher") as problem:
+        with pytest.raises(StorageError, match=r"NYC_TAXI_MEMORY=4MB; .* raise it") as problem:
             target.open().replace_month(YELLOW, clean(YELLOW, 300_000), FILL)
         assert "\n" not in str(problem.value)
         monkeypatch.setenv("NYC_TAXI_MEMORY", "300MB")

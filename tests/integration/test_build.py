@@ -67,6 +67,8 @@ def test_build_adds_to_what_prefect_deploy_registered(
         "0 5 1 * * America/New_York",
         "created",
     ]
+    assert first["lookups/lookups"][0] == "flows/reference/lookups/flow.py:lookups"
+    assert first["lookups/lookups"][-1] == "created"
     again = build()
     assert again.returncode == 0
     assert {row[-1] for row in rows(again.stdout).values()} == {"unchanged"}
@@ -160,6 +162,7 @@ def test_build_reports_an_unknown_parameter(checkout: Checkout, verify: bool) ->
     assert f"flows/air/quality/flow.py: {finding}\n" in built.stdout
 
 
+@pytest.mark.slow
 def test_build_reports_orphaned_deployments_and_deletes_them_on_request(
     checkout: Checkout, bare_system: System
 ) -> None:

@@ -256,6 +256,7 @@ def test_signal_during_server_startup_stops_the_server(
     assert psutil.wait_procs(servers, timeout=10)[1] == []
 
 
+@pytest.mark.slow
 def test_temporary_server_ends_when_the_script_is_killed(
     months: None, site: Site, no_server: Path, run: Callable[..., Script]
 ) -> None:

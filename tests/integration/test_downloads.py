@@ -219,8 +219,8 @@ def test_corrupt_local_file_is_kept(
     here.mkdir()
     (here / NAME).write_bytes(corrupt(month_bytes()))
     (here / f"{NAME}.json").write_text("{}")  # as in a copy of a downloads folder
-    for place in (str(here), here.as_uri()):
-        monkeypatch.setenv("NYC_TAXI_SOURCE_URL", place)
+    for source_url in (str(here), here.as_uri()):
+        monkeypatch.setenv("NYC_TAXI_SOURCE_URL", source_url)
         with fails_with(CorruptFileError, NAME):
             etl_web_to_local("yellow", 2021, 1)
         assert names(here) == [NAME, f"{NAME}.json"]

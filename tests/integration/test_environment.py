@@ -311,7 +311,7 @@ def test_env_files_are_not_in_the_image(tmp_path: Path) -> None:
 def test_env_example_describes_each_variable_of_the_scripts() -> None:
     scripts = [path for folder in ("blocks", "scripts") for path in (ROOT / folder).rglob("*.py")]
     read = set()
-    for path in [*scripts, ROOT / "flows" / "nyc_taxi" / "pools.py"]:
+    for path in [*scripts, ROOT / "flows" / "nyc_taxi" / "orchestration" / "work_pools.py"]:
         names = (
             r'"((?:NYC_TAXI|PREFECT_API|(?:CLOUD|DOCKER)_PREFECT|REGISTRY|AWS)_[A-Z0-9_]+[A-Z0-9])"'
         )

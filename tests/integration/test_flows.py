@@ -298,7 +298,7 @@ def test_command_reports_invalid_settings_in_one_line(
     assert "\n" not in str(ended.value.code)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "script", ["etl_web_to_local", "etl_web_to_gcs", "etl_gcs_to_bq", "etl_web_to_bq",
                "parameterized_flow"],
@@ -311,6 +311,7 @@ def test_help_lists_the_options_of_each_script(script: str) -> None:
         assert option in output
 
 
+@pytest.mark.slow
 def test_script_runs_from_the_flows_folder_without_a_server(
     publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,7 @@ class TestBlocks:
         with pytest.raises(InvalidInputError, match="NYC_TAXI_GCP_CREDENTIALS"):
             make_gcp_blocks()
 
+    @pytest.mark.slow
     def test_script_exits_1_with_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NYC_TAXI_GCS_BUCKET", "gs://some-bucket")
         with start("blocks/make_gcp_blocks.py") as run:

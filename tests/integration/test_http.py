@@ -68,7 +68,7 @@ def body(reply: Reply) -> bytes:
 CLIENTS: dict[str, Callable[[str, Path], object]] = {
     "months": lambda source, folder: fetch_month(JANUARY, source, folder, 5),
     "versions": lambda source, folder: published_version(JANUARY, source, 5),
-    "small files": lambda source, folder: fetch_reference_file("zones.csv", source, folder, 5),
+    "reference files": lambda source, folder: fetch_reference_file("zones.csv", source, folder, 5),
     "doctor": lambda source, folder: check_source(source, 5),
 }
 
@@ -233,14 +233,14 @@ def with_credentials(url: str, path: str = "/trip-data") -> str:
 
 
 SITE_STATES: dict[str, Callable[[Site], object]] = {
-    "nothing": lambda site: serve(site, b"content", "trip-data/zones.csv"),
+    "served": lambda site: serve(site, b"content", "trip-data/zones.csv"),
     "missing": lambda site: None,
     "refused": lambda site: site.answer(401, times=None),
-    "trouble": lambda site: site.answer(503, times=None),
+    "unavailable": lambda site: site.answer(503, times=None),
     "throttled": lambda site: site.answer(429, times=None, headers={"Retry-After": "9999"}),
     "cut": lambda site: site.cut(after=10, times=None),
     "range": lambda site: site.answer(416, times=None),
-    "elsewhere": lambda site: site.answer(
+    "redirected": lambda site: site.answer(
         302, times=None, headers={"Location": "http://127.0.0.1:9/x?sig=r3direct"}
     ),
     "in circles": lambda site: site.answer(302, times=None, headers={"Location": "/x?r3direct"}),
@@ -259,7 +259,7 @@ def test_errors_and_logs_contain_no_credentials(
 ) -> None:
     for name in ("trip-data", "misc"):
         (site.folder / name).mkdir()
-    if state not in ("missing", "nothing"):
+    if state not in ("missing", "served"):
         serve(site, month_bytes(), f"trip-data/{NAME}")
         serve(site, month_bytes(), "misc/zones.csv")
     source = with_credentials(site.url)
@@ -282,8 +282,8 @@ def test_credentials_are_sent(site: Site, folder: Path) -> None:
     serve(site, month_bytes(), f"trip-data/{NAME}")
     assert fetch_month(JANUARY, with_credentials(site.url), folder).read_bytes() == month_bytes()
     [request] = site.requests
-    login = base64.b64decode(str(request.headers["Authorization"]).split()[1])
-    assert login == b"us3r:s3cr3t/"
+    credentials = base64.b64decode(str(request.headers["Authorization"]).split()[1])
+    assert credentials == b"us3r:s3cr3t/"
     assert request.path == f"/trip-data/{NAME}?sig=t0ken&X-Amz-Signature=t0ken"
 
 
@@ -347,7 +347,7 @@ def test_unreachable_host_does_not_reveal_the_login(folder: Path) -> None:
 # --- certificates ---
 
 
-def secure(port: int, host: str = "127.0.0.1") -> str:
+def https_url(port: int, host: str = "127.0.0.1") -> str:
     return f"https://{host}:{port}/file?sig=t0ken"
 
 
@@ -381,7 +381,7 @@ def test_untrusted_certificate_is_refused(
         run_tls_server(served_site, certificate) as port,
         fails_with(SourceRefusedError, "certificate of 127.0.0.1", reason, "SSL_CERT_FILE"),
     ):
-        get(secure(port), body)
+        get(https_url(port), body)
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_private_certificate_authority_is_trusted(
         (path / f"{name}.0").symlink_to(certificate)
     monkeypatch.setenv(variable, str(path))
     with run_tls_server(served_site, certificate) as port:
-        assert get(secure(port), body) == b"content"
+        assert get(https_url(port), body) == b"content"
 
 
 def test_ssl_cert_file_overrides_other_variables(
@@ -417,7 +417,7 @@ def test_ssl_cert_file_overrides_other_variables(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "gone.pem"))
     with run_tls_server(served_site, certificate) as port:
-        assert get(secure(port), body) == b"content"
+        assert get(https_url(port), body) == b"content"
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
@@ -443,7 +443,7 @@ def test_unused_certificate_authorities_are_not_read(
 def test_tls_to_a_plain_server_is_refused(served_site: Site) -> None:
     port = int(served_site.url.rpartition(":")[2])
     with fails_with(SourceRefusedError, "TLS to 127.0.0.1", "NYC_TAXI_SOURCE_URL"):
-        get(secure(port), body)
+        get(https_url(port), body)
 
 
 def test_broken_tls_connection_is_transient(tmp_path: Path) -> None:
@@ -451,7 +451,7 @@ def test_broken_tls_connection_is_transient(tmp_path: Path) -> None:
         run_server(lambda connection: None) as port,
         fails_with(TransientSourceError, "127.0.0.1"),
     ):
-        get(secure(port), body)
+        get(https_url(port), body)
 
 
 # --- proxies ---
@@ -471,8 +471,8 @@ def test_http_uses_the_proxy(
     [request] = served_site.requests
     assert request.path == PROXIED_URL
     if "us3r" in form:
-        login = str(request.headers["Proxy-Authorization"]).split()[1]
-        assert base64.b64decode(login) == b"us3r:s3cr3t"
+        credentials = str(request.headers["Proxy-Authorization"]).split()[1]
+        assert base64.b64decode(credentials) == b"us3r:s3cr3t"
 
 
 def test_https_uses_the_proxy(
@@ -531,8 +531,8 @@ def test_refusing_proxy_is_named(monkeypatch: pytest.MonkeyPatch, refusal: str) 
     socks = scheme == "socks5"
     with run_server(proxy.socks if socks else proxy.http) as port:
         name = "ALL_PROXY" if socks else f"{scheme.upper()}_PROXY"
-        login = "" if socks else "us3r:s3cr3t@"
-        monkeypatch.setenv(name, f"{scheme if socks else 'http'}://{login}127.0.0.1:{port}")
+        credentials = "" if socks else "us3r:s3cr3t@"
+        monkeypatch.setenv(name, f"{scheme if socks else 'http'}://{credentials}127.0.0.1:{port}")
         with fails_with(kind, f"127.0.0.1:{port}", name, message) as _, no_secrets():
             get(f"{'http' if scheme == 'http' else 'https'}://data.example/file?t0ken", body)
 

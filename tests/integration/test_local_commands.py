@@ -17,6 +17,7 @@ from local_services import Service
 from tests.support.processes import ROOT
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("encoding", ["cp1252", "iso-8859-1", "ascii", "cp437", "utf-8"])
 def test_show_prints_tables_in_any_encoding(encoding: str) -> None:
     program = """
@@ -35,6 +36,23 @@ show(duckdb.sql("SELECT 'Café → 1' AS place, 2.5 AS miles"))
     assert re.search(r"place .*miles", printed)
     assert "2.5" in printed
     assert ("┌" in printed) == (encoding == "utf-8")
+
+
+@pytest.mark.parametrize(("named", "remade"), [(None, False), ("3.12", False), ("3.13", True)])
+def test_make_creates_the_environment_again_for_another_python(
+    tmp_path: Path, named: str | None, remade: bool
+) -> None:
+    for name in ("docker-requirements.txt", "pyproject.toml", "Makefile"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    for path, version in [(".venv/bin/python", "3.12"), ("3.12", "3.12"), ("3.13", "3.13")]:
+        program = tmp_path / path
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!/bin/sh\necho {version}\n")
+        program.chmod(0o755)
+    (tmp_path / ".venv" / "installed").touch()
+    command = ["make", "--dry-run", "install", *([f"PYTHON=./{named}"] if named else [])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ("-m venv .venv" in done.stdout) is remade
 
 
 class TestMakeInstall:

@@ -357,7 +357,7 @@ class TestSecrets:
         for secret in (*SECRETS.items(), *auth.items()):
             with pytest.raises(InvalidInputError) as rejected:
                 make(main, **env, **dict([secret]))
-            assert f"name it in NYC_TAXI_{kind}_SECRETS, such as NYC_TAXI_HASH" in str(
+            assert f"refer to it in NYC_TAXI_{kind}_SECRETS, such as NYC_TAXI_HASH" in str(
                 rejected.value
             )
             assert "in_clear" not in str(rejected.value)
@@ -435,6 +435,7 @@ def test_an_invalid_environment_name_is_a_one_line_error(script: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_unreachable_server_is_a_one_line_error() -> None:
     with start("blocks/make_process_pool.py", PREFECT_API_URL="http://127.0.0.1:9/api") as run:
         output, _ = run.communicate(timeout=60)
@@ -448,6 +449,7 @@ def in_a_task() -> None:
     pass
 
 
+@pytest.mark.slow
 def test_ecs_worker_starts_a_task_of_the_image(make: Make, aws: dict[str, str]) -> None:
     secret = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/DataFlows/prod/PREFECT_API_KEY"
     hash_key = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/HASH_KEY"

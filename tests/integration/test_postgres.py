@@ -26,7 +26,8 @@ from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import ConnectionLostError, InvalidInputError, LockTimeoutError, StorageError
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.postgres.connection import BLOCK, components, find_database
-from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse, Table
+from nyc_taxi.warehouses.postgres.tables import Table
+from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 from tests.support.processes import start
 from tests.support.warehouses import LOAD_SCRIPT
 
@@ -39,7 +40,7 @@ Clean = Callable[..., Path]
 def server() -> Iterator[PostgresServer]:
     """Server of this module, which tests may kill or fill up."""
     with TemporaryDirectory(prefix="pg-") as folder:
-        Path(folder).chmod(0o711)  # root runs PostgreSQL as nobody
+        Path(folder).chmod(0o711)  # root runs PostgreSQL as an unprivileged user
         server = PostgresServer(Path(folder) / "data", free_port())
         server.up()
         yield server
@@ -242,6 +243,7 @@ class TestTable:
 
 
 class TestFailures:
+    @pytest.mark.slow
     def test_load_is_atomic_when_the_server_is_killed(
         self, on_server: PostgresServer, clean: Clean
     ) -> None:

@@ -23,7 +23,9 @@ from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import ConnectionLostError, InvalidInputError, NycTaxiError, StorageError
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.postgres.connection import find_database
-from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse, Table, brin_index_sql
+from nyc_taxi.warehouses.postgres.swap import brin_index_sql
+from nyc_taxi.warehouses.postgres.tables import Table
+from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 
 YELLOW = TripMonth("yellow", 2021, 1)
 NOTES = ["Café", "Zürich", "plain", None]

@@ -104,7 +104,7 @@ def one_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
     assert [word for word in says if word not in lines[0]] == [], lines[0]
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("path", SCRIPTS + MODULES)
 def test_help_has_no_side_effects(path: str, tmp_path: Path) -> None:
     """Although the server is unreachable, and an image and a webhook for blocks are set."""
@@ -122,7 +122,7 @@ def test_help_has_no_side_effects(path: str, tmp_path: Path) -> None:
     assert created_files(tmp_path) == []
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("path", REPRESENTATIVES)
 def test_unknown_option_has_no_side_effects(path: str, tmp_path: Path) -> None:
     done = script(path, "--no-such-option", "x", folder=tmp_path)
@@ -132,7 +132,7 @@ def test_unknown_option_has_no_side_effects(path: str, tmp_path: Path) -> None:
     assert created_files(tmp_path) == []
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("path", "options", "env", "says"),
     [
@@ -226,7 +226,7 @@ def test_script_reports_a_wrong_server_in_one_line(path: str, tmp_path: Path) ->
     one_line(done, "the Prefect server at http://127.0.0.1:9/api does not respond")
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "says"),
     [
@@ -252,7 +252,7 @@ def test_script_reports_an_unwritable_prefect_home_in_one_line(path: str, tmp_pa
     one_line(done, "/proc/nope/.prefect cannot be written", "set PREFECT_HOME")
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("filled", [3_900_000, 2_500_000])
 def test_script_reports_a_full_disk_in_one_line(filled: int, disk: Path, tmp_path: Path) -> None:
     (disk / "filling").write_bytes(bytes(filled))
@@ -410,7 +410,7 @@ def test_script_reports_an_invalid_line_of_an_env_file(
     assert "secret" not in done.stderr
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
 def test_env_file_applies_in_any_working_directory(
     bom: bytes, checkout: Path, tmp_path: Path
@@ -427,6 +427,7 @@ def test_env_file_applies_in_any_working_directory(
         one_line(done, "http://127.0.0.1:9/of-env/api does not respond")
 
 
+@pytest.mark.slow
 def test_zones_script_runs_by_its_path(prefect_server: None, tmp_path: Path) -> None:
     done = script(
         "flows/reference/zones/flow.py",
@@ -499,6 +500,7 @@ def test_file_lock_wait_ends_when_the_run_is_stopped(tmp_path: Path) -> None:
             waiting.result(1)
 
 
+@pytest.mark.slow
 def test_script_uses_the_prefect_home_of_its_checkout(tmp_path: Path) -> None:
     show = "import nyc_taxi.cli; from prefect.settings import PREFECT_HOME as h; print(h.value())"
     done = subprocess.run(

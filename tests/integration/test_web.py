@@ -68,16 +68,16 @@ def test_changed_file_is_sent_again(site: Site, folder: Path) -> None:
     assert names(folder) == COMPLETE
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "unknown", "from elsewhere"])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "invalid metadata", "another URL"])
 def test_file_without_valid_metadata_is_sent_again(site: Site, folder: Path, damage: str) -> None:
     serve(site, month_bytes())
     path = fetch_month(JANUARY, site.url, folder)
     metadata, source = path.with_name(f"{NAME}.json"), site.url
-    if damage == "cut":
+    if damage == "truncated":
         os.truncate(path, 1000)
-    elif damage == "gone":
+    elif damage == "missing":
         path.unlink()
-    elif damage == "unknown":
+    elif damage == "invalid metadata":
         metadata.write_text(metadata.read_text()[:-10])
     else:
         source += "/elsewhere"
@@ -216,7 +216,7 @@ def test_partial_file_is_deleted_when_the_old_version_returns(site: Site, folder
         {"Content-Range": f"bytes 100000-100099/{len(month_bytes())}", "ETag": '"of another file"'},
         {},
     ],
-    ids=["from the start", "elsewhere", "of another file", "of somewhere"],
+    ids=["from the start", "another offset", "of another file", "unknown offset"],
 )
 def test_wrong_range_starts_from_zero(site: Site, folder: Path, headers: dict[str, str]) -> None:
     serve(site, month_bytes())

@@ -61,13 +61,13 @@ def start(site: Site, folder: Path, max_file_size: int = 0) -> subprocess.Popen[
 
 
 def printed(process: subprocess.Popen[str]) -> str:
-    out, errors = process.communicate(timeout=30)
+    out, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
     return out.strip()
 
 
 def wait_for_a_quarter(folder: Path) -> None:
-    part, deadline = folder / PARTIAL[0], time.monotonic() + 30
+    part, deadline = folder / PARTIAL[0], time.monotonic() + 120
     while not part.exists() or part.stat().st_size < len(month_bytes()) // 4:
         assert time.monotonic() < deadline, "the download does not proceed"
         time.sleep(0.01)

@@ -63,10 +63,10 @@ PROXY = b"<html>The proxy says:\nno.</html>"
             429,
             PROXY,
             TransientSourceError,
-            "throttling|HTTP 429|NYC_TAXI_MONTHS_AT_ONCE=1",
+            "throttles requests|HTTP 429|NYC_TAXI_MONTHS_AT_ONCE=1",
         ),
-        (JANUARY, 500, PROXY, TransientSourceError, "trouble|HTTP 500"),
-        (JANUARY, 503, BLOCKED_PAGE, TransientSourceError, "trouble|HTTP 503"),
+        (JANUARY, 500, PROXY, TransientSourceError, "temporarily unavailable|HTTP 500"),
+        (JANUARY, 503, BLOCKED_PAGE, TransientSourceError, "temporarily unavailable|HTTP 503"),
     ],
 )
 def test_error_status_maps_to_an_error(
@@ -89,7 +89,7 @@ def test_error_status_maps_to_an_error(
 
 def test_real_blocked_page_is_transient(site: Site, folder: Path) -> None:
     site.answer(403, body=read_real("broken/yellow_tripdata_2022-01.http403.parquet"))
-    with fails_with(TransientSourceError, f"{site.url}/{NAME}", "throttling"):
+    with fails_with(TransientSourceError, f"{site.url}/{NAME}", "throttles requests"):
         fetch_month(JANUARY, site.url, folder)
 
 
@@ -119,9 +119,9 @@ def test_refusal_keeps_existing_files(site: Site, folder: Path) -> None:
 # --- corrupt files ---
 
 
-def _flipped(content: bytes, place: int) -> bytes:
+def _flipped(content: bytes, position: int) -> bytes:
     changed = bytearray(content)
-    changed[place] ^= 0xFF
+    changed[position] ^= 0xFF
     return bytes(changed)
 
 

@@ -128,8 +128,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 def bare_system(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """The shared test server with the process pool, but without workers and deployments."""
     with surroundings(tmp_path_factory.mktemp("server"), os.environ["PREFECT_API_URL"]) as system:
-        made = system.shell(sys.executable, "blocks/make_process_pool.py")
-        assert made.returncode == 0, made.stderr
+        pool = system.shell(sys.executable, "blocks/make_process_pool.py")
+        assert pool.returncode == 0, pool.stderr
         yield system
 
 

@@ -1,5 +1,6 @@
 """An empty warehouse of each kind, with a query function that bypasses the code under test."""
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -63,3 +64,44 @@ def empty_postgres(request: pytest.FixtureRequest) -> EmptyWarehouse:
 
 
 WAREHOUSES = {"duckdb": empty_duckdb, "bigquery": empty_bigquery, "postgres": empty_postgres}
+
+
+def read_comments(place: EmptyWarehouse, table: str) -> tuple[str | None, dict[str, str | None]]:
+    """Return the comment of a table or view, and the comments of its columns by lower-case name."""
+    kind, _, name = place.address.partition(":")
+    if kind == "bigquery":
+        found = bigquery.Client(project=name).get_table(f"{name}.dezoomcamp.{table}")
+        return found.description, {f.name.lower(): f.description for f in found.schema}
+    if kind == "duckdb":
+        about = (
+            f"SELECT comment FROM duckdb_tables() WHERE table_name = '{table}' UNION ALL "
+            f"SELECT comment FROM duckdb_views() WHERE view_name = '{table}'"
+        )
+        columns = f"SELECT column_name, comment FROM duckdb_columns() WHERE table_name = '{table}'"
+    else:
+        oid = f"'dezoomcamp.{table}'::regclass"
+        about = f"SELECT obj_description({oid})"
+        columns = (
+            "SELECT attname, col_description(attrelid, attnum) FROM pg_attribute "
+            f"WHERE attrelid = {oid} AND attnum > 0 AND NOT attisdropped"
+        )
+    [(comment,)] = place.query(about)
+    return comment, {column.lower(): text for column, text in place.query(columns)}
+
+
+def write_comment(place: EmptyWarehouse, table: str, column: str, text: str) -> None:
+    """Comment on a column as a user would."""
+    kind, _, name = place.address.partition(":")
+    sql = f"COMMENT ON COLUMN dezoomcamp.{table}.{column} IS '{text}'"
+    if kind == "bigquery":
+        sql = (
+            f"ALTER TABLE `{name}.dezoomcamp.{table}` ALTER COLUMN {column} "
+            f"SET OPTIONS (description = '{text}')"
+        )
+        bigquery.Client(project=name).query_and_wait(sql)
+    elif kind == "duckdb":
+        with duckdb.connect(name) as db:
+            db.execute(sql)
+    else:
+        with closing(psycopg2.connect(os.environ["POSTGRES_URL"])) as link, link:
+            link.cursor().execute(sql)

@@ -25,7 +25,14 @@ CODE = {
     path: path.read_text()
     for folder in ("flows", "blocks", "scripts", "local_services", "docker")
     for path in (ROOT / folder).rglob("*.py")
-} | {path: path.read_text() for path in (ROOT / "docker-compose.yml", ROOT / "conftest.py")}
+} | {
+    path: path.read_text()
+    for path in (
+        ROOT / "docker-compose.yml",
+        ROOT / "conftest.py",
+        ROOT / "tests" / "support" / "services.py",
+    )
+}
 DOCUMENTED = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", CONFIGURATION))
 
 

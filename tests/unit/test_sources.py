@@ -199,7 +199,7 @@ def test_unreachable_server_is_transient(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("url", "safe"),
     [
         (" http://user:secret@h/x", " http://h/x"),
         ("'http://user:secret@h/x?sig=secret'", "'http://h/x"),
@@ -210,8 +210,8 @@ def test_unreachable_server_is_transient(folder: Path) -> None:
         (" a folder ", " a folder "),
     ],
 )
-def test_safe_url_removes_credentials_from_mistyped_urls(given: str, shown: str) -> None:
-    assert safe_url(given) == shown
+def test_safe_url_removes_credentials_from_mistyped_urls(url: str, safe: str) -> None:
+    assert safe_url(url) == safe
 
 
 @pytest.mark.parametrize("source", ["//user:secret@h/x", "https//user:secret@h/x"])

@@ -217,18 +217,22 @@ def client(site: Site) -> Iterator[httpx.Client]:
 
 
 def test_site_answers_get_and_head(site: Site, client: httpx.Client) -> None:
-    got, head = client.get(NAME, headers={"X-Probe": "1"}), client.head(NAME)
-    assert (got.status_code, got.content, got.http_version) == (200, BODY, "HTTP/1.1")
+    response, head = client.get(NAME, headers={"X-Probe": "1"}), client.head(NAME)
+    assert (response.status_code, response.content, response.http_version) == (
+        200,
+        BODY,
+        "HTTP/1.1",
+    )
     assert (head.status_code, head.content) == (200, b"")
     for name in ("ETag", "Last-Modified", "Content-Length", "Accept-Ranges"):
-        assert got.headers[name] == head.headers[name]
-    assert got.headers["ETag"][0] == got.headers["ETag"][-1] == '"'
-    assert got.headers["Accept-Ranges"] == "bytes"
-    assert "cloudfront" in got.headers["x-cache"]
+        assert response.headers[name] == head.headers[name]
+    assert response.headers["ETag"][0] == response.headers["ETag"][-1] == '"'
+    assert response.headers["Accept-Ranges"] == "bytes"
+    assert "cloudfront" in response.headers["x-cache"]
 
-    said = site.requests[0]
-    assert (said.method, said.path, said.status) == ("GET", f"/trip-data/{NAME}", 200)
-    assert (said.headers["x-probe"], said.bytes_sent) == ("1", len(BODY))
+    request = site.requests[0]
+    assert (request.method, request.path, request.status) == ("GET", f"/trip-data/{NAME}", 200)
+    assert (request.headers["x-probe"], request.bytes_sent) == ("1", len(BODY))
     assert (site.requests[1].method, site.requests[1].bytes_sent) == ("HEAD", 0)
 
 
@@ -243,7 +247,7 @@ def test_etag_changes_with_the_content(site: Site, client: httpx.Client) -> None
 
 
 @pytest.mark.parametrize(
-    ("wanted", "part"),
+    ("requested", "part"),
     [
         ("bytes=0-9", slice(0, 10)),
         ("bytes=1000000-", slice(1_000_000, None)),
@@ -252,38 +256,45 @@ def test_etag_changes_with_the_content(site: Site, client: httpx.Client) -> None
         ("bytes=-99999999", slice(None)),
     ],
 )
-def test_site_serves_a_range(client: httpx.Client, wanted: str, part: slice) -> None:
-    got = client.get(NAME, headers={"Range": wanted})
+def test_site_serves_a_range(client: httpx.Client, requested: str, part: slice) -> None:
+    response = client.get(NAME, headers={"Range": requested})
     first, last, _ = part.indices(len(BODY))
-    assert (got.status_code, got.content) == (206, BODY[part])
-    assert got.headers["Content-Range"] == f"bytes {first}-{last - 1}/{len(BODY)}"
+    assert (response.status_code, response.content) == (206, BODY[part])
+    assert response.headers["Content-Range"] == f"bytes {first}-{last - 1}/{len(BODY)}"
 
 
-@pytest.mark.parametrize("wanted", ["bytes=1048576-", "bytes=-0"])
-def test_range_beyond_the_end_is_416(client: httpx.Client, wanted: str) -> None:
-    got = client.get(NAME, headers={"Range": wanted})
-    assert (got.status_code, got.headers["Content-Range"]) == (416, f"bytes */{len(BODY)}")
+@pytest.mark.parametrize("requested", ["bytes=1048576-", "bytes=-0"])
+def test_range_beyond_the_end_is_416(client: httpx.Client, requested: str) -> None:
+    response = client.get(NAME, headers={"Range": requested})
+    assert (response.status_code, response.headers["Content-Range"]) == (
+        416,
+        f"bytes */{len(BODY)}",
+    )
 
 
-@pytest.mark.parametrize("wanted", ["bytes=5-2", "bytes=a-b", "lines=1-2", "bytes=0-1,4-5", "x"])
-def test_invalid_range_is_ignored(client: httpx.Client, wanted: str) -> None:
-    assert client.get(NAME, headers={"Range": wanted}).status_code == 200
+@pytest.mark.parametrize("requested", ["bytes=5-2", "bytes=a-b", "lines=1-2", "bytes=0-1,4-5", "x"])
+def test_invalid_range_is_ignored(client: httpx.Client, requested: str) -> None:
+    assert client.get(NAME, headers={"Range": requested}).status_code == 200
 
 
 def test_if_range_serves_the_range_only_if_unchanged(client: httpx.Client) -> None:
-    whole = client.head(NAME).headers
-    for unless, status in [(whole["ETag"], 206), (whole["Last-Modified"], 206), ('"old"', 200)]:
-        got = client.get(NAME, headers={"Range": "bytes=-9", "If-Range": unless})
-        assert got.status_code == status
+    original = client.head(NAME).headers
+    for unless, status in [
+        (original["ETag"], 206),
+        (original["Last-Modified"], 206),
+        ('"old"', 200),
+    ]:
+        response = client.get(NAME, headers={"Range": "bytes=-9", "If-Range": unless})
+        assert response.status_code == status
 
 
 @pytest.mark.parametrize(
     "path", ["yellow_tripdata_2031-01.parquet", "", "%2e%2e/%2e%2e/etc/passwd"]
 )
 def test_missing_file_is_403(client: httpx.Client, path: str) -> None:
-    got = client.get(path)
-    assert (got.status_code, got.headers["Content-Type"]) == (403, "application/xml")
-    assert b"<Error><Code>AccessDenied</Code>" in got.content
+    response = client.get(path)
+    assert (response.status_code, response.headers["Content-Type"]) == (403, "application/xml")
+    assert b"<Error><Code>AccessDenied</Code>" in response.content
 
 
 def test_cut_closes_the_connection_early(site: Site, client: httpx.Client) -> None:
@@ -306,9 +317,9 @@ def test_truncate_shortens_the_response(site: Site, client: httpx.Client) -> Non
     etag = client.head(NAME).headers["ETag"]
     site.truncate(NAME, to=1000)
     for _ in range(2):
-        got = client.get(NAME)
-        assert (got.content, got.headers["Content-Length"]) == (BODY[:1000], "1000")
-        assert got.headers["ETag"] != etag
+        response = client.get(NAME)
+        assert (response.content, response.headers["Content-Length"]) == (BODY[:1000], "1000")
+        assert response.headers["ETag"] != etag
     site.heal()
     assert client.head(NAME).headers["ETag"] == etag
 
@@ -338,19 +349,19 @@ def test_change_replaces_file_and_etag(
         content = tmp_path / "corrected"
         content.write_bytes(b"corrected")
     site.change(NAME, content, after_requests=2)
-    head, whole, changed = client.head(NAME), client.get(NAME), client.get(NAME)
-    assert whole.content == BODY
+    head, original, changed = client.head(NAME), client.get(NAME), client.get(NAME)
+    assert original.content == BODY
     assert changed.content == b"corrected"
-    assert head.headers["ETag"] == whole.headers["ETag"] != changed.headers["ETag"]
+    assert head.headers["ETag"] == original.headers["ETag"] != changed.headers["ETag"]
     resumed = client.get(NAME, headers={"Range": "bytes=5-", "If-Range": head.headers["ETag"]})
     assert (resumed.status_code, resumed.content) == (200, b"corrected")
 
 
 def test_slow_limits_the_throughput(site: Site, client: httpx.Client) -> None:
     site.slow(4 * len(BODY), path=NAME)
-    began = time.monotonic()
+    started = time.monotonic()
     assert client.get(NAME).content == BODY
-    assert 0.2 < time.monotonic() - began < 2
+    assert 0.2 < time.monotonic() - started < 2
 
 
 def test_stall_ends_when_the_site_closes(site: Site, client: httpx.Client) -> None:
@@ -362,16 +373,16 @@ def test_stall_ends_when_the_site_closes(site: Site, client: httpx.Client) -> No
         assert len(b"".join(answer.iter_raw(chunk_size=1000))) == 1000
     site.slow(10)
     with client.stream("GET", NAME), client.stream("GET", NAME):
-        began = time.monotonic()
+        started = time.monotonic()
         site.close()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - started < 1
 
 
 def test_etags_can_be_switched_off(site: Site, client: httpx.Client) -> None:
     site.no_etag()
-    got = client.get(NAME, headers={"Range": "bytes=0-9"})
-    assert (got.status_code, got.content) == (200, BODY)
-    assert not {"etag", "accept-ranges"} & set(got.headers)
+    response = client.get(NAME, headers={"Range": "bytes=0-9"})
+    assert (response.status_code, response.content) == (200, BODY)
+    assert not {"etag", "accept-ranges"} & set(response.headers)
 
 
 def test_site_frees_its_port_and_threads(tmp_path: Path) -> None:
@@ -399,9 +410,9 @@ def test_command_makes_and_serves_months(tmp_path: Path) -> None:
         serve, cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout and process.stderr
-        said = process.stdout.readline()
-        url = said.split()[-1]
-        assert said == f"serving {tmp_path} at {url}\n"
+        line = process.stdout.readline()
+        url = line.split()[-1]
+        assert line == f"serving {tmp_path} at {url}\n"
         for path in (f"trip-data/{NAME}", "misc/taxi_zone_lookup.csv"):
             assert httpx.get(f"{url}/{path}").status_code == 200
         process.send_signal(signal.SIGTERM)
@@ -409,7 +420,7 @@ def test_command_makes_and_serves_months(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (
             ["make", "data", "yellow-2021"],
@@ -418,9 +429,9 @@ def test_command_makes_and_serves_months(tmp_path: Path) -> None:
         (["serve", "nowhere"], "python -m synthetic_tlc make nowhere"),
     ],
 )
-def test_invalid_command_prints_the_valid_ones(arguments: list[str], said: str) -> None:
+def test_invalid_command_prints_the_valid_ones(arguments: list[str], message: str) -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "synthetic_tlc", *arguments]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr

@@ -45,7 +45,7 @@ def step_of(job: str, word: str) -> dict[str, Any]:
 
 def test_workflow_uses_existing_make_targets() -> None:
     used = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(RUNS)))
-    assert {"check", "audit", "test", "test-docker", "install"} <= used <= TARGETS
+    assert {"check", "audit", "coverage", "test-docker", "install"} <= used <= TARGETS
 
 
 def test_workflow_runs_the_expected_scripts() -> None:
@@ -57,7 +57,7 @@ def test_workflow_runs_the_expected_scripts() -> None:
 
 @pytest.mark.parametrize(("path", "options"), scripts())
 def test_scripts_accept_the_options_of_the_workflow(path: str, options: set[str]) -> None:
-    shown = subprocess.run(
+    help_text = subprocess.run(
         [sys.executable, path, "--help"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT / "flows"), "COLUMNS": "200"},
@@ -65,9 +65,9 @@ def test_scripts_accept_the_options_of_the_workflow(path: str, options: set[str]
         text=True,
         timeout=60,
     )
-    assert shown.returncode == 0, shown.stderr
+    assert help_text.returncode == 0, help_text.stderr
     assert options
-    assert options <= set(re.findall(r"--[a-z][\w-]*", shown.stdout))
+    assert options <= set(re.findall(r"--[a-z][\w-]*", help_text.stdout))
 
 
 def test_workflow_runs_for_both_branches_and_their_pull_requests() -> None:
@@ -151,7 +151,7 @@ def test_ci_fails_on_skipped_tests() -> None:
 
 @pytest.mark.few(2)
 @pytest.mark.parametrize(
-    ("wanted", "service", "code"),
+    ("required", "service", "code"),
     [
         ("", "no Docker engine answers", 0),
         ("all", "no Docker engine answers", 1),
@@ -160,7 +160,7 @@ def test_ci_fails_on_skipped_tests() -> None:
         ("chromium", "no Docker engine answers", 0),
     ],
 )
-def test_missing_service_fails_ci(tmp_path: Path, wanted: str, service: str, code: int) -> None:
+def test_missing_service_fails_ci(tmp_path: Path, required: str, service: str, code: int) -> None:
     assert vars(conftest)["pytest_sessionfinish"] is pytest_sessionfinish
     (tmp_path / "test_it.py").write_text(
         f"import pytest\ndef test_it(): pytest.skip({NO_SERVICE + service!r})\n"
@@ -171,7 +171,7 @@ def test_missing_service_fails_ci(tmp_path: Path, wanted: str, service: str, cod
         cwd=tmp_path,
         env={
             **os.environ,
-            "NYC_TAXI_TEST_SERVICES": wanted,
+            "NYC_TAXI_TEST_SERVICES": required,
             "PYTHONPATH": str(ROOT),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },
@@ -267,12 +267,12 @@ def test_image_name_is_lower_case(runner: Callable[..., Path], repository: str) 
     folder = runner("deploy", "docker_deploy.py", GITHUB_REPOSITORY=repository)
     owner, name = repository.lower().split("/")
     given = f"--dockerfile-dir,./,--docker-name,{name},--registry,ghcr.io/{owner}"
-    said = (folder / "OUTPUT").read_text()
-    assert said == f"name=scripts/docker_deploy.py,{given}\n"
+    output = (folder / "OUTPUT").read_text()
+    assert output == f"name=scripts/docker_deploy.py,{given}\n"
 
 
 def test_plan_table_is_in_comment_and_summary(runner: Callable[..., Path]) -> None:
     folder = runner("plan", "build.py", NYC_TAXI_ENV="prod")
-    said = "scripts/prefect_build/build.py,--env,prod,--dry-run"
-    assert (folder / "plan.md").read_text() == f"What this would change in `prod`:\n\n{said}\n"
+    output = "scripts/prefect_build/build.py,--env,prod,--dry-run"
+    assert (folder / "plan.md").read_text() == f"What this would change in `prod`:\n\n{output}\n"
     assert (folder / "STEP_SUMMARY").read_text() == (folder / "plan.md").read_text()

@@ -175,4 +175,4 @@ def _failure_sql(name: str, value: str, secret: bool, reason: str) -> str:
 def _shown(value: str, secret: bool) -> str:
     """Return SQL of the value for an error message, on one line."""
     text = f"left(regexp_replace(CAST({value} AS VARCHAR), '[[:cntrl:]]', '?', 'g'), 80)"
-    return "'a value not to be shown'" if secret else f"coalesce({text}, 'null')"
+    return "'a hidden value'" if secret else f"coalesce({text}, 'null')"

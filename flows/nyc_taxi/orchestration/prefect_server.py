@@ -45,9 +45,8 @@ def use_server() -> None:
 
 def temporary_server() -> SubprocessASGIServer:
     """Create the temporary server; Prefect starts it on the first request of a client."""
-    from nyc_taxi.orchestration.temporary_server import (
-        TemporaryServer,  # imported lazily: takes a second
-    )
+    # Imported lazily: it takes a second.
+    from nyc_taxi.orchestration.temporary_server import TemporaryServer
 
     if not PREFECT_SERVER_EPHEMERAL_ENABLED.value():
         raise InvalidInputError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from nyc_taxi.errors import InvalidInputError, StorageError
+from nyc_taxi.trips.comments import NO_COMMENTS, Comments
 from nyc_taxi.trips.months import TripMonth
 
 DATASET = "dezoomcamp"
@@ -35,8 +36,13 @@ class Warehouse(Protocol):
         the table. Raises StorageError for a type that the table's column cannot hold.
         """
 
-    def replace_table(self, name: str, parquet: Path | str) -> int:
-        """Replace the lookup table `name`, including its columns; returns the number of rows."""
+    def replace_table(
+        self, name: str, parquet: Path | str, comments: Comments = NO_COMMENTS
+    ) -> int:
+        """Replace the lookup table `name`, including its columns; returns the number of rows.
+
+        Writes `comments`, and keeps the comments on other columns.
+        """
 
     def count(self, trips: TripMonth) -> int:
         """Return the number of rows of the month; 0 if the table does not exist."""
@@ -48,7 +54,7 @@ class Warehouse(Protocol):
 def lookup_table_name(name: str) -> str:
     """Return `dezoomcamp.<name>`. Raises InvalidInputError for an invalid or reserved name."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or re.fullmatch(
-        r"(\w+_)?rides|loads|staging_.*", name
+        r"(\w+_)?rides(_labeled)?|loads|staging_.*", name
     ):
         raise InvalidInputError(
             f"{name!r} is not a valid name for a lookup table; use up to 40 lower-case letters, "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from google.api_core.exceptions import Conflict, NotFound
+from google.api_core.exceptions import BadRequest, Conflict, NotFound, PreconditionFailed
 from google.cloud import bigquery, storage
 from google.cloud.bigquery import LoadJobConfig, SchemaField, Table
 from prefect.runtime import task_run
@@ -39,8 +39,10 @@ from nyc_taxi.storage.google import (
     one_line,
     translate_google_errors,
 )
+from nyc_taxi.trips.comments import NO_COMMENTS, Comments, trips_comments
+from nyc_taxi.trips.lookups import LOOKUPS
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
+from nyc_taxi.trips.rides_view import TABLES, rides_views
 from nyc_taxi.warehouses.base import (
     DATASET,
     MAX_EXACT,
@@ -100,7 +102,7 @@ class BigQueryWarehouse:
             rows, columns = self._read_footer(parquet)
             self._create_dataset()
             table, names, doubles = self._create_or_widen_table(trips, columns, run)
-            self._replace_rides_view(run)
+            self._replace_rides_views(run)
             staging = Table(f"{self.dataset}.staging_{run.replace('-', '_')}", columns)
             staging.expires = datetime.now(UTC) + STAGING_LIFETIME
             self.client.create_table(staging, exists_ok=True, **CALL_OPTIONS)
@@ -111,13 +113,24 @@ class BigQueryWarehouse:
             self.client.delete_table(staging, not_found_ok=True, **CALL_OPTIONS)
         return rows
 
-    def replace_table(self, name: str, parquet: Path | str) -> int:
-        """Replace the table with one WRITE_TRUNCATE load job, which is atomic."""
+    def replace_table(
+        self, name: str, parquet: Path | str, comments: Comments = NO_COMMENTS
+    ) -> int:
+        """Replace the table with one WRITE_TRUNCATE load job, which is atomic.
+
+        The job would drop the descriptions of the table's columns, so it is given them again.
+        """
         table = Table(f"{self.client.project}.{lookup_table_name(name)}")
+        run = _job_prefix(name)
         with self._translating_errors():
-            rows, table.schema = self._read_footer(parquet, is_month=False)
+            rows, columns = self._read_footer(parquet, is_month=False)
             self._create_dataset()
-            loaded = self._load(parquet, table, f"replace-{_job_prefix(name)}")
+            if found := self._find(_full_name(table)):
+                comments = comments.over(_comments(found))
+            table.schema = _described(columns, comments)
+            loaded = self._load(parquet, table, f"replace-{run}")
+            self._comment(_full_name(table), comments)
+            self._replace_rides_views(run)
         if loaded != rows:
             raise StorageError(f"{name} received {loaded} of {rows} rows; rerun")
         return rows
@@ -316,14 +329,16 @@ class BigQueryWarehouse:
         Returns its name, a mapping of the file's columns to its columns, and the integer
         columns of the file that are FLOAT64 in the table.
         """
-        name = self._table(trips.color)
+        name, comments = self._table(trips.color), trips_comments(trips.color)
         found = self._find(name)
         if not found:
-            table = Table(name, [SchemaField("trip_month", "DATE"), *columns])
+            schema = [SchemaField("trip_month", "DATE"), *columns]
+            table = Table(name, _described(schema, comments))
+            table.description = comments.table
             table.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="trip_month")
             table.clustering_fields = [trips.service.pickup_zone, trips.service.pickup]
-            made = self.client.create_table(table, exists_ok=True, **CALL_OPTIONS)
-            found = self._find(name) or made
+            created = self.client.create_table(table, exists_ok=True, **CALL_OPTIONS)
+            found = self._find(name) or created
         have = {
             field.name.lower(): _SQL_TYPES.get(k := field.field_type, k) for field in found.schema
         }
@@ -348,24 +363,57 @@ class BigQueryWarehouse:
         if new:
             added = ", ".join(f"ADD COLUMN IF NOT EXISTS `{f.name}` {f.field_type}" for f in new)
             self._query(f"ALTER TABLE `{name}` {added}", f"widen-{run}")
+        self._comment(name, comments, None if new else found)
         called = {field.name.lower(): field.name for field in found.schema}
         return name, {f.name: called.get(f.name.lower(), f.name) for f in columns}, doubles
 
-    def _replace_rides_view(self, run: str) -> None:
-        """Create or update the view `rides`: a union of the yellow and green tables that exist."""
-        name = f"{self.dataset}.rides"
-        tables = {c: found for c in RIDES_COLORS if (found := self._find(self._table(c)))}
-        query = rides_sql(
-            {c: f"`{self._table(c)}`" for c in tables},
-            {c: [field.name for field in table.schema] for c, table in tables.items()},
-        )
-        found = self._find(name)
-        if found and found.table_type != "VIEW":
-            raise StorageError(
-                f"{name} is a table, but these flows need the name for a view; rename it"
-            )
-        if query and (not found or found.view_query != query):
-            self._query(f"CREATE OR REPLACE VIEW `{name}` AS {query}", f"view-{run}")
+    def _comment(self, name: str, comments: Comments, found: Table | None = None) -> None:
+        """Update the descriptions that differ. BigQuery has no transactions for metadata."""
+        deadline = time.monotonic() + settings().wait
+        while table := found or self._find(name):
+            changes = comments.changes(_comments(table))
+            if changes == NO_COMMENTS:
+                return
+            table.schema = _described(table.schema, changes)
+            table.description = changes.table or table.description
+            try:
+                self.client.update_table(table, ["schema", "description"], **CALL_OPTIONS)
+                return
+            except PreconditionFailed:  # another run has changed the table since it was read
+                if time.monotonic() > deadline:
+                    raise
+            found = None
+            interruptible_sleep(random.uniform(0.1, 1))
+
+    def _replace_rides_views(self, run: str) -> None:
+        """Create or update `rides` and `rides_labeled` over the tables that exist."""
+        there = {table.table_id for table in self.client.list_tables(self.dataset, **CALL_OPTIONS)}
+        read = {t: self._find(f"{self.dataset}.{t}") for t in there & {*TABLES} - {*LOOKUPS}}
+        columns = {
+            table: {field.name: field.field_type for field in found.schema}
+            for table, found in read.items()
+            if found
+        }
+        lookups: dict[str, dict[str, str]] = {table: {} for table in there & {*LOOKUPS}}
+        for view in rides_views(columns | lookups, lambda table: f"`{self.dataset}.{table}`"):
+            name = f"{self.dataset}.{view.name}"
+            found = self._find_view(name) if view.name in there else None
+            if found and found.table_type != "VIEW":
+                raise StorageError(
+                    f"{name} is a table, but these flows need the name for a view; rename it"
+                )
+            if not found or found.view_query != view.query:
+                script = f"CREATE OR REPLACE VIEW `{name}` AS {view.query}"
+                self._query(script, f"view-{view.name.replace('_', '-')}-{run}")
+                found = None
+            self._comment(name, view.comments, found)
+
+    def _find_view(self, name: str) -> Table | None:
+        """Return None for a broken view too: one of its tables has lost a column."""
+        try:
+            return self._find(name)
+        except BadRequest:
+            return None
 
     def _table(self, color: str) -> str:
         return f"{self.dataset}.{color}_rides"
@@ -395,6 +443,24 @@ def _job_prefix(name: str) -> str:
 
 def _full_name(table: Table) -> str:
     return f"{table.project}.{table.dataset_id}.{table.table_id}"
+
+
+def _comments(table: Table) -> Comments:
+    """Return the descriptions of a table or view and all of its columns."""
+    columns = {field.name: field.description or "" for field in table.schema}
+    return Comments(table.description or "", columns)
+
+
+def _described(schema: Iterable[SchemaField], comments: Comments) -> list[SchemaField]:
+    """Return the columns with these descriptions; the others keep their own."""
+    texts = {name.lower(): text for name, text in comments.columns.items() if text}
+    return [
+        SchemaField.from_api_repr(
+            field.to_api_repr()
+            | ({"description": texts[name]} if (name := field.name.lower()) in texts else {})
+        )
+        for field in schema
+    ]
 
 
 def _is_valid_name(name: str) -> bool:

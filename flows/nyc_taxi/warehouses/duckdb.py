@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import pyarrow.parquet as pq
@@ -19,14 +20,16 @@ from nyc_taxi.settings import from_root, settings
 from nyc_taxi.storage.atomic_files import file_lock, translate_os_errors
 from nyc_taxi.storage.duckdb_engine import (
     Database,
+    literal,
     open_duckdb,
     parquet_sql,
     quoted,
     translate_duckdb_errors,
 )
 from nyc_taxi.storage.progress import query_progress_bar
+from nyc_taxi.trips.comments import NO_COMMENTS, Comments, trips_comments
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_sql
+from nyc_taxi.trips.rides_view import TABLES, rides_views
 from nyc_taxi.trips.schemas import INTEGER_TYPES
 from nyc_taxi.warehouses.base import (
     DATASET,
@@ -72,6 +75,7 @@ class DuckDBWarehouse:
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
             db.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {trip_rows} FROM {source} LIMIT 0")
             names = ["trip_month", *self._add_columns(db, trips, table, source, kinds)]
+            self._comment(db, table, trips_comments(trips.color))
             db.execute(f"DELETE FROM {table} WHERE trip_month = {month}")
             with query_progress_bar(db, f"{trips} load"):
                 loaded = db.execute(
@@ -82,18 +86,23 @@ class DuckDBWarehouse:
                 raise StorageError(
                     f"{table} received {loaded} of {expected} rows; nothing was changed"
                 )
-            self._replace_rides_view(db)
+            self._replace_rides_views(db)
         return int(loaded[0]) if loaded else 0
 
-    def replace_table(self, name: str, parquet: Path | str) -> int:
+    def replace_table(
+        self, name: str, parquet: Path | str, comments: Comments = NO_COMMENTS
+    ) -> int:
         table = lookup_table_name(name)
         with self._transaction() as db:
             self._column_types(db, parquet, is_month=False)
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
-            made = db.execute(
+            before = self._comments(db, table)
+            loaded = db.execute(
                 f"CREATE OR REPLACE TABLE {table} AS FROM {parquet_sql(parquet)}"
             ).fetchone()
-        return int(made[0]) if made else 0
+            self._comment(db, table, comments.over(before))
+            self._replace_rides_views(db)
+        return int(loaded[0]) if loaded else 0
 
     def count(self, trips: TripMonth) -> int:
         if not self.path.exists():
@@ -240,10 +249,37 @@ class DuckDBWarehouse:
                     )
         return names
 
-    def _replace_rides_view(self, db: Database) -> None:
-        """Create or update the view `rides`: a union of the yellow and green tables that exist."""
-        existing = self._tables(db)
-        tables = {c: f"{DATASET}.{c}_rides" for c in RIDES_COLORS if f"{c}_rides" in existing}
-        if tables:
-            columns = {c: self._columns(db, table) for c, table in tables.items()}
-            db.execute(f"CREATE OR REPLACE VIEW {DATASET}.rides AS {rides_sql(tables, columns)}")
+    @staticmethod
+    def _comments(db: Database, table: str) -> Comments:
+        """Return the comments of a table or view and all of its columns."""
+        schema, name = table.split(".")
+        about = db.execute(
+            "SELECT comment FROM duckdb_tables() WHERE (schema_name, table_name) = (?, ?)",
+            [schema, name],
+        ).fetchone()
+        columns = db.execute(
+            "SELECT column_name, coalesce(comment, '') FROM duckdb_columns()"
+            " WHERE (schema_name, table_name) = (?, ?)",
+            [schema, name],
+        ).fetchall()
+        return Comments((about and about[0]) or "", dict(columns))
+
+    def _comment(
+        self, db: Database, table: str, comments: Comments, kind: Literal["TABLE", "VIEW"] = "TABLE"
+    ) -> None:
+        changes = comments.changes(self._comments(db, table))
+        if changes.table:
+            db.execute(f"COMMENT ON {kind} {table} IS {literal(changes.table)}")
+        for name, text in changes.columns.items():
+            db.execute(f"COMMENT ON COLUMN {table}.{quoted(name)} IS {literal(text)}")
+
+    def _replace_rides_views(self, db: Database) -> None:
+        """Create or update `rides` and `rides_labeled` over the tables that exist."""
+        tables = {
+            name: dict(self._columns(db, f"{DATASET}.{name}").values())
+            for name in self._tables(db).intersection(TABLES)
+        }
+        for view in rides_views(tables, lambda table: f"{DATASET}.{table}"):
+            name = f"{DATASET}.{view.name}"
+            db.execute(f"CREATE OR REPLACE VIEW {name} AS {view.query}")
+            self._comment(db, name, view.comments, "VIEW")

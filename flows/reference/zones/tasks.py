@@ -13,6 +13,7 @@ from nyc_taxi.settings import settings
 from nyc_taxi.sources.reference_files import fetch_reference_file
 from nyc_taxi.warehouses.registry import open_warehouse
 
+from .comments import COMMENTS
 from .utils import TABLE, read_lookup, read_shapes, write_zones
 
 KEY = f"data/reference/{TABLE}.parquet"
@@ -46,5 +47,5 @@ def write_warehouse() -> int:
     """Replace the table in the warehouse at NYC_TAXI_WAREHOUSE with the file in the lake."""
     warehouse = open_warehouse(settings().warehouse)
     return warehouse.replace_table(
-        TABLE, uri_or_local_copy(open_lake(settings().lake), KEY, warehouse.reads)
+        TABLE, uri_or_local_copy(open_lake(settings().lake), KEY, warehouse.reads), COMMENTS
     )

@@ -290,7 +290,7 @@ BAD_ZIPS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] 
         },
         "map projection",
     ),
-    "feet said to be degrees": (
+    "feet declared as degrees": (
         lambda files: {
             name: CRS("EPSG:4326").to_wkt("WKT1_ESRI").encode() if name.endswith("prj") else file
             for name, file in files.items()
@@ -350,10 +350,10 @@ def test_corrupt_zip_is_rejected(misc: Path, damage: str) -> None:
     if damage in ("page", "cut"):
         path.write_bytes(PAGE if damage == "page" else content[: len(content) // 2])
     else:
-        gone = {"no shapes": (".shp", ".shx"), "no projection": (".prj",)}.get(damage, ())
+        missing = {"no shapes": (".shp", ".shx"), "no projection": (".prj",)}.get(damage, ())
         with zipfile.ZipFile(path, "w") as archive:
             for name, file in files.items():
-                if not name.endswith(gone or ("nothing",)):
+                if not name.endswith(missing or ("nothing",)):
                     cut = damage == "wrong shapes" and name.endswith(".shp")
                     archive.writestr(name, file[:5000] if cut else file)
     with pytest.raises(CorruptFileError, match=r"taxi_zones\.zip is not a zip of zone shapes"):
@@ -397,7 +397,7 @@ def source(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     return site
 
 
-def ask(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
+def query_warehouse(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as db:
         return db.execute(query).fetchall()
 
@@ -406,14 +406,16 @@ def test_flow_is_idempotent(prefect_server: None, source: Site, tmp_path: Path) 
     assert zones() == zones() == 265
     lake = tmp_path / "lake" / "data" / "reference" / "zones.parquet"
     everything = "SELECT * FROM {} ORDER BY LocationID"
-    table = ask(tmp_path, everything.format("dezoomcamp.zones"))
-    assert table == ask(tmp_path, everything.format(f"'{lake}'"))
+    table = query_warehouse(tmp_path, everything.format("dezoomcamp.zones"))
+    assert table == query_warehouse(tmp_path, everything.format(f"'{lake}'"))
     assert [row[:4] for row in table[-2:]] == [
         (264, "Unknown", "N/A", "N/A"),
         (265, "N/A", "Outside of NYC", "N/A"),
     ]
     assert {row[0] for row in table if row[4:] == (None,) * 4} == NO_SHAPE
-    kinds = ask(tmp_path, "SELECT column_name, column_type FROM (DESCRIBE dezoomcamp.zones)")
+    kinds = query_warehouse(
+        tmp_path, "SELECT column_name, column_type FROM (DESCRIBE dezoomcamp.zones)"
+    )
     assert dict(kinds)["LocationID"] == "SMALLINT"
     assert dict(kinds)["area_km2"] == "DOUBLE"
 
@@ -444,7 +446,7 @@ def test_missing_file_keeps_the_old_table(
     (source.folder / "misc" / "taxi_zones.zip").write_bytes(PAGE)
     with pytest.raises(CorruptFileError, match="not a zip of zone shapes"):
         zones()
-    assert ask(tmp_path, "SELECT count(geometry) FROM dezoomcamp.zones") == [(260,)]
+    assert query_warehouse(tmp_path, "SELECT count(geometry) FROM dezoomcamp.zones") == [(260,)]
 
 
 def test_transient_errors_are_retried(prefect_server: None, source: Site) -> None:

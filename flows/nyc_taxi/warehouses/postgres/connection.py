@@ -180,8 +180,8 @@ class Database:
         given |= {"application_name": "nyc_taxi", "client_encoding": "UTF8"}
 
         def connect() -> connection:
-            made: connection = psycopg2.connect(**given)
-            return made
+            opened: connection = psycopg2.connect(**given)
+            return opened
 
         try:
             link = interruptible(connect, lambda: None)

@@ -1,0 +1,115 @@
+"""Save the blocks for S3: AwsCredentials `zoom-s3-creds` and S3Bucket `zoom-s3`.
+
+The values come from the environment or `.env`: NYC_TAXI_S3_BUCKET, NYC_TAXI_S3_FOLDER and
+NYC_TAXI_S3_ADDRESSING; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (empty for the machine's own
+credentials), AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL_S3 (empty for Amazon). Temporary credentials,
+with AWS_SESSION_TOKEN, are not saved: flows read them where they run. Run it again after a change.
+"""
+
+import os
+import re
+from typing import cast
+from urllib.parse import urlsplit
+
+from nyc_taxi.cli import script
+
+from prefect_aws import AwsCredentials, S3Bucket
+from prefect_aws.client_parameters import AwsClientParameters
+from pydantic import SecretStr
+
+from nyc_taxi.errors import InvalidInputError
+from nyc_taxi.settings import settings
+from nyc_taxi.urls import safe_url
+
+CREDENTIALS, BUCKET = "zoom-s3-creds", "zoom-s3"
+
+
+def make_s3_block() -> None:
+    config = settings()
+    bucket, folder = _bucket(config.s3_bucket), _folder(config.s3_folder)
+    url = _endpoint(bucket)
+    key, secret = _keys()
+    addressing = {"s3": {"addressing_style": config.s3_addressing}}
+    credentials = AwsCredentials(
+        aws_access_key_id=key,
+        aws_secret_access_key=SecretStr(secret) if secret else None,
+        region_name=_variable("AWS_DEFAULT_REGION") or _variable("AWS_REGION"),
+        aws_client_parameters=AwsClientParameters(
+            endpoint_url=url, config=None if config.s3_addressing == "auto" else addressing
+        ),
+    )
+    credentials.save(CREDENTIALS, overwrite=True)
+    saved = cast(AwsCredentials, AwsCredentials.load(CREDENTIALS))
+    S3Bucket(bucket_name=bucket, bucket_folder=folder, credentials=saved).save(
+        BUCKET, overwrite=True
+    )
+    owner = "keys of the environment" if key else "this machine's own credentials"
+    print(f"block {BUCKET}: s3://{bucket}/{folder} at {url or 'Amazon'}, {owner}")
+
+
+def _bucket(name: str) -> str:
+    if not name:
+        raise InvalidInputError(
+            "NYC_TAXI_S3_BUCKET is empty; set it to the bucket's name in the environment or .env"
+        )
+    first, _, rest = name.removeprefix("s3://").strip("/").partition("/")
+    if first != name:
+        folder = f" and NYC_TAXI_S3_FOLDER={rest}" if rest else ""
+        raise InvalidInputError(
+            f"NYC_TAXI_S3_BUCKET={name!r} is not only a name; "
+            f"write NYC_TAXI_S3_BUCKET={first}{folder}"
+        )
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
+        raise InvalidInputError(
+            f"NYC_TAXI_S3_BUCKET={name!r} is not a bucket's name; it has 3 to 63 of a-z, 0-9, - "
+            "and ., and starts and ends with a letter or a digit"
+        )
+    return name
+
+
+def _folder(name: str) -> str:
+    if "\\" in name or name.startswith(("/", "s3:")) or "//" in name:
+        raise InvalidInputError(
+            f"NYC_TAXI_S3_FOLDER={name!r} is not a folder; write it as trips/2021"
+        )
+    return name.rstrip("/")
+
+
+def _endpoint(bucket: str) -> str | None:
+    """The URL of the API; Amazon's own if None. A path is allowed, as Supabase has one."""
+    name = "AWS_ENDPOINT_URL_S3" if _variable("AWS_ENDPOINT_URL_S3") else "AWS_ENDPOINT_URL"
+    url = _variable(name)
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise InvalidInputError(
+            f"{name}={safe_url(url)!r} is not a URL of an S3 API; write https://HOST:PORT"
+        )
+    host = parts.hostname.split(".")
+    if bucket == parts.path.rstrip("/").rpartition("/")[2] or (bucket == host[0] and host[3:]):
+        raise InvalidInputError(
+            f"{name}={safe_url(url)!r} holds the bucket's name, which is added to each request; "
+            "write the URL without it"
+        )
+    return url.rstrip("/")
+
+
+def _keys() -> tuple[str | None, str | None]:
+    key, secret = _variable("AWS_ACCESS_KEY_ID"), _variable("AWS_SECRET_ACCESS_KEY")
+    if _variable("AWS_SESSION_TOKEN"):
+        return None, None
+    if bool(key) != bool(secret):
+        missing = "AWS_SECRET_ACCESS_KEY" if key else "AWS_ACCESS_KEY_ID"
+        raise InvalidInputError(
+            f"{missing} is empty; set both keys, or neither to use this machine's own credentials"
+        )
+    return key, secret
+
+
+def _variable(name: str) -> str | None:
+    return os.environ.get(name, "").strip() or None
+
+
+if __name__ == "__main__":
+    script(make_s3_block)

@@ -1,0 +1,209 @@
+"""Lake in a bucket of Amazon S3, or of a store with its API, named by a block: `s3:zoom-s3`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from uuid import uuid4
+
+from boto3.s3.transfer import TransferConfig, create_transfer_manager
+from botocore.exceptions import ClientError
+from prefect_aws import S3Bucket
+
+from nyc_taxi.cancellation import interruptible
+from nyc_taxi.errors import ConnectionLostError, StorageError
+from nyc_taxi.settings import settings
+from nyc_taxi.storage.atomic_files import atomic_write
+from nyc_taxi.storage.aws import (
+    ATTEMPTS,
+    AWS_ERRORS,
+    error_kind,
+    explain,
+    load_block,
+    s3_client,
+    status,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+T = TypeVar("T")
+PART = 8 << 20
+"""Bytes per request of a larger file. All parts but the last are equal: R2 accepts no others."""
+TRANSFER = TransferConfig(
+    multipart_threshold=PART,
+    multipart_chunksize=PART,
+    max_concurrency=4,
+    num_download_attempts=ATTEMPTS,
+    preferred_transfer_client="classic",  # the other one reads neither timeouts nor CA files
+)
+FOOTER = 1 << 20
+"""Bytes per request for a file that is not read whole."""
+SHA256 = "sha256"
+"""Metadata key of an object: the checksum of its content, in hex."""
+
+
+class S3Lake:
+    @classmethod
+    def from_address(cls, place: str) -> S3Lake:
+        return cls(load_block(place))
+
+    def __init__(self, block: S3Bucket) -> None:
+        self.bucket = block.bucket_name
+        self.folder = block.bucket_folder.strip("/")
+        self.client = self._run(partial(s3_client, block))
+
+    def put(self, file: Path, key: str) -> str:
+        """Send the file, unless the object has its size and checksum already.
+
+        The server verifies each request by its SHA-256. Parts of a large file are invisible until
+        the last one has arrived; a failed upload is aborted.
+        """
+        size, checksum = file.stat().st_size, _sha256(file)
+        found = self._run(partial(self._find, key))
+        if found is None or (found["ContentLength"], _checksum(found)) != (size, checksum):
+            metadata = {"Metadata": {SHA256: checksum}}
+            manager = create_transfer_manager(self.client, TRANSFER)
+            self._finish(manager, manager.upload(str(file), self.bucket, self._name(key), metadata))
+        return self._uri(key)
+
+    def get(self, key: str) -> Path:
+        """The copy is in the data folder, and is downloaded again if the object differs.
+
+        An object without a checksum in its metadata, written by another tool, is downloaded each
+        time.
+        """
+        copy = settings().data_dir / "s3" / self.bucket / self._name(key)
+        checksum = _checksum(self._run(partial(self._object, key)))
+        if not checksum or not copy.is_file() or _sha256(copy) != checksum:
+            with atomic_write(copy) as part:
+                manager = create_transfer_manager(self.client, TRANSFER)
+                self._finish(manager, manager.download(self.bucket, self._name(key), str(part)))
+                if checksum and _sha256(part) != checksum:
+                    raise ConnectionLostError(
+                        f"{self._uri(key)} was damaged or replaced during the download; rerun"
+                    )
+        return copy
+
+    def uri(self, key: str) -> str:
+        self._run(partial(self._object, key))
+        return self._uri(key)
+
+    def open(self, key: str) -> BinaryIO:
+        """Raises ConnectionLostError while it is read if the object is replaced meanwhile."""
+        found = self._run(partial(self._object, key))
+        place = {"Bucket": self.bucket, "Key": self._name(key), "IfMatch": found["ETag"]}
+
+        def read(first: int, last: int) -> bytes:
+            response = self.client.get_object(**place, Range=f"bytes={first}-{last}")
+            content: bytes = response["Body"].read()
+            return content
+
+        raw = _RangeReader(
+            lambda first, last: self._run(partial(read, first, last)), found["ContentLength"]
+        )
+        return cast(BinaryIO, io.BufferedReader(raw, FOOTER))
+
+    def check(self) -> str:
+        """Start an upload under a unique name, and abort it: nothing is ever visible."""
+        self._run(self._probe)
+        return f"{self._uri('')} is writable"
+
+    def _probe(self) -> None:
+        self._list()
+        place = {"Bucket": self.bucket, "Key": self._name(f"check-{uuid4().hex}")}
+        upload = self.client.create_multipart_upload(**place)
+        self.client.abort_multipart_upload(**place, UploadId=upload["UploadId"])
+
+    def _name(self, key: str) -> str:
+        """The block's folder counts once, as in the block's own methods."""
+        folder = f"{self.folder}/" if self.folder else ""
+        return key if key.startswith(folder) else folder + key
+
+    def _uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{self._name(key)}"
+
+    def _list(self) -> None:
+        self.client.list_objects_v2(Bucket=self.bucket, Prefix=self._name(""), MaxKeys=1)
+
+    def _find(self, key: str) -> dict[str, Any] | None:
+        place = {"Bucket": self.bucket, "Key": self._name(key)}
+        try:
+            return cast(dict[str, Any], self.client.head_object(**place))
+        except ClientError as problem:
+            if status(problem) != 404:
+                raise
+        self._list()  # a HEAD request does not tell a missing object from a missing bucket
+        return None
+
+    def _object(self, key: str) -> dict[str, Any]:
+        if found := self._find(key):
+            return found
+        raise StorageError(
+            f"the lake {self._uri('')} has no {key}; ingest it with etl_web_to_gcs.py"
+        )
+
+    def _finish(self, manager: Any, transfer: Any) -> None:
+        def finish() -> None:
+            with manager:
+                transfer.result()
+
+        self._run(finish, transfer.cancel)
+
+    def _run(self, call: Callable[[], T], interrupt: Callable[[], None] = lambda: None) -> T:
+        """Send requests from a thread that a signal does not have to wait for."""
+        try:
+            return interruptible(partial(self._with_reason, call), interrupt)
+        except AWS_ERRORS as problem:
+            raise explain(f"s3://{self.bucket}", problem) from problem
+
+    def _with_reason(self, call: Callable[[], T]) -> T:
+        """The error response to HEAD is a bare status; listing the bucket returns the reason."""
+        try:
+            return call()
+        except ClientError as problem:
+            if error_kind(problem).isdigit():
+                self._list()
+            raise
+
+
+class _RangeReader(io.RawIOBase):
+    """An object of a known size, read by ranges."""
+
+    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+        self._read, self._size, self._position = read, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}
+        self._position = start[whence] + offset
+        return self._position
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer)
+        last = min(self._position + len(view), self._size) - 1
+        if last < self._position:
+            return 0
+        content = self._read(self._position, last)
+        view[: len(content)] = content
+        self._position += len(content)
+        return len(content)
+
+
+def _checksum(found: dict[str, Any]) -> str | None:
+    """Metadata keys come back as Sha256 from servers written in Go."""
+    return {key.lower(): value for key, value in found["Metadata"].items()}.get(SHA256)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Names of the trips' codes, as tables of the warehouse."""

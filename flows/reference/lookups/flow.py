@@ -1,0 +1,26 @@
+"""The names of the trips' codes -> the warehouse: payment types, rate codes, vendors, trip types.
+
+By hand: `python flows/reference/lookups/flow.py`, or `python -m reference.lookups.flow`
+"""
+
+from nyc_taxi.cli import command
+
+from prefect import flow
+
+from nyc_taxi.orchestration.run_months import check_stores
+from nyc_taxi.trips.lookups import LOOKUPS
+
+from .tasks import write_file, write_warehouse
+
+
+@flow(name="lookups")
+def lookups() -> int:
+    """Put the lookup tables for the trips' codes into the warehouse."""
+    check_stores("warehouse")
+    rows = sum(write_warehouse(table, write_file(table)) for table in LOOKUPS)
+    print(f"lookups: {rows}")
+    return rows
+
+
+if __name__ == "__main__":
+    command(lookups, "warehouse")
