@@ -10,7 +10,7 @@ COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 UV := $(BIN)/uv
 # Three workers, one test file each, keep two cores busy while some tests wait.
 PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 10
-# The secrets scan stays offline (-n). Passwords and users in the tests' URLs are fake.
+# The secrets scan stays offline (-n). Passwords and users in URLs of tests and pages are fake.
 FILES := git ls-files -z --cached --others --exclude-standard --
 SCAN := $(BIN)/detect-secrets-hook -n
 IGNORE_FAKE := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
@@ -136,8 +136,8 @@ check: install  ## lint, format, types, words, docs, secrets, and flow bundles
 	$(DOCS)
 	$(BIN)/zizmor --offline --no-progress --pedantic --strict-collection .github
 	git ls-files --error-unmatch Makefile >/dev/null # outside a repository nothing is scanned
-	$(FILES) ':!tests' ':!*/tests.py' ':!conftest.py' | xargs -0 $(SCAN) --baseline .secrets.baseline
-	$(FILES) tests '*/tests.py' conftest.py | xargs -0 $(SCAN) $(IGNORE_FAKE)
+	$(FILES) ':!tests' ':!*/tests.py' ':!conftest.py' ':!*.md' | xargs -0 $(SCAN) --baseline .secrets.baseline
+	$(FILES) tests '*/tests.py' conftest.py '*.md' | xargs -0 $(SCAN) $(IGNORE_FAKE)
 	$(BIN)/python scripts/prefect_build/build.py --verify
 
 audit: install  ## check the pinned packages for known vulnerabilities (needs network)
