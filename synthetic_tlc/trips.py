@@ -112,11 +112,15 @@ class Month:
     def __init__(self, color: str, year: int, month: int, rows: int, seed: int) -> None:
         self.color, self.number, self.rows, self.seed = color, 100 * year + month, rows, seed
         first = np.datetime64(f"{year}-{month:02}", "M")
-        hours = np.arange(first, first + 1, dtype="datetime64[h]")
+        hours = np.arange(first, first + np.timedelta64(1, "M"), dtype="datetime64[h]")
         weekend = hours.astype("datetime64[D]").view("int64") % 7 // 2 == 1  # 1970-01-01: Thu.
         hour = hours.view("int64") % 24
         weights = np.where(weekend, np.take(WEEKEND, hour), np.take(WEEKDAY, hour))
-        self.edges = np.append(hours, hours[-1:] + 1).astype("datetime64[s]").view("int64")
+        self.edges = (
+            np.append(hours, hours[-1:] + np.timedelta64(1, "h"))
+            .astype("datetime64[s]")
+            .view("int64")
+        )
         self.shares = np.append(0, weights.cumsum()) / weights.sum()
         self.tariff = era(TARIFFS, self.number)
         self.taxi = color in ("yellow", "green")

@@ -11,16 +11,20 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
-from itertools import groupby, pairwise
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import shapefile
+import shapely
+import shapely.geometry
 from pyproj import CRS, Geod, Transformer
+from shapely import MultiPolygon, Polygon
 
 from nyc_taxi.conform.column_rules import Rules
 from nyc_taxi.conform.hashing import define_keyed_hash
@@ -49,7 +53,7 @@ DIGITS = 7
 UNREADABLE = (
     *(OSError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError),
     *(shapefile.ShapefileException, shapefile.GeoJSON_Error),
-    shapefile.PossiblyCorruptFileHeader,
+    *(shapefile.PossiblyCorruptFileHeader, shapely.errors.ShapelyError),
     *(StopIteration, KeyError, ValueError, TypeError, IndexError),
 )
 """Errors of the readers for a truncated or foreign file; RuntimeError is from pyproj."""
@@ -60,12 +64,6 @@ Coordinates outside have swapped axes, or another projection than their .prj nam
 """
 ADVICE = "check the file at NYC_TAXI_SOURCE_URL"
 
-Point = tuple[float, float]
-Ring = list[Point]
-"""The last point equals the first."""
-Polygon = list[Ring]
-"""The outer ring, then its holes."""
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -73,7 +71,7 @@ class Shape:
 
     geometry: str
     """MULTIPOLYGON as WKT in degrees; outer rings are counter-clockwise, holes clockwise."""
-    inside: Point
+    inside: tuple[float, float]
     """Longitude and latitude of a point inside; a centroid may be outside of a crescent."""
     area: float
     """Square kilometers."""
@@ -184,80 +182,36 @@ def _polygons(shape: shapefile.Shape) -> list[Polygon]:
     geometry = shape.__geo_interface__
     if geometry["type"] not in ("Polygon", "MultiPolygon"):
         raise ValueError(f"its shapes are {shape.shapeTypeName}, not polygons")
-    coordinates = geometry["coordinates"]
-    polygons = [coordinates] if geometry["type"] == "Polygon" and coordinates else coordinates
-    # Heights (z) are dropped.
-    return [[[(x, y) for x, y, *_ in ring] for ring in rings] for rings in polygons]
+    without_heights = shapely.force_2d(shapely.geometry.shape(geometry))
+    return [polygon for polygon in shapely.get_parts(without_heights) if not polygon.is_empty]
 
 
 def _shape(polygons: list[Polygon], to_degrees: Transformer) -> Shape:
-    inside = point_inside(polygons)
-    degrees = [[_in_degrees(ring, to_degrees) for ring in rings] for rings in polygons]
-    [(longitude, latitude)] = _in_degrees([inside], to_degrees)
-    area = sum(
-        _area(ring) * (1 if n == 0 else -1) for rings in degrees for n, ring in enumerate(rings)
-    )
-    if round(area) <= 0:
+    largest = max(polygons, key=lambda polygon: polygon.area)
+    inside = _in_degrees(largest.representative_point(), to_degrees)
+    degrees = shapely.orient_polygons(_in_degrees(MultiPolygon(polygons), to_degrees))
+    square_meters, _ = WGS84.geometry_area_perimeter(degrees)
+    if round(square_meters) <= 0:
         raise ValueError("a zone has no area, so its .prj names another projection")
-    texts = (
-        ", ".join(f"({_wkt(ring, hole=n > 0)})" for n, ring in enumerate(rings))
-        for rings in degrees
-    )
+    rounded = shapely.transform(degrees, partial(np.round, decimals=DIGITS))
     return Shape(
-        f"MULTIPOLYGON ({', '.join(f'({text})' for text in texts)})",
-        (round(longitude, DIGITS), round(latitude, DIGITS)),
-        round(area / 1e6, 6),
+        # Two points that are equal after rounding would be an edge without length.
+        shapely.to_wkt(
+            shapely.remove_repeated_points(rounded), rounding_precision=DIGITS, trim=False
+        ),
+        (round(inside.x, DIGITS), round(inside.y, DIGITS)),
+        round(square_meters / 1e6, 6),
     )
 
 
-def _in_degrees(ring: Ring, to_degrees: Transformer) -> Ring:
-    longitudes, latitudes = to_degrees.transform([x for x, _ in ring], [y for _, y in ring])
-    west, south, east, north = NEW_YORK
-    inside = all(west < x < east for x in longitudes) and all(south < y < north for y in latitudes)
-    if not inside:  # NaN and infinity are outside, too
+def _in_degrees(geometry: Any, to_degrees: Transformer) -> Any:
+    degrees = shapely.transform(geometry, to_degrees.transform, interleaved=False)
+    points = shapely.get_coordinates(degrees)
+    if not ((points > NEW_YORK[:2]) & (points < NEW_YORK[2:])).all():  # nor NaN or infinity
         raise ValueError(
             "its coordinates are not near New York, so its .prj names another projection"
         )
-    return list(zip(longitudes, latitudes, strict=True))
-
-
-def _area(ring: Ring) -> float:
-    """Return square meters on the WGS 84 ellipsoid, independent of the file's projection."""
-    return abs(WGS84.polygon_area_perimeter([x for x, _ in ring], [y for _, y in ring])[0])
-
-
-def _wkt(ring: Ring, hole: bool) -> str:
-    if (signed_area(ring) < 0) != hole:
-        ring = ring[::-1]
-    texts = (f"{x:.{DIGITS}f} {y:.{DIGITS}f}" for x, y in ring)
-    # Two points that are equal after rounding would be an edge without length.
-    return ", ".join(text for text, _ in groupby(texts))
-
-
-def signed_area(ring: Ring) -> float:
-    """Return the area of a ring; positive if it is counter-clockwise."""
-    x0, y0 = ring[0]  # a nearby origin, which limits rounding errors
-    return sum((a - x0) * (d - y0) - (c - x0) * (b - y0) for (a, b), (c, d) in pairwise(ring)) / 2
-
-
-def point_inside(polygons: list[Polygon]) -> Point:
-    """Return the middle of the widest section of the largest polygon at half its height."""
-    largest = max(polygons, key=lambda rings: abs(signed_area(rings[0])))
-    heights = [y for _, y in largest[0]]
-    middle = (min(heights) + max(heights)) / 2
-    crossings = sorted(_crossings(largest, middle))
-    left, right = max(
-        zip(crossings[::2], crossings[1::2], strict=True), key=lambda pair: pair[1] - pair[0]
-    )
-    return (left + right) / 2, middle
-
-
-def _crossings(rings: Polygon, height: float) -> Iterator[float]:
-    """Yield the x where the rings cross a height, an even number of times."""
-    for ring in rings:
-        for (a, b), (c, d) in pairwise(ring):
-            if (b <= height) != (d <= height):
-                yield a + (height - b) * (c - a) / (d - b)
+    return degrees
 
 
 def write_zones(
