@@ -570,8 +570,8 @@ class TestNames:
         "_TABLE_SUFFIX": "reserved by BigQuery",
         "x" * 64: "longer than the 63 bytes",
         "\u00e9" * 32: "longer than the 63 bytes",
-        "a\nb": "control character",
-        "a\tb": "control character",
+        "a\nb": "contains a control",
+        "a\tb": "contains a control",
     }
 
     @pytest.mark.parametrize("name", BAD)

@@ -405,7 +405,7 @@ def test_postgres_as_root_keeps_the_modes_of_folders(
     """The home keeps mode 700; a link leads to data in a folder that the server's user can read."""
     opened = Path("/var/tmp") / f"pg-test-{os.getpid()}"
     opened.mkdir(mode=0o755)
-    monkeypatch.setattr("local_services.postgres.OPEN_FOLDER", opened)
+    monkeypatch.setattr("local_services.postgres.SHARED_FOLDER", opened)
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     server = PostgresServer(home / "data" / "postgres", free_port())
@@ -444,5 +444,5 @@ main.main()
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("error: /proc/x"), done.stderr
+    assert done.stderr.startswith("error: cannot write /proc/x"), done.stderr
     assert done.stderr.count("\n") == 1

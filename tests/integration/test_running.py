@@ -200,7 +200,7 @@ WRONG_SERVERS = [
     ((404, b"{}"), "/api", "upgrade the server"),
     ((200, PAGE), "/api", "is not the API of a Prefect server"),
     ((200, PAGE), "", "set PREFECT_API_URL=http://127.0.0.1"),
-    ((302, PAGE), "/api", "is not the API of a Prefect server"),
+    ((302, PAGE), "/api", "is not the API of a server compatible with Prefect"),
     ((200, b'{"message": "another API"}'), "/api", "is not the API of a Prefect server"),
     ((500, b"oh"), "/api", "HTTP 500"),
 ]

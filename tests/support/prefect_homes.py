@@ -19,6 +19,7 @@ def prefect_home(folder: Path, database: str = "prefect.db") -> Path:
     """Create `folder` as PREFECT_HOME of a new server, with an empty database."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     shutil.copy(migrated_database(), folder / database)
+    (folder / database).chmod(0o600)
     return folder
 
 
