@@ -398,7 +398,7 @@ def test_cancellation_ends_a_run_of_a_worker(
         assert until(lambda: len(site.requests) > 1), log.read_text()
         with bare_system.client as client:
             client.set_flow_run_state(run.id, Cancelling())
-        # Prefect's worker polls every 3 s for the end of a stopped process, on a loaded machine later.
+        # The worker polls every 3 s for the end of a stopped process; under load it takes longer.
         states = final_states(run, 30)
     assert states == {"yellow 2021 [1, 2]": "Cancelled", "yellow 2021-01": "Cancelled"}
 
