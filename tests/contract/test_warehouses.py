@@ -542,7 +542,7 @@ class TestDuckDB:
                 assert isinstance(waits.exception(5), Stopped)
             monkeypatch.setenv("NYC_TAXI_WAIT", "0.3")
             with pytest.raises(
-                LockTimeoutError, match="locked by another program for 0 s; close it"
+                LockTimeoutError, match="locked by another program for 0 s; close that program"
             ):
                 pool.submit(load).result()
 
