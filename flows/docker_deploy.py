@@ -1,4 +1,4 @@
-"""Deploy flows that run in the project's Docker image to the work pool `docker-pool`.
+"""Create the deployments that run in the project's Docker image, in the work pool `docker-pool`.
 
 Creates `etl-parent-flow/docker-flow` (also declared in prefect.yaml) and
 `Ingest Data/docker-ingest`, which loads into the database of the block `postgres-connector`.

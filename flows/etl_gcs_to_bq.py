@@ -15,7 +15,7 @@ from nyc_taxi.conform.conformed_files import check_conformed
 from nyc_taxi.conform.passenger_counts import count_missing_passengers, passenger_fill
 from nyc_taxi.lakes.base import uri_or_local_copy
 from nyc_taxi.lakes.registry import open_lake
-from nyc_taxi.orchestration.logs import log_missing_passengers
+from nyc_taxi.orchestration.logs import log_before_and_after
 from nyc_taxi.orchestration.params import Months, Year
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.orchestration.run_months import check_stores, run_months
@@ -28,7 +28,10 @@ from nyc_taxi.warehouses.registry import open_warehouse
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def extract_from_gcs(trips: TripMonth, method: Method) -> Path | str:
-    """Return the month's URI in the lake if the warehouse can read it, else a local copy."""
+    """Return the month's URI in the lake if the warehouse can read it, else a local copy.
+
+    The name is the course's; the task works with every lake.
+    """
     lake = open_lake(settings().lake)
     with lake.open(trips.key) as file:
         check_conformed(file, trips, read_rules(etl_web_to_local.CONFIG))
@@ -41,13 +44,16 @@ def transform(trips: TripMonth, keep_missing: bool) -> Mapping[str, int]:
     fill = {} if keep_missing else passenger_fill(trips)
     with open_lake(settings().lake).open(trips.key) as file:
         nulls = count_missing_passengers(file)
-    log_missing_passengers(nulls, 0 if fill else nulls, "passenger_count is null")
+    log_before_and_after("missing passenger count", nulls, 0 if fill else nulls)
     return fill
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def write_bq(trips: TripMonth, parquet: Path | str, fill: Mapping[str, int], method: Method) -> int:
-    """Replace the month in the warehouse at NYC_TAXI_WAREHOUSE."""
+    """Replace the month in the warehouse at NYC_TAXI_WAREHOUSE.
+
+    The name is the course's; the task works with every warehouse.
+    """
     rows = open_warehouse(settings().warehouse, method).replace_month(trips, parquet, fill)
     get_run_logger().info("%s loaded into the warehouse: %s rows", trips, f"{rows:,}")
     return rows

@@ -18,7 +18,10 @@ from nyc_taxi.trips.schemas import Color
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def write_gcs(report: MonthReport) -> str:
-    """Upload the month to the lake at NYC_TAXI_LAKE."""
+    """Upload the month to the lake at NYC_TAXI_LAKE.
+
+    The name is the course's; the task works with every lake.
+    """
     address = open_lake(settings().lake).put(report.path, report.trips.key)
     get_run_logger().info("%s written to the lake: %s", report.trips, address)
     return address

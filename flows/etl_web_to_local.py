@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.conform.plan import Plan, conform, write_month
 from nyc_taxi.conform.trip_column_rules import read_trip_rules
-from nyc_taxi.orchestration.artifacts import publish
+from nyc_taxi.orchestration.artifacts import publish_reports
 from nyc_taxi.orchestration.params import Month, Year
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.settings import settings
@@ -32,7 +32,10 @@ def fetch(trips: TripMonth) -> Path:
 
 @task(cache_policy=NO_CACHE)
 def clean(trips: TripMonth, raw: Path) -> Plan:
-    """Plan how the file's columns map to the schema of its color and the rules in `config/`."""
+    """Plan the conversion of the file to the schema of its color and the rules in `config/`.
+
+    The name is the course's; no trips are removed, and write_local carries out the plan.
+    """
     with discard_if_corrupt(raw, settings().source_url):
         plan = conform(trips, raw, read_trip_rules(CONFIG, trips.color))
     for note in plan.notes:
@@ -44,7 +47,7 @@ def clean(trips: TripMonth, raw: Path) -> Plan:
 def write_local(plan: Plan) -> MonthReport:
     """Write the month as Parquet, atomically."""
     report = write_month(plan, settings())
-    publish([report], key=str(plan.trips).replace(" ", "-"))
+    publish_reports([report], key=str(plan.trips).replace(" ", "-"))
     get_run_logger().info(str(report))
     return report
 

@@ -14,7 +14,7 @@ from nyc_taxi.conform.passenger_counts import (
     count_zero_passengers,
     nonzero_passengers_sql,
 )
-from nyc_taxi.orchestration.logs import log_missing_passengers
+from nyc_taxi.orchestration.logs import log_before_and_after
 from nyc_taxi.orchestration.params import Months, Year
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.orchestration.run_months import run_months
@@ -42,7 +42,7 @@ def transform_data(trips: TripMonth, parquet: Path, keep_zero: bool) -> str:
     """Return an SQL predicate that skips trips with 0 passengers, unless `keep_zero`."""
     where = ALL_TRIPS if keep_zero else nonzero_passengers_sql(trips)
     pre, post = (count_zero_passengers(trips, parquet, rows) for rows in (ALL_TRIPS, where))
-    log_missing_passengers(pre, post, "passenger_count is 0")
+    log_before_and_after("trips with 0 passengers", pre, post)
     return where
 
 

@@ -48,14 +48,6 @@ def serve(args: argparse.Namespace) -> None:
             time.sleep(3600)
 
 
-def run_demo(args: argparse.Namespace) -> None:
-    folder = args.folder.resolve()
-    write_zones(folder / "site" / "misc")
-    for color, month in (("yellow", 1), ("yellow", 2), ("green", 1)):
-        write_month(folder / "site" / "trip-data", color, 2021, month, ROWS[color])
-    demo(folder)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m synthetic_tlc", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -79,7 +71,7 @@ def main() -> None:
         "demo", help="run the flows on synthetic data, from a local TLC site"
     )
     demo_parser.add_argument("folder", type=Path)
-    demo_parser.set_defaults(run=run_demo)
+    demo_parser.set_defaults(run=lambda args: demo(args.folder.resolve()))
 
     args = parser.parse_args()
     try:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import duckdb
 
+from synthetic_tlc.months import write_month
 from synthetic_tlc.site import Site
 from synthetic_tlc.zones import write_zones
 
 ROOT = Path(__file__).resolve().parents[1]
+MONTHS = (("yellow", 1, 200_000), ("yellow", 2, 200_000), ("green", 1, 76_518))
 COMMANDS = (
     "flows/etl_web_to_bq.py --color yellow --months 1,2",
     "flows/etl_web_to_bq.py --color green --months 1",
@@ -53,6 +55,8 @@ def demo(folder: Path) -> None:
     """Run the flow scripts as a user would and query the result. All files are under `folder`."""
     warehouse = folder / "warehouse.duckdb"
     write_zones(folder / "site" / "misc")
+    for color, month, rows in MONTHS:
+        write_month(folder / "site" / "trip-data", color, 2021, month, rows)
     with Site(folder / "site") as site:
         env = {
             "NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data",

@@ -6,7 +6,7 @@ import duckdb
 
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.warehouses.postgres.binary_copy import encoded
+from nyc_taxi.warehouses.postgres.binary_copy import encode
 
 
 def run(raw: Path, folder: Path) -> None:
@@ -16,5 +16,5 @@ def run(raw: Path, folder: Path) -> None:
         db.execute("SET preserve_insertion_order = false; SET threads = 1")
         db.execute(f"COPY (FROM '{clean}') TO '{folder / 'ready.csv'}' (FORMAT csv, HEADER false)")
         with (folder / "ready.bin").open("wb") as file:
-            for chunk in encoded(db.sql(f"FROM '{clean}'").to_arrow_reader(16_384)):
+            for chunk in encode(db.sql(f"FROM '{clean}'").to_arrow_reader(16_384)):
                 file.write(chunk)

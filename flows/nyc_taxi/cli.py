@@ -31,7 +31,7 @@ _exit_codes: list[int] = []
 
 
 def _exit_without_cleanup() -> None:
-    """Exit before Python's cleanup, which reports DuckDB objects in a traceback as leaked."""
+    """Exit before Python's teardown, which reports DuckDB objects in a traceback as leaked."""
     if _exit_codes:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -41,7 +41,7 @@ def _exit_without_cleanup() -> None:
 def _excepthook(
     kind: type[BaseException], problem: BaseException, trace: TracebackType | None
 ) -> None:
-    """Print uncaught exceptions; Ctrl-C during imports is one line."""
+    """Print one line for Ctrl-C during imports, and the usual traceback for other exceptions."""
     if issubclass(kind, KeyboardInterrupt):
         print(INTERRUPTED, file=sys.stderr)
     else:

@@ -11,7 +11,7 @@
     ├── InvalidValueError           a value does not fit the type of its column
     ├── LocalWriteError             a file or folder on this machine cannot be used
     ├── StorageError                the lake or the warehouse failed or rejected the data
-    │   ├── LockTimeoutError            the file or table is locked for too long: retried
+    │   ├── LockTimeoutError            another run or session has a lock: retried
     │   └── ConnectionLostError         its server closed the connection: retried
     ├── ServerError                 the Prefect server cannot be used
     └── PartialFailureError         some months of a run failed; the others completed
@@ -24,7 +24,7 @@ INTERRUPTED = "Interrupted; completed work is kept. Rerun to resume."
 
 
 class NycTaxiError(Exception):
-    """Base class. A user can fix each of these; scripts print one line and exit with code 1."""
+    """Base class. Expected errors: scripts print one line and exit with code 1."""
 
     retryable = False
     """True for a transient error: tasks with RETRIES retry it."""
@@ -39,7 +39,7 @@ class SourceError(NycTaxiError):
 
 
 class NotPublishedError(SourceError):
-    """The source does not have the month: HTTP 403 or 404, or no such file."""
+    """The source does not have the month: HTTP 403, 404 or 410, or no such file."""
 
     status: int | None = None
     """HTTP status; None for a source that is a folder."""
@@ -74,11 +74,14 @@ class LocalWriteError(NycTaxiError):
 
 
 class StorageError(NycTaxiError):
-    """The lake or the warehouse failed or rejected the data. Its contents are unchanged."""
+    """The lake or the warehouse failed or rejected the data.
+
+    Its contents are unchanged, unless the connection was lost during a commit that succeeded.
+    """
 
 
 class LockTimeoutError(StorageError):
-    """Another run or reader has locked the file or the table for longer than NYC_TAXI_WAIT."""
+    """Another run or session has a lock for longer than NYC_TAXI_WAIT, or in a deadlock."""
 
     retryable = True
 
@@ -90,7 +93,8 @@ class ConnectionLostError(StorageError):
 
 
 class ServerError(NycTaxiError):
-    """The Prefect server does not answer, refuses access, or does not fit this Prefect."""
+    """The Prefect server does not answer, refuses access, or is incompatible with this version of
+    Prefect."""
 
 
 class PartialFailureError(NycTaxiError):

@@ -1,4 +1,4 @@
-"""Settings. Precedence: environment variables, then `.env`, then the defaults below.
+"""Settings: environment variables, then `.env.<name>` (NYC_TAXI_ENV), `.env`, the defaults below.
 
 Read when a flow runs, not at import, so that the environment of a deployment or a test applies.
 """
@@ -60,8 +60,8 @@ class Settings(BaseSettings):
     s3_folder: str = ""
     """A folder of the bucket, prepended to every key."""
     s3_addressing: Literal["auto", "path", "virtual"] = "auto"
-    """Where a request names the bucket: in the host name (virtual) or in the path. auto: in the
-    path of an endpoint that is set, in the host name of Amazon."""
+    """Bucket addressing style. auto: path style for a custom endpoint, virtual-hosted style for
+    Amazon S3."""
     bq_location: str = "US"
     """Location of a new BigQuery dataset; use the location of the bucket."""
 

@@ -19,6 +19,7 @@ Names = Annotated[list[str], cyclopts.Parameter(consume_multiple=True, negative=
 Paths = Annotated[list[Path], cyclopts.Parameter(consume_multiple=True, negative=())]
 Hours = Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0, lte=10**6))]
 Flag = Annotated[bool, cyclopts.Parameter(negative=())]
+Root = Annotated[Path, cyclopts.Parameter(show_default=lambda _: "this checkout")]
 app = cyclopts.App(version_flags=[], result_action="return_value")
 
 
@@ -38,7 +39,7 @@ def build(
     verify: Flag = False,
     prune_after: Hours = 24,
     prune_deployments: Flag = False,
-    root: Path = ROOT,
+    root: Root = ROOT,
 ) -> bool:
     """Find, check, store and register flows with Prefect.
 

@@ -38,7 +38,7 @@ from nyc_taxi.errors import (
     SchemaMismatchError,
     StorageError,
 )
-from nyc_taxi.orchestration.artifacts import publish
+from nyc_taxi.orchestration.artifacts import publish_reports
 from nyc_taxi.trips.months import TripMonth, parse_integer
 from nyc_taxi.trips.schemas import SERVICES
 from nyc_taxi.warehouses.duckdb import DuckDBWarehouse
@@ -450,7 +450,7 @@ class TestMissing:
             "nyc_taxi.orchestration.artifacts.create_table_artifact",
             lambda table, key: rows.extend(table),
         )
-        publish(reports, "key")
+        publish_reports(reports, "key")
         assert list(rows[0]) == list(rows[1])
 
     @pytest.mark.parametrize("statistics", [True, False])
@@ -480,10 +480,10 @@ class TestMissing:
         with caplog.at_level(logging.INFO):
             etl_gcs_to_bq(color="green")
             ingest()
-        assert "pre: missing passenger count: 1 (passenger_count is null)" in caplog.text
-        assert "post: missing passenger count: 0 (passenger_count is null)" in caplog.text
-        assert "pre: missing passenger count: 1 (passenger_count is 0)" in caplog.text
-        assert "post: missing passenger count: 0 (passenger_count is 0)" in caplog.text
+        assert "pre: missing passenger count: 1" in caplog.text
+        assert "post: missing passenger count: 0" in caplog.text
+        assert "pre: trips with 0 passengers: 1" in caplog.text
+        assert "post: trips with 0 passengers: 0" in caplog.text
 
 
 class TestUndeclared:

@@ -36,8 +36,8 @@ def months(site: Site) -> None:
 def test_ingest_data_is_idempotent(postgres: str, months: None) -> None:
     output = run("--months", "1,2")
     assert "Logging Subflow for: yellow_taxi_trips" in output
-    assert "pre: missing passenger count: 0" not in output
-    assert output.count("post: missing passenger count: 0") == 2
+    assert "pre: trips with 0 passengers: 0" not in output
+    assert output.count("post: trips with 0 passengers: 0") == 2
     first = counts(postgres, "public.yellow_taxi_trips")
     assert len(first) == 2
     for rows, zero, unknown in first:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from psycopg2.extensions import connection
 
 from nyc_taxi.errors import StorageError
-from nyc_taxi.warehouses.postgres.binary_copy import encoded
+from nyc_taxi.warehouses.postgres.binary_copy import encode
 
 OLDEST, NEWEST = -210_866_803_200_000_000, 2**63 - 2
 """PostgreSQL's first timestamp, and Arrow's last one, in microseconds since 1970."""
@@ -91,7 +91,7 @@ def load(db: connection, batches: list[pa.RecordBatch], kinds: list[str], lines:
                 f"DROP TABLE IF EXISTS {name}; CREATE TEMP TABLE {name} ({table}, row serial)"
             )
         names = ", ".join(f"c{n}" for n in range(len(kinds)))
-        stream = io.BytesIO(b"".join(encoded(batches)))
+        stream = io.BytesIO(b"".join(encode(batches)))
         cursor.copy_expert(f"COPY sent ({names}) FROM STDIN (FORMAT binary)", stream)
         text = io.StringIO("".join(f"{line}\n" for line in lines), newline="")
         cursor.copy_expert(f"COPY read ({names}) FROM STDIN", text)
@@ -131,7 +131,7 @@ def test_copy_stores_what_postgresql_reads_from_text(
 
 
 def test_copy_splits_a_large_batch(db: connection) -> None:
-    """One long text makes the batch larger than LARGEST."""
+    """One long text makes the batch larger than the encoder's buffer."""
     values = [None if n % 7 == 0 else "é" * (20_000 if n == 1500 else n % 50) for n in range(3000)]
     numbers = list(range(3000))
     batch = pa.RecordBatch.from_pydict({"text": values, "number": numbers})
@@ -146,11 +146,11 @@ def test_copy_refuses_a_time_out_of_range(value: int) -> None:
     column = pa.array([0, None, value], pa.timestamp("us"))
     batch = pa.RecordBatch.from_arrays([column], ["pickup"])
     with pytest.raises(StorageError, match="pickup has a time that PostgreSQL cannot store"):
-        list(encoded([batch]))
+        list(encode([batch]))
 
 
 @pytest.mark.parametrize("value", [FIRST_DAY - 1, LAST_DAY + 1, 2**31 - 1, -(2**31) + 1])
 def test_copy_refuses_a_date_out_of_range(value: int) -> None:
     batch = pa.RecordBatch.from_arrays([pa.array([value], pa.int32()).cast(pa.date32())], ["day"])
     with pytest.raises(StorageError, match="day has a time that PostgreSQL cannot store"):
-        list(encoded([batch]))
+        list(encode([batch]))

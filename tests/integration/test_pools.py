@@ -327,6 +327,10 @@ class TestSecrets:
         assert env["NYC_TAXI_SOURCE_URL"] == "https://months.example/{color}/trips"
         assert "NYC_TAXI_HASH_KEY" not in env
 
+    def test_local_paths_are_not_passed_to_containers(self, make: Make, tmp_path: Path) -> None:
+        make(docker_pool, NYC_TAXI_SOURCE_URL=str(tmp_path), NYC_TAXI_LAKE=f"local:{tmp_path}")
+        assert not {"NYC_TAXI_SOURCE_URL", "NYC_TAXI_LAKE"} & set(defaults("docker-pool")["env"])
+
     @pytest.mark.parametrize(
         ("main", "env"),
         [

@@ -123,7 +123,7 @@ class TestReaders:
         monkeypatch.setenv("NYC_TAXI_WAIT", "1")
         with closing(psycopg2.connect(postgres)) as db, db.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM dezoomcamp.yellow_rides")
-            with pytest.raises(LockTimeoutError, match="locked by readers for 1 s; close"):
+            with pytest.raises(LockTimeoutError, match="locked by other sessions for 1 s; close"):
                 warehouse().replace_month(YELLOW, clean(YELLOW, 3000), {})
             assert query(postgres, "SELECT count(*) FROM dezoomcamp.rides") == [(2000,)]
         assert warehouse().replace_month(YELLOW, clean(YELLOW, 3000), {}) == 3000

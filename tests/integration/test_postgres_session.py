@@ -20,7 +20,13 @@ from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.cancellation import Stopped, stoppable
 from nyc_taxi.conform.plan import conform
-from nyc_taxi.errors import ConnectionLostError, InvalidInputError, NycTaxiError, StorageError
+from nyc_taxi.errors import (
+    ConnectionLostError,
+    InvalidInputError,
+    LockTimeoutError,
+    NycTaxiError,
+    StorageError,
+)
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.postgres.connection import find_database
 from nyc_taxi.warehouses.postgres.swap import brin_index_sql
@@ -178,6 +184,21 @@ def test_load_overrides_defaults_of_the_database(
     warehouse = PostgresWarehouse(find_database())
     assert warehouse.count(YELLOW) == 2000
     assert "months can be loaded" in warehouse.check()
+
+
+@pytest.mark.parametrize("code", ["40P01", "40001"])
+def test_deadlock_and_serialization_failure_are_retryable_conflicts(
+    postgres: str, code: str
+) -> None:
+    """They were reported as a table that is locked for NYC_TAXI_WAIT seconds."""
+    failure = f"DO $$ BEGIN RAISE EXCEPTION 'victim' USING ERRCODE = '{code}'; END $$"
+    conflict = r"conflicts with another session \(victim\); nothing was changed; rerun$"
+    with (
+        pytest.raises(LockTimeoutError, match=conflict) as raised,
+        find_database().session() as db,
+    ):
+        db.execute(failure)
+    assert raised.value.retryable
 
 
 class TestPermissions:

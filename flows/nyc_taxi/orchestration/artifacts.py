@@ -15,7 +15,7 @@ from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.trips.months import TripMonth
 
 
-def publish(
+def publish_reports(
     reports: Iterable[MonthReport],
     key: str,
     failed: Mapping[TripMonth, BaseException | None] | None = None,
@@ -36,7 +36,9 @@ def log_artifact_errors() -> Iterator[None]:
         yield
     except Exception as problem:
         reason = " ".join(str(problem).split())
-        get_run_logger().warning("cannot save an artifact for the Prefect UI: %s", reason)
+        get_run_logger().warning(
+            "cannot save an artifact for the Prefect UI: %s; the run continues", reason
+        )
 
 
 class MonthsProgress:
@@ -46,7 +48,9 @@ class MonthsProgress:
         self.done, self.months = 0, months
         self.artifact: UUID | None = None
         with log_artifact_errors():
-            self.artifact = create_progress_artifact(0, description=f"of {months} months")  # type: ignore[assignment]
+            self.artifact = create_progress_artifact(
+                0, description=f"share of {months} months completed"
+            )  # type: ignore[assignment]
 
     def advance(self) -> None:
         self.done += 1

@@ -3,8 +3,7 @@
 from prefect import get_run_logger
 
 
-def log_missing_passengers(before: int, after: int, condition: str) -> None:
-    """Log the trips without a passenger count before and after the transform."""
-    line = "%s: missing passenger count: %s (%s)"
-    get_run_logger().info(line, "pre", before, condition)
-    get_run_logger().info(line, "post", after, condition)
+def log_before_and_after(quantity: str, before: int, after: int) -> None:
+    """Log a count of trips before (`pre`) and after (`post`) the course's transform."""
+    for when, trips in (("pre", before), ("post", after)):
+        get_run_logger().info("%s: %s: %s", when, quantity, trips)

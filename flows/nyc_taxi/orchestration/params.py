@@ -11,7 +11,7 @@ from nyc_taxi.trips.ui_field import ui_field
 
 
 def _option(read: Callable[[str], Any], *names: str) -> cyclopts.Parameter:
-    """Declare an option of one word, parsed by `read`: cyclopts itself would round a month 1.5."""
+    """Declare an option with one value, parsed by `read`; cyclopts itself would round `1.5`."""
     return cyclopts.Parameter(
         name=names, n_tokens=1, negative=(), converter=lambda _, words: read(words[0].value)
     )

@@ -122,8 +122,8 @@ def explain(problem: Exception) -> str:
         )
     if "CERTIFICATE_VERIFY_FAILED" not in reason and (proxy := _proxy()):
         return (
-            f"the proxy {proxy} cannot reach the Prefect server at {url} ({reason}); correct it, "
-            "or add the server's host to NO_PROXY"
+            f"the proxy {proxy} cannot reach the Prefect server at {url} ({reason}); correct "
+            f"{proxy.variable}, or add the server's host to NO_PROXY"
         )
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return (
@@ -158,7 +158,7 @@ def _check_socks(proxy: Proxy) -> None:
         reason = str(problem)
     raise ServerError(
         f"the proxy {proxy} cannot reach the Prefect server at {shown_url()} ({reason}); correct "
-        "it, or add the server's host to NO_PROXY"
+        f"{proxy.variable}, or add the server's host to NO_PROXY"
     )
 
 

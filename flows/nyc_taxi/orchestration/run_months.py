@@ -9,7 +9,7 @@ from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.errors import NycTaxiError, PartialFailureError
 from nyc_taxi.lakes.base import Lake
 from nyc_taxi.lakes.registry import open_lake
-from nyc_taxi.orchestration.artifacts import MonthsProgress, publish
+from nyc_taxi.orchestration.artifacts import MonthsProgress, publish_reports
 from nyc_taxi.registry import Store
 from nyc_taxi.settings import settings
 from nyc_taxi.trips.months import TripMonth
@@ -50,7 +50,9 @@ def run_months(
     failed = {trips: run.exception() for trips, run in runs.items() if run.exception()}
     done = [run.result() for trips, run in runs.items() if trips not in failed]
     if table:
-        publish([report for report in done if isinstance(report, MonthReport)], table, failed)
+        publish_reports(
+            [report for report in done if isinstance(report, MonthReport)], table, failed
+        )
     if failed:
         reasons = "; ".join(f"{trips}: {problem}" for trips, problem in failed.items())
         raise PartialFailureError(f"{len(failed)} of {len(months)} months failed: {reasons}")

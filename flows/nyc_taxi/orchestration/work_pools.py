@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.settings import settings
+from nyc_taxi.urls import is_remote
 
 DOCKER_FLOW_POOL = "docker_flow_pool"
 """Prefect variable with the work pool of docker-flow; read by prefect.yaml."""
@@ -60,7 +61,7 @@ def save_pool(
 
 
 def block_reference(document: object) -> dict[str, Any]:
-    """Return a job variable that refers to a block document, by its id."""
+    """Return the value of a job variable that references a block document by its id."""
     return {"$ref": {"block_document_id": str(document)}}
 
 
@@ -69,7 +70,7 @@ def _is_block(value: object) -> bool:
 
 
 def set_docker_flow_pool(pool: str, overwrite: bool) -> None:
-    """Set the work pool of docker-flow, unless another existing pool was set before."""
+    """Set the work pool of docker-flow; without `overwrite`, keep one that is set and exists."""
     chosen = Variable.get(DOCKER_FLOW_POOL)
     if not overwrite and chosen is not None:
         with get_client(sync_client=True) as client:
@@ -82,7 +83,7 @@ def set_docker_flow_pool(pool: str, overwrite: bool) -> None:
 
 
 def flow_settings() -> dict[str, str]:
-    """Return the NYC_TAXI_ settings to pass to jobs: no secrets and no local paths."""
+    """Return the NYC_TAXI_ settings to pass to container jobs: no secrets and no local paths."""
     config = settings()
     given = {name: getattr(config, name) for name in sorted(config.model_fields_set)}
     return {
@@ -90,6 +91,7 @@ def flow_settings() -> dict[str, str]:
         for setting, value in given.items()
         if (name := f"NYC_TAXI_{setting.upper()}") not in secret_settings()
         and setting != "data_dir"
+        and not (setting == "source_url" and not is_remote(value))
         and not isinstance(value, SecretStr)
         and not str(value).startswith(("local:", "duckdb:"))
     }
@@ -146,7 +148,7 @@ def reject_credentials(name: str, url: str) -> str:
     """Return `url`; raise InvalidInputError if it contains credentials."""
     if holds_credentials(url):
         raise InvalidInputError(
-            f"{name} contains a user, a password or a query, which every job would show in plain "
+            f"{name} contains a user, a password or a query, which every job would expose in plain "
             "text; remove them and set PREFECT_API_KEY or PREFECT_API_AUTH_STRING"
         )
     return url

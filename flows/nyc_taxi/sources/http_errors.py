@@ -52,7 +52,9 @@ def error_for_exception(
         )
     if not isinstance(problem, httpx.TransportError) or "URL" in str(problem):
         return SourceRefusedError(f"{name} is, or redirects to, an invalid URL; check {setting}")
-    return TransientSourceError(f"the connection to {name}{via} broke ({problem}); rerun to resume")
+    return TransientSourceError(
+        f"the connection to {name}{via} was cut off ({problem}); rerun to resume"
+    )
 
 
 def _is_permanent_tls_error(problem: BaseException) -> bool:

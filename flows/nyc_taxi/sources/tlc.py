@@ -1,7 +1,7 @@
 """Download of a month from the TLC's site, a mirror of it, or a folder.
 
-A download is a `.part` file, which the next attempt resumes, until it is verified: its length, its
-first and last bytes, and its footer (Parquet) or checksum (gzip).
+A download is written to a `.part` file, so that the next attempt can resume it. It is renamed once
+its length, first and last bytes, and footer (Parquet) or checksum (gzip) are verified.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +28,9 @@ from nyc_taxi.urls import safe_url
 def fetch_month(trips: TripMonth, source: str, folder: Path, timeout: float = 30) -> Path:
     """Return the raw file of a month: downloaded to `folder`, or its path in a local source.
 
-    Raises TransientSourceError if a retry may succeed, else another SourceError.
+    Raises TransientSourceError if a retry may succeed, else another SourceError; InvalidInputError
+    for an invalid source, LockTimeoutError if another run downloads the month for too long, and
+    LocalWriteError if `folder` cannot be written.
     """
     location = locate(trips, source)
     if isinstance(location, Path):
@@ -44,7 +46,8 @@ def published_version(
 ) -> str | None:
     """Return a version token of the published file; None if it does not exist.
 
-    The file itself is not downloaded.
+    The file itself is not downloaded. Raises another SourceError, or InvalidInputError for an
+    invalid source.
     """
     try:
         location = locate(trips, source)
@@ -94,7 +97,7 @@ class _Download:
                 accept=(200, 206, 304, 416),
             )
             if status != 304:
-                self._publish(size)
+                self._finalize(size)
         except OSError:
             self._delete_part()
             raise
@@ -152,14 +155,17 @@ class _Download:
             )
         return offset
 
-    def _publish(self, expected: int | None) -> None:
+    def _finalize(self, expected: int | None) -> None:
         """Verify the partial file and rename it to the target."""
         version = Version.read(self.part)
         size = _size(self.part) or 0
         if version and version.size:  # a 206 may send less than the rest
             expected = version.size
         if expected is not None and size != expected:
-            raise TransientSourceError(f"{self.name} broke off at {size:,} of {expected:,} bytes")
+            raise TransientSourceError(
+                f"the download of {self.name} was cut off at {size:,} of {expected:,} bytes; "
+                "rerun to resume"
+            )
         try:
             decode(self.part, self.target.name, version.encoding if version else None)
             verify(self.part, self.target.name)

@@ -12,12 +12,6 @@ from nyc_taxi.trips.schemas import SERVICES, Color, Column
 SOURCE = "https://www.nyc.gov/site/tlc/about/tlc-trip-record-data.page"
 CLOCK = "Times are New York wall-clock times without a time zone; amounts are US dollars."
 MONTH = "trip_month is the month of the published file."
-VEHICLES: Mapping[Color, str] = {
-    "yellow": "yellow taxis",
-    "green": "green taxis",
-    "fhv": "for-hire vehicles",
-    "fhvhv": "high-volume for-hire vehicles (Uber, Lyft, Via, Juno)",
-}
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ def trips_comments(color: Color) -> Comments:
     """Return the comments of a color's table: grain, source and time zone; unit and codes."""
     columns = {c.name: column_comment(c) for c in SERVICES[color].columns}
     return Comments(
-        f"Trips of {VEHICLES[color]}, one row per trip as published. {MONTH} {CLOCK} "
+        f"Trips of {SERVICES[color].vehicles}, one row per trip as published. {MONTH} {CLOCK} "
         f"Source: {SOURCE}",
         {"trip_month": DESCRIPTIONS["trip_month"], **columns},
     )

@@ -63,6 +63,8 @@ class Column:
 class Service:
     """One color: its schema, and the columns that tables and reports rely on."""
 
+    vehicles: str
+    """Plural, for the comments on tables."""
     first: tuple[int, int]
     """Year and month of the first published file."""
     columns: tuple[Column, ...]
@@ -148,6 +150,7 @@ _COORDINATES = tuple(
 
 SERVICES: dict[Color, Service] = {
     "yellow": Service(
+        vehicles="yellow taxis",
         first=(2009, 1),
         pickup="tpep_pickup_datetime",
         dropoff="tpep_dropoff_datetime",
@@ -175,6 +178,7 @@ SERVICES: dict[Color, Service] = {
         ),
     ),
     "green": Service(
+        vehicles="green taxis",
         first=(2013, 8),
         pickup="lpep_pickup_datetime",
         dropoff="lpep_dropoff_datetime",
@@ -201,6 +205,7 @@ SERVICES: dict[Color, Service] = {
         ),
     ),
     "fhv": Service(
+        vehicles="for-hire vehicles",
         first=(2015, 1),
         pickup="pickup_datetime",
         dropoff="dropOff_datetime",
@@ -216,6 +221,7 @@ SERVICES: dict[Color, Service] = {
         ),
     ),
     "fhvhv": Service(
+        vehicles="high-volume for-hire vehicles (Uber, Lyft, Via, Juno)",
         first=(2019, 2),
         pickup="pickup_datetime",
         dropoff="dropoff_datetime",

@@ -354,7 +354,7 @@ class BigQueryWarehouse:
             declared = is_declared(trips, field.name, kind)
             if declared or (existing, kind) != ("FLOAT64", "INT64"):
                 raise StorageError(
-                    f"{name} has {field.name} as {existing}, the file as {kind}; "
+                    f"column {field.name} is {existing} in {name} but {kind} in the file; "
                     f"rename the table (ALTER TABLE `{name}` RENAME TO ...) and reload its "
                     "months, or undo the change of type"
                 )

@@ -46,7 +46,7 @@ _thread_locks_guard = threading.Lock()
 SAFE_WIDENINGS: dict[str, tuple[str, ...]] = {
     kind: (*INTEGER_TYPES[n:], "DOUBLE") for n, kind in enumerate(INTEGER_TYPES, 1)
 } | {"FLOAT": ("DOUBLE",)}
-"""Per type in a file: the wider column types that hold each of its values (see MAX_EXACT)."""
+"""Type in the file -> wider column types that store all of its values exactly (see MAX_EXACT)."""
 _ACCEPTED_TYPES = re.compile(
     r"U?TINYINT|U?SMALLINT|U?INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|BOOLEAN|DATE|VARCHAR|"
     r"TIMESTAMP(_S|_MS)?"
@@ -71,23 +71,23 @@ class DuckDBWarehouse:
         source = parquet_sql(parquet)
         with self._transaction() as db:
             kinds = self._column_types(db, parquet)
-            expected = db.execute(f"SELECT count(*) FROM {source}").fetchone()
+            [(expected,)] = db.execute(f"SELECT count(*) FROM {source}").fetchall()
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
             db.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {trip_rows} FROM {source} LIMIT 0")
             names = ["trip_month", *self._add_columns(db, trips, table, source, kinds)]
             self._comment(db, table, trips_comments(trips.color))
             db.execute(f"DELETE FROM {table} WHERE trip_month = {month}")
             with query_progress_bar(db, f"{trips} load"):
-                loaded = db.execute(
+                [(loaded,)] = db.execute(
                     f"INSERT INTO {table} ({', '.join(map(quoted, names))}) "
                     f"{trip_rows} FROM {source}"
-                ).fetchone()
+                ).fetchall()
             if loaded != expected:
                 raise StorageError(
                     f"{table} received {loaded} of {expected} rows; nothing was changed"
                 )
             self._replace_rides_views(db)
-        return int(loaded[0]) if loaded else 0
+        return int(loaded)
 
     def replace_table(
         self, name: str, parquet: Path | str, comments: Comments = NO_COMMENTS
@@ -97,12 +97,12 @@ class DuckDBWarehouse:
             self._column_types(db, parquet, is_month=False)
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
             before = self._comments(db, table)
-            loaded = db.execute(
+            [(loaded,)] = db.execute(
                 f"CREATE OR REPLACE TABLE {table} AS FROM {parquet_sql(parquet)}"
-            ).fetchone()
+            ).fetchall()
             self._comment(db, table, comments.over(before))
             self._replace_rides_views(db)
-        return int(loaded[0]) if loaded else 0
+        return int(loaded)
 
     def count(self, trips: TripMonth) -> int:
         if not self.path.exists():
@@ -158,7 +158,7 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _thread_lock(self, deadline: float) -> Iterator[None]:
-        """Let one thread at a time use the file, also if it is reached through a symbolic link."""
+        """Serialize threads that use the same file, even via different symbolic links."""
         with _thread_locks_guard:
             lock = _thread_locks.setdefault(self.path.resolve(), threading.Lock())
         while not lock.acquire(timeout=0.1):
@@ -173,7 +173,7 @@ class DuckDBWarehouse:
         if time.monotonic() > deadline:
             raise LockTimeoutError(
                 f"{self.path} has been locked by another program for "
-                f"{settings().wait:.0f} s; close it and rerun"
+                f"{settings().wait:.0f} s; close that program and rerun"
             )
 
     @contextmanager
@@ -214,7 +214,7 @@ class DuckDBWarehouse:
     def _add_columns(
         self, db: Database, trips: TripMonth, table: str, source: str, kinds: Mapping[str, str]
     ) -> list[str]:
-        """Add missing columns to the table; returns the table's names of the file's columns."""
+        """Add missing columns; return the table's spelling of each column name in the file."""
         have = self._columns(db, table)
         if "trip_month" not in have:
             raise StorageError(
@@ -232,8 +232,8 @@ class DuckDBWarehouse:
                 or existing not in (*SAFE_WIDENINGS.get(kind, ()), "VARCHAR")
             ):
                 raise StorageError(
-                    f"{table} in {self.path} has {name} as {existing}, the file as "
-                    f"{kind}; run ALTER TABLE {table} ALTER COLUMN {quoted(name)} TYPE {kind}, or "
+                    f"column {name} is {existing} in {table} of {self.path} but {kind} in the "
+                    f"file; run ALTER TABLE {table} ALTER COLUMN {quoted(name)} TYPE {kind}, or "
                     "rename the table and reload its months"
                 )
             elif (existing, kind) == ("DOUBLE", "BIGINT"):

@@ -1,4 +1,4 @@
-"""Tasks of the flow; utils.py converts the shapes."""
+"""Tasks of the flow; shapes.py converts the shapes."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from nyc_taxi.sources.reference_files import fetch_reference_file
 from nyc_taxi.warehouses.registry import open_warehouse
 
 from .comments import COMMENTS
-from .utils import TABLE, read_lookup, read_shapes, write_zones
+from .shapes import TABLE, read_lookup, read_shapes, write_zones
 
 KEY = f"data/reference/{TABLE}.parquet"
 CONFIG = Path(__file__).with_name("config")

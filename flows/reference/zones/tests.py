@@ -31,8 +31,8 @@ from synthetic_tlc import Site, write_zones
 from tests.support.processes import ROOT, start
 
 from .flow import zones
-from .utils import read_lookup, read_shapes
-from .utils import write_zones as write_table
+from .shapes import read_lookup, read_shapes
+from .shapes import write_zones as write_table
 
 Ring = list[tuple[float, float]]
 Polygon = list[Ring]

@@ -21,7 +21,7 @@ _DATES = (-2_440_588, 2_145_042_905)
 without the largest timestamp, which is DuckDB's infinity."""
 
 
-def encoded(batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
     """Yield the stream for COPY.
 
     Columns are boolean, int16, int32, int64, float64, decimal, date32, timestamp[us] without a
@@ -32,7 +32,8 @@ def encoded(batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
     encoder = ArrowToPostgresBinaryEncoder(first.schema)
     chunks = map(encoder.write_batch, chain([first], plain))
     yield encoder.write_header()
-    yield from filter(None, chunks)  # it collects small batches; COPY would end at an empty chunk
+    # The encoder buffers small batches and returns an empty chunk, which would end COPY.
+    yield from filter(None, chunks)
     yield encoder.finish()
 
 
@@ -71,7 +72,7 @@ class Feed:
         self._thread.start()
 
     def read(self, _size: int = -1) -> bytes:
-        """Return the next whole chunk; reads of `_size` bytes would contend for Python's lock."""
+        """Return the next chunk, ignoring `_size`: many small reads would contend for the GIL."""
         while True:
             check_stopped()
             if self._stopped.is_set():

@@ -38,7 +38,8 @@ DUCKDB_TYPES = {
     "text": "VARCHAR",
 }
 """PostgreSQL type -> DuckDB type that values are cast to before they are sent."""
-_SAFE_WIDENINGS = ("smallint", "integer", "bigint", "double precision")
+_NUMERIC_ORDER = ("smallint", "integer", "bigint", "double precision")
+"""From narrow to wide."""
 MAX_NAME_LENGTH = 63
 """Maximum bytes of a column name; PostgreSQL truncates longer ones."""
 _SYSTEM_COLUMNS = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
@@ -78,7 +79,7 @@ def definitions(columns: Columns) -> str:
 def resolve_types(
     file: Engine, trips: TripMonth, table: Table, types: Columns, have: Columns | None
 ) -> Columns:
-    """Return the type to send each column of the file as: its own, or the table's wider one.
+    """Return the type in which to send each column: the file's, or the table's if that is wider.
 
     Only undeclared columns are widened, and only if the wider type stores every value exactly.
     Raises StorageError otherwise.
@@ -94,13 +95,11 @@ def resolve_types(
         existing = sent[name] = have.get(name.lower(), kind)
         if existing == kind:
             continue
-        wider = (
-            _SAFE_WIDENINGS[_SAFE_WIDENINGS.index(kind) + 1 :] if kind in _SAFE_WIDENINGS else ()
-        )
+        wider = _NUMERIC_ORDER[_NUMERIC_ORDER.index(kind) + 1 :] if kind in _NUMERIC_ORDER else ()
         declared = is_declared(trips, name, DUCKDB_TYPES.get(kind, kind))
         if declared or existing not in (*wider, "text"):
             raise StorageError(
-                f"{table} has {name.lower()} as {existing}, the file as {kind}; run "
+                f"column {name.lower()} is {existing} in {table} but {kind} in the file; run "
                 + (f"{DROP_VIEWS}; " if table.schema == DATASET else "")
                 + f"ALTER TABLE {table} ALTER COLUMN {_identifier(name.lower())} TYPE {kind}"
             )

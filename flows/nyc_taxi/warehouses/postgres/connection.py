@@ -49,9 +49,9 @@ _BEGIN_SQL = """BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL search_path = pg_catalog; SET LOCAL row_security = off;
 SET LOCAL quote_all_identifiers = off;"""
-"""Override defaults of the role or the database: no statement timeout, no objects that shadow the
-catalog, no hidden rows, unquoted type names. Sent as one message, because an idle timeout could end
-the transaction between two."""
+"""Override defaults of the role or the database: no timeouts, no objects that shadow pg_catalog, no
+rows hidden by row-level security, unquoted type names. Sent as one message, because an idle timeout
+could end the transaction between two."""
 
 
 class Session:
@@ -159,7 +159,7 @@ class Database:
         if standby:
             raise StorageError(
                 f"PostgreSQL at {self.name} is a read-only standby; "
-                f"set {self.configured_by} to the primary server"
+                f"point {self.configured_by} to the primary server"
             )
         if read_only:
             raise StorageError(
@@ -208,13 +208,22 @@ class Database:
 
     def _statement_error(self, problem: psycopg2.Error, lost: bool, ending: bool) -> StorageError:
         message, code = self._message(problem), problem.pgcode or ""
-        unchanged = "whether it committed is unknown" if ending else "nothing was changed"
+        outcome = (
+            "this was during the commit, so the data may or may not be loaded (a rerun is safe)"
+            if ending
+            else "nothing was changed"
+        )
         if lost or code.startswith("08") or code in ("57P01", "57P02", "57P03", "57P05"):
             return ConnectionLostError(
-                f"the connection to PostgreSQL at {self.name} was lost ({message}); {unchanged}; "
+                f"the connection to PostgreSQL at {self.name} was lost ({message}); {outcome}; "
                 "rerun once the server is back"
             )
-        if code in ("55P03", "40P01", "40001"):  # lock timeout, deadlock, serialization failure
+        if code in ("40P01", "40001"):  # deadlock, serialization failure
+            return LockTimeoutError(
+                f"PostgreSQL at {self.name} canceled the transaction because it conflicts with "
+                f"another session ({message}); nothing was changed; rerun"
+            )
+        if code == "55P03":  # lock timeout
             return LockTimeoutError(
                 f"PostgreSQL at {self.name}: other sessions have locked the table for "
                 f"{settings().wait:.0f} s ({message}); close their transactions and rerun"

@@ -17,14 +17,14 @@ from nyc_taxi.storage.progress import progress_bar
 from nyc_taxi.trips.comments import trips_comments
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.base import DATASET
-from nyc_taxi.warehouses.postgres.binary_copy import Feed, encoded
+from nyc_taxi.warehouses.postgres.binary_copy import Feed, encode
 from nyc_taxi.warehouses.postgres.column_types import DUCKDB_TYPES, definitions
 from nyc_taxi.warehouses.postgres.connection import Session, set_lock_timeout
 from nyc_taxi.warehouses.postgres.tables import (
     Columns,
     Table,
     advisory_lock,
-    month_columns,
+    partitioned_columns,
     scalar,
 )
 from nyc_taxi.warehouses.postgres.views import comment, replace_rides_views
@@ -43,9 +43,10 @@ def load_partition(
     staging: Table,
     types: Columns,
 ) -> int:
-    """Copy the trips into the staging table, then index and analyze it."""
+    """Create the staging table, copy the trips into it, then index and analyze it."""
     columns = definitions({name.lower(): kind for name, kind in types.items()})
-    # The default saves sending the month; the check saves ATTACH a scan of the table.
+    # The default avoids sending the month with every row; the CHECK lets ATTACH skip its
+    # validation scan.
     db.execute(
         f"CREATE TABLE {staging} (trip_month date NOT NULL DEFAULT DATE '{trips.first_day}' "
         f"CHECK (trip_month = DATE '{trips.first_day}'), {columns})"
@@ -80,7 +81,7 @@ def copy_rows(
                 yield batch
                 advance(len(batch))
 
-        feed = Feed(encoded(batches()))
+        feed = Feed(encode(batches()))
         try:
             db.copy(f"COPY {table} ({names}) FROM STDIN ({options})", feed)
         finally:
@@ -95,7 +96,7 @@ def copy_rows(
 
 
 def _index_sql(db: Session, trips: TripMonth, table: Table) -> str:
-    """Return the index definition; it must match the index that the table already has."""
+    """Return the USING clause of the index; it must match the index that the table already has."""
     db.execute(
         "SELECT opcname FROM pg_index JOIN pg_opclass o ON o.oid = indclass[0]"
         " WHERE indexrelid = to_regclass(%s)",
@@ -105,8 +106,9 @@ def _index_sql(db: Session, trips: TripMonth, table: Table) -> str:
 
 
 def brin_index_sql(pickup: str, version: int, operators: str | None = None) -> str:
-    """Return a BRIN index on the pickup time. Files are roughly in its order, so it stays small.
+    """Return the USING clause of a BRIN index on the pickup time.
 
+    Files are roughly sorted by pickup time, so a BRIN index is small and selective.
     From version 14 on it uses multi-minmax, which tolerates outliers such as a pickup in 2041.
     """
     operators = operators or f"timestamp_minmax_{'multi_' if version >= 14 else ''}ops"
@@ -127,7 +129,7 @@ def swap_partition(
         except LockNotAvailable:
             if time.monotonic() > deadline:
                 raise LockTimeoutError(
-                    f"{table} has been locked by readers for {settings().wait:.0f} s; "
+                    f"{table} has been locked by other sessions for {settings().wait:.0f} s; "
                     "close their transactions and rerun"
                 ) from None
             db.execute("ROLLBACK TO SAVEPOINT before_swap")
@@ -137,7 +139,7 @@ def swap_partition(
 def _attach_partition(
     db: Session, trips: TripMonth, table: Table, staging: Table, columns: Columns
 ) -> None:
-    have = month_columns(db, table)
+    have = partitioned_columns(db, table)
     new_table = have is None
     if have is None:
         db.execute(
@@ -154,8 +156,8 @@ def _attach_partition(
             db.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} {kind}")
     comment(db, table, trips_comments(trips.color))
     if table.schema == DATASET:
-        replace_rides_views(db, renew=new_table)
-    month = table.month(trips)
+        replace_rides_views(db, replace_all=new_table)
+    month = table.partition(trips)
     db.execute(
         "SELECT 1 FROM pg_inherits"
         " WHERE inhrelid = to_regclass(%s) AND inhparent = to_regclass(%s)",

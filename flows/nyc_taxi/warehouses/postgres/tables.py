@@ -35,7 +35,7 @@ class Table:
             )
         return table
 
-    def month(self, trips: TripMonth) -> Table:
+    def partition(self, trips: TripMonth) -> Table:
         return Table(self.schema, f"{self.name}_{trips.first_day:%Y_%m}")
 
 
@@ -88,7 +88,7 @@ def create_schema(db: Session, schema: str) -> None:
         db.execute(f"CREATE SCHEMA {schema}")
 
 
-def month_columns(db: Session, table: Table) -> Columns | None:
+def partitioned_columns(db: Session, table: Table) -> Columns | None:
     """Return the columns of the table; None if it does not exist.
 
     Raises StorageError for a table that is not partitioned by trip_month.

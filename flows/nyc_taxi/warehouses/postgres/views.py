@@ -15,13 +15,14 @@ from nyc_taxi.warehouses.postgres.tables import Columns, Table, find_oid, scalar
 
 VIEWS = ("rides_labeled", "rides")
 DROP_VIEWS = f"DROP VIEW IF EXISTS {', '.join(f'{DATASET}.{view}' for view in VIEWS)}"
-"""A column that the views show cannot change its type. The next load creates them again."""
+"""SQL to run before changing the type of a column that the views select. The next load recreates
+them."""
 
 
-def replace_rides_views(db: Session, renew: bool = False) -> None:
+def replace_rides_views(db: Session, replace_all: bool = False) -> None:
     """Create or replace the views that are missing or have other columns.
 
-    `renew`: replace all of them, because they may not include a new table yet.
+    `replace_all`: replace all of them, because they may not include a new table yet.
     """
     db.execute(
         "SELECT relname, attname, format_type(atttypid, atttypmod)"
@@ -35,7 +36,7 @@ def replace_rides_views(db: Session, renew: bool = False) -> None:
         tables.setdefault(table, {})[column] = kind
     for view in rides_views(tables, lambda table: f"{DATASET}.{table}"):
         shown = [name.lower() for name in view.comments.columns]
-        if renew or list(tables.get(view.name, {})) != shown:
+        if replace_all or list(tables.get(view.name, {})) != shown:
             _replace_view(db, view)
         comment(db, Table(DATASET, view.name), view.comments, "VIEW")
 

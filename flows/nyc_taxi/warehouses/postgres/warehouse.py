@@ -25,7 +25,7 @@ from nyc_taxi.warehouses.postgres.tables import (
     attributes,
     create_schema,
     missing_grant,
-    month_columns,
+    partitioned_columns,
     scalar,
 )
 from nyc_taxi.warehouses.postgres.views import (
@@ -67,9 +67,9 @@ class PostgresWarehouse:
             with self.database.session() as db:
                 create_schema(db, table.schema)
             with self.database.session() as db:
-                advisory_lock(db, f"{table.month(trips)}")
-                types = resolve_types(file, trips, table, types, month_columns(db, table))
-                staging = Table(table.schema, f"{table.month(trips).name}_new")
+                advisory_lock(db, f"{table.partition(trips)}")
+                types = resolve_types(file, trips, table, types, partitioned_columns(db, table))
+                staging = Table(table.schema, f"{table.partition(trips).name}_new")
                 loaded = load_partition(db, file, trips, table, staging, types)
                 swap_partition(
                     db, trips, table, staging, {n.lower(): kind for n, kind in types.items()}
@@ -104,7 +104,7 @@ class PostgresWarehouse:
     def count(self, trips: TripMonth) -> int:
         table = self._table(trips.color)
         with self.database.session() as db:
-            if month_columns(db, table) is None:
+            if partitioned_columns(db, table) is None:
                 return 0
             db.execute(f"SELECT count(*) FROM {table} WHERE trip_month = %s", [trips.first_day])
             return int(scalar(db))
