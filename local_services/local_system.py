@@ -28,10 +28,15 @@ def port() -> int:
 
 
 def environment() -> dict[str, str]:
+    return prefect_environment(Path(os.environ.get("PREFECT_HOME") or ROOT / ".prefect"), port())
+
+
+def prefect_environment(home: Path, port: int) -> dict[str, str]:
+    """Return the environment of a Prefect server on this machine and of its clients."""
     return {
-        "PREFECT_API_URL": f"http://127.0.0.1:{port()}/api",
-        "PREFECT_HOME": (home := os.environ.get("PREFECT_HOME") or str(ROOT / ".prefect")),
-        "PREFECT_PROFILES_PATH": str(Path(home) / "profiles.toml"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_HOME": str(home),
+        "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
@@ -46,15 +51,23 @@ def prefect(*arguments: str) -> tuple[str, ...]:
 
 
 def server() -> Service:
+    advice = f"stop it, or use another port: PREFECT_SERVER_API_PORT={port() + 1} make up-local"
+    return prefect_server(folder(), environment(), port(), advice)
+
+
+def prefect_server(
+    folder: Path, env: dict[str, str], port: int, advice: str = "stop it"
+) -> Service:
+    """Return a Prefect server whose log and process id are in `folder`."""
     return Service(
         "server",
-        folder(),
-        (sys.executable, str(ROOT / "docker" / "prefect_server.py"), "--port", str(port())),
-        port(),
+        folder,
+        (sys.executable, str(ROOT / "docker" / "prefect_server.py"), "--port", str(port)),
+        port,
         path="/api/health",
-        env=environment(),
+        env=env,
         umask=0o077,
-        advice=f"stop it, or use another port: PREFECT_SERVER_API_PORT={port() + 1} make up-local",
+        advice=advice,
     )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import duckdb
 
+from local_services.local_system import prefect_environment, prefect_server
+from local_services.process import free_port, running
 from synthetic_tlc.months import write_month
 from synthetic_tlc.site import Site
 from synthetic_tlc.zones import write_zones
@@ -32,7 +34,7 @@ BUSIEST_HOURS = """
 PAYMENTS = """
     SELECT pickup_borough AS borough, payment_type_name AS payment, count(*) AS trips,
            round(avg(total_amount), 2) AS dollars
-    FROM dezoomcamp.rides_labeled GROUP BY ALL ORDER BY trips DESC, ALL LIMIT 3"""
+    FROM dezoomcamp.rides_labeled GROUP BY ALL ORDER BY trips DESC LIMIT 3"""
 QUERIES = {
     "Loaded months (synthetic data)": LOADED_MONTHS,
     "Busiest hours of card trips (synthetic data)": BUSIEST_HOURS,
@@ -57,25 +59,31 @@ def demo(folder: Path) -> None:
     write_zones(folder / "site" / "misc")
     for color, month, rows in MONTHS:
         write_month(folder / "site" / "trip-data", color, 2021, month, rows)
-    with Site(folder / "site") as site:
-        env = {
-            "NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data",
-            "NYC_TAXI_DATA_DIR": str(folder),
-            "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
-            "NYC_TAXI_WAREHOUSE": f"duckdb:{warehouse}",
-            # A separate Prefect home, so that the user's own server or profile is not used.
-            "PREFECT_HOME": str(folder / "prefect"),
-            "PREFECT_PROFILES_PATH": str(folder / "prefect" / "profiles.toml"),
-        }
+    # A separate Prefect home, so that the user's own server or profile is not used.
+    home, port = folder / "prefect", free_port()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prefect = prefect_environment(home, port)
+    with (
+        Site(folder / "site") as site,
+        running(prefect_server(folder / "server", prefect, port)),
+    ):
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
+        env = (
+            inherited
+            | prefect
+            | {
+                "NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data",
+                "NYC_TAXI_DATA_DIR": str(folder),
+                "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
+                "NYC_TAXI_WAREHOUSE": f"duckdb:{warehouse}",
+            }
+        )
         print(
             "The trips in this demo are synthetic data, served by a local copy of the TLC's site."
         )
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
         for command in COMMANDS:
             print(f"\n$ python {command}", flush=True)
-            subprocess.run(
-                [sys.executable, *command.split()], cwd=ROOT, env=inherited | env, check=True
-            )
+            subprocess.run([sys.executable, *command.split()], cwd=ROOT, env=env, check=True)
     with duckdb.connect(str(warehouse), read_only=True) as db:
         for title, query in QUERIES.items():
             print(f"\n{title}\n{query.strip()};")
