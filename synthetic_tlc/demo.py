@@ -34,7 +34,7 @@ BUSIEST_HOURS = """
 PAYMENTS = """
     SELECT pickup_borough AS borough, payment_type_name AS payment, count(*) AS trips,
            round(avg(total_amount), 2) AS dollars
-    FROM dezoomcamp.rides_labeled GROUP BY ALL ORDER BY trips DESC LIMIT 3"""
+    FROM dezoomcamp.rides_labeled GROUP BY ALL ORDER BY trips DESC, borough, payment LIMIT 3"""
 QUERIES = {
     "Loaded months (synthetic data)": LOADED_MONTHS,
     "Busiest hours of card trips (synthetic data)": BUSIEST_HOURS,
