@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from etl_web_to_local import etl_web_to_local
 from load_new_months import load_new_months
@@ -329,17 +330,15 @@ def test_doctor_checks_every_month_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_doctor_prints_no_credentials(
-    prefect_server: None,
-    site: Site,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     host = site.url.removeprefix("http://")
-    monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"http://us3r:s3cr3t@{host}/trip?sig=t0ken")
-    assert doctor.main() == 1
-    add(site, "yellow_tripdata_2021-01")
-    monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"http://us3r:s3cr3t@{host}?sig=t0ken")
-    assert doctor.main() == 0
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):  # no server: other tests use it
+        monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"http://us3r:s3cr3t@{host}/trip?sig=t0ken")
+        assert doctor.main() == 1
+        add(site, "yellow_tripdata_2021-01")
+        monkeypatch.setenv("NYC_TAXI_SOURCE_URL", f"http://us3r:s3cr3t@{host}?sig=t0ken")
+        assert doctor.main() == 0
     text = capsys.readouterr().out
     assert f"ok      {site.url}: newest months: yellow 2021-01" in text
     assert not [secret for secret in ("us3r", "s3cr3t", "t0ken") if secret in text]

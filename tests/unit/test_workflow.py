@@ -126,7 +126,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
             "actions/checkout@v6",
         ),
         ("permissions: {}\n", "permissions: write-all\n"),
-        ("      - run: make audit", "      - run: echo ${{ github.event.pull_request.title }}"),
+        ("run: make test\n", "run: echo ${{ github.event.pull_request.title }}\n"),
         ("  pull_request: {", "  pull_request_target: {"),
     ],
 )
