@@ -120,6 +120,7 @@ def test_comments_are_there_after_a_load_and_a_reload(place: EmptyWarehouse, mon
     assert "(US dollars)" in (read_comments(place, "yellow_rides")[1]["airport_fee"] or "")
 
 
+@pytest.mark.slow_on("bigquery")
 def test_views_have_comments(place: EmptyWarehouse, month: Month, tmp_path: Path) -> None:
     load_lookups(place, tmp_path)
     load_trips(place, month)
@@ -129,6 +130,7 @@ def test_views_have_comments(place: EmptyWarehouse, month: Month, tmp_path: Path
         assert [name for name, text in comments.items() if not text] == []
 
 
+@pytest.mark.slow_on("bigquery")
 def test_user_comment_on_undeclared_column_stays(place: EmptyWarehouse, month: Month) -> None:
     place.open().replace_month(YELLOW, month(YELLOW, weather="dry"), FILL)
     assert read_comments(place, "yellow_rides")[1]["weather"] is None
@@ -154,6 +156,7 @@ def test_comments_of_a_lookup_table(place: EmptyWarehouse, tmp_path: Path, then:
     assert found == {"locationid": "The 'number'", then.lower(): None, "remark": "by a user"}
 
 
+@pytest.mark.slow_on("bigquery")
 def test_comments_belong_to_the_transaction_of_the_load(
     request: pytest.FixtureRequest, month: Month, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +207,7 @@ def test_rides_labeled_exists_as_soon_as_its_tables_do(
     assert {name for color, name in kinds if color == "green"} >= set(CODES["trip_type"].values())
 
 
+@pytest.mark.slow_on("bigquery")
 def test_rides_labeled_survives_replacements(
     place: EmptyWarehouse, month: Month, tmp_path: Path
 ) -> None:
@@ -221,6 +225,7 @@ def test_rides_labeled_survives_replacements(
     assert sums(place, "rides_labeled") == sums(place, "rides")
 
 
+@pytest.mark.slow_on("bigquery")
 def test_rules_that_drop_or_hash_a_code_leave_its_name_out(
     place: EmptyWarehouse, month: Month, tmp_path: Path
 ) -> None:
@@ -234,6 +239,7 @@ def test_rules_that_drop_or_hash_a_code_leave_its_name_out(
     assert "pickup_zone" not in columns(place)
 
 
+@pytest.mark.slow_on("bigquery")
 def test_everything_at_once(place: EmptyWarehouse, month: Month, tmp_path: Path) -> None:
     """The load that comes last makes the view, whichever it is."""
     files = {table: lookup_file(table, tmp_path) for table in LOOKUPS}

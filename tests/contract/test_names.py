@@ -63,6 +63,7 @@ def quoted(warehouse: EmptyWarehouse, name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+@pytest.mark.slow_on("bigquery")
 def test_unusual_names_are_loaded(
     warehouse: EmptyWarehouse, trips: pa.Table, tmp_path: Path
 ) -> None:
@@ -81,6 +82,7 @@ def test_unusual_names_are_loaded(
             )
 
 
+@pytest.mark.slow_on("bigquery")
 def test_names_match_the_table_case_insensitively(
     warehouse: EmptyWarehouse, trips: pa.Table, tmp_path: Path
 ) -> None:
@@ -91,6 +93,7 @@ def test_names_match_the_table_case_insensitively(
     assert sorted(stored, key=repr) == [(0,), (None,)]
 
 
+@pytest.mark.slow_on("bigquery")
 @pytest.mark.few(2)
 @pytest.mark.parametrize("names", [*([name] for name in NOWHERE), ["Foo", "foo"], ["é", "É"]])
 def test_names_invalid_in_every_warehouse_are_rejected(

@@ -491,6 +491,7 @@ class TestFlows:
             (2000, 2000)
         ]
 
+    @pytest.mark.slow
     def test_command_in_the_message_fixes_the_table(
         self,
         follow: Callable[..., None],

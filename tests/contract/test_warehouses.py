@@ -101,6 +101,7 @@ def test_load_replaces_its_month_only(target: EmptyWarehouse, clean: Clean) -> N
     assert sums(target)[1] == february
 
 
+@pytest.mark.slow_on("bigquery")
 def test_load_fills_nulls_only_on_request(target: EmptyWarehouse, clean: Clean) -> None:
     file = clean(YELLOW, 5000)
     known = pq.read_table(file, columns=["passenger_count"])["passenger_count"]
@@ -111,6 +112,7 @@ def test_load_fills_nulls_only_on_request(target: EmptyWarehouse, clean: Clean) 
     assert sums(target)[0][4] == 5000
 
 
+@pytest.mark.slow_on("bigquery")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("order", [(2021, 2025), (2025, 2021)])
 def test_load_adds_new_columns_and_keeps_old_ones(
@@ -141,6 +143,7 @@ def test_view_rides_combines_yellow_and_green(target: EmptyWarehouse, clean: Cle
     assert rides == [("green", 2000, 2000, 2000, 2000), ("yellow", 5000, 5000, 5000, 5000)]
 
 
+@pytest.mark.slow_on("bigquery")
 def test_load_accepts_an_empty_month(target: EmptyWarehouse, clean: Clean, tmp_path: Path) -> None:
     full, empty = clean(YELLOW, 2000), tmp_path / "empty.parquet"
     pq.write_table(pq.read_table(full).slice(0, 0), empty)
@@ -151,6 +154,7 @@ def test_load_accepts_an_empty_month(target: EmptyWarehouse, clean: Clean, tmp_p
     assert target.open().count(YELLOW) == 0
 
 
+@pytest.mark.slow_on("bigquery")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("months", [(YELLOW, FEBRUARY), (YELLOW, YELLOW)])
 def test_concurrent_loads_in_threads_succeed(
@@ -425,6 +429,7 @@ def test_replace_table_is_atomic_when_killed(
     assert target.query(f"{count} FROM dezoomcamp.places") == [(20_000, "new", "new")]
 
 
+@pytest.mark.slow_on("bigquery")
 def test_concurrent_replace_table_succeeds(
     target: EmptyWarehouse, small: Callable[..., Path]
 ) -> None:

@@ -75,6 +75,7 @@ def test_build_adds_to_what_prefect_deploy_registered(
     assert again.stdout.endswith(f"\n{len(first)} unchanged\n")
 
 
+@pytest.mark.slow
 def test_build_applies_deployment_yaml_and_keeps_what_is_paused(
     checkout: Checkout, bare_system: System
 ) -> None:
@@ -116,6 +117,7 @@ def test_build_applies_deployment_yaml_and_keeps_what_is_paused(
     assert not after.schedules[0].active
 
 
+@pytest.mark.slow
 def test_build_reports_broken_flows_and_registers_the_others(
     checkout: Checkout, bare_system: System
 ) -> None:

@@ -203,7 +203,7 @@ def test_signal_ends_a_run_in_any_stage(
     assert still_running(since) == []
 
 
-@pytest.mark.slow_on("SIGTERM")
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda value: value.name)
 def test_signal_ends_the_temporary_server(
     months: None,
@@ -269,7 +269,7 @@ def test_temporary_server_ends_when_the_script_is_killed(
     assert psutil.wait_procs(servers, timeout=10)[1] == []
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("flow", ["etl_web_to_local.py", "etl_web_to_gcs.py"])
 def test_signal_ends_a_flow_of_one_month(
     prefect_server: None, months: None, site: Site, run: Callable[..., Script], flow: str

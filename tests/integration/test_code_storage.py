@@ -51,6 +51,8 @@ def read():
     return (Path(__file__).parent / "config" / "place.yaml").read_text()
 """
 
+pytestmark = pytest.mark.slow
+
 
 class S3:
     """A bucket of moto's S3 server."""

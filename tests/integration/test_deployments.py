@@ -24,7 +24,7 @@ from nyc_taxi.sources.published import months_back
 from nyc_taxi.trips.months import TripMonth
 from tests.support.prefect_systems import System
 
-pytestmark = pytest.mark.timeout(900)  # servers start slowly on a busy machine
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # servers start slowly on a busy machine
 
 DOCKER_FLOW = "etl-parent-flow/docker-flow"
 DEPLOYMENTS = {

@@ -228,6 +228,7 @@ class TestWarehouse:
         assert jobs[0] == jobs[1]
         assert warehouse.count(YELLOW) == 5000
 
+    @pytest.mark.slow
     def test_load_by_dataframe_is_idempotent(self, bigquery_block: str, trips: Path) -> None:
         warehouse = open_warehouse(f"bigquery:{bigquery_block}", "dataframe")
         assert warehouse.replace_month(YELLOW, trips, FILL) == 5000
@@ -407,6 +408,7 @@ class TestErrors:
 class TestLostConnection:
     """An emulator that is killed during a load: a one-line error within a minute."""
 
+    @pytest.mark.slow
     def test_gcs_upload_reports_a_lost_connection(
         self,
         gcs_block: Callable[[], str],

@@ -174,6 +174,7 @@ def failing_jobs(behind: str, times: int, reason: str) -> Iterator[tuple[str, li
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reason", ["backendError", "rateLimitExceeded", "quotaExceeded"])
 def test_load_retries_a_job_that_failed_temporarily(
     reason: str,

@@ -43,6 +43,7 @@ def base(system: System) -> str:
     return system.env["PREFECT_API_URL"].removesuffix("/api")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("origin", [EVIL, "null", "http://127.0.0.1:1", "https://127.0.0.1:{port}"])
 def test_server_rejects_another_origin(system: System, origin: str) -> None:
     """A preflight, a POST, and a POST without a content type, which needs no preflight."""
@@ -61,6 +62,7 @@ def test_server_rejects_another_origin(system: System, origin: str) -> None:
     assert httpx.get(f"{url}/api/variables/name/x").status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["evil.example:{port}", "127.0.0.1.evil.example", "[::1", ""])
 def test_server_rejects_another_host(system: System, host: str) -> None:
     """DNS rebinding: a page's own host name that resolves to 127.0.0.1."""
@@ -69,6 +71,7 @@ def test_server_rejects_another_host(system: System, host: str) -> None:
     assert httpx.post(f"{url}/api/flows/filter", headers=headers, json={}).status_code in (400, 403)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 def test_ui_works_with_each_loopback_name(system: System, name: str) -> None:
     port = httpx.URL(base(system)).port
@@ -88,6 +91,7 @@ def test_ui_works_with_each_loopback_name(system: System, name: str) -> None:
     assert answer.headers["access-control-allow-origin"] == origin
 
 
+@pytest.mark.slow
 def test_server_rejects_a_websocket_of_another_origin(system: System) -> None:
     """Browsers send an Origin with a WebSocket, but no preflight."""
     url = base(system).replace("http", "ws") + "/api/events/out"
@@ -104,6 +108,7 @@ def test_server_rejects_a_websocket_of_another_origin(system: System) -> None:
         asyncio.run(first_message(EVIL))
 
 
+@pytest.mark.slow
 def test_local_services_listen_on_loopback_only(
     system: System, gcs_server: Service, postgres_server: str
 ) -> None:
@@ -130,6 +135,7 @@ def test_local_services_listen_on_loopback_only(
     assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}
 
 
+@pytest.mark.slow
 def test_only_the_owner_can_read_the_servers_database(system: System) -> None:
     """It contains the secrets of blocks and their encryption key."""
     for path in (system.folder / "home").glob("prefect.db*"):
@@ -220,6 +226,7 @@ class TestPortInUse:
         assert up.stderr.count("\n") == 1
         return up.stderr
 
+    @pytest.mark.slow
     def test_up_does_not_change_another_prefect_server(
         self, system: System, tmp_path: Path
     ) -> None:
@@ -233,6 +240,7 @@ class TestPortInUse:
         with system.client as client:
             assert [pool.model_dump() for pool in client.read_work_pools()] == before
 
+    @pytest.mark.slow
     def test_up_reports_another_program(self, system: System, tmp_path: Path) -> None:
         with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
             Thread(target=other.serve_forever, daemon=True).start()

@@ -23,7 +23,7 @@ from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site
 from tests.support.processes import ROOT
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 USER, PASSWORD, QUERY = "sourceuserq7x", "sourcepasswordq7x", "sourcesignatureq7x"
 DATABASE = "databasepasswordq7x"
