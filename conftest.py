@@ -255,7 +255,10 @@ def s3_block(
         for variable, value in request.getfixturevalue(server).items():
             monkeypatch.setenv(variable, value)
         name = f"bucket-{uuid.uuid4().hex[:8]}"
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=name)
+        client = boto3.Session().client(
+            "s3", region_name="us-east-1"
+        )  # not the default one: it caches keys
+        client.create_bucket(Bucket=name)
         S3Bucket(bucket_name=name).save(name)
         return name
 
