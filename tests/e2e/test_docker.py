@@ -175,7 +175,7 @@ def from_python(up: Compose) -> Compose:
 @pytest.fixture(scope="module")
 def emulated(up: Compose) -> Compose:
     """The system with the emulators, and the settings of .env.example that make flows use them."""
-    lines = (ROOT / ".env.example").read_text().rpartition("# For the system in Docker")[2]
+    lines = (ROOT / ".env.example").read_text().rpartition("\n\n")[2]
     google = dict(re.findall(r"^#([A-Z_]+)=(.+)$", lines, re.MULTILINE))
     services = []
     if not has_python313():
