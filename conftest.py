@@ -255,9 +255,8 @@ def s3_block(
         for variable, value in request.getfixturevalue(server).items():
             monkeypatch.setenv(variable, value)
         name = f"bucket-{uuid.uuid4().hex[:8]}"
-        client = boto3.Session().client(
-            "s3", region_name="us-east-1"
-        )  # not the default one: it caches keys
+        # The default session would keep the keys of the server used before.
+        client = boto3.Session().client("s3", region_name="us-east-1")
         client.create_bucket(Bucket=name)
         S3Bucket(bucket_name=name).save(name)
         return name

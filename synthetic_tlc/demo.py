@@ -68,16 +68,14 @@ def demo(folder: Path) -> None:
         running(prefect_server(folder / "server", prefect, port)),
     ):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
-        env = (
-            inherited
-            | prefect
-            | {
-                "NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data",
-                "NYC_TAXI_DATA_DIR": str(folder),
-                "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
-                "NYC_TAXI_WAREHOUSE": f"duckdb:{warehouse}",
-            }
-        )
+        env = {
+            **inherited,
+            **prefect,
+            "NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data",
+            "NYC_TAXI_DATA_DIR": str(folder),
+            "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
+            "NYC_TAXI_WAREHOUSE": f"duckdb:{warehouse}",
+        }
         print(
             "The trips in this demo are synthetic data, served by a local copy of the TLC's site."
         )

@@ -19,13 +19,11 @@ def open_warehouse(address: str, method: Method = "load") -> Warehouse:
 
     Raises InvalidInputError for an unknown kind, and for method="dataframe" except with BigQuery.
     """
-    warehouse: Warehouse = resolve(WAREHOUSES, address, setting="NYC_TAXI_WAREHOUSE")
-    if method == "load":
-        return warehouse
-    if address.partition(":")[0] not in DATAFRAME_WAREHOUSES:
+    kinds = WAREHOUSES if method == "load" else DATAFRAME_WAREHOUSES
+    if address.partition(":")[0] in WAREHOUSES.keys() - kinds.keys():
         raise InvalidInputError(
             f"only BigQuery supports --method dataframe, not NYC_TAXI_WAREHOUSE={address!r}; "
             "omit --method, or set NYC_TAXI_WAREHOUSE=bigquery:zoom-gcp-creds"
         )
-    by_dataframe: Warehouse = resolve(DATAFRAME_WAREHOUSES, address, "NYC_TAXI_WAREHOUSE")
-    return by_dataframe
+    warehouse: Warehouse = resolve(kinds, address, setting="NYC_TAXI_WAREHOUSE")
+    return warehouse
