@@ -1,4 +1,4 @@
-"""Pytest plugin: which tests `make test` leaves to `make test-slow`, and which run on one worker."""
+"""Pytest plugin: tests that `make test` leaves to `make test-slow`, and tests of one worker."""
 
 from __future__ import annotations
 
