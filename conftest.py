@@ -62,7 +62,7 @@ set_hypothesis_home_dir(ROOT / ".pytest_cache" / "hypothesis")
 # Deterministic examples; `make test-all` tries more of them.
 hypothesis_settings.register_profile(
     "default",
-    max_examples=int(os.environ.get("NYC_TAXI_TEST_EXAMPLES", "20")),
+    max_examples=int(os.environ.get("NYC_TAXI_TEST_EXAMPLES", "10")),
     derandomize=True,
     database=None,
     deadline=None,
