@@ -29,8 +29,8 @@ class UnusableResponseError(Exception):
     """What is wrong with a response; the caller adds where it is from and what to do."""
 
 
-class CutOffResponseError(UnusableResponseError):
-    """The response ends early, or is Open-Meteo's message that it had to. A retry may help."""
+class FailedResponseError(UnusableResponseError):
+    """Open-Meteo sent an error, or only a part of the response. A retry may help."""
 
 
 def read_response(body: bytes, table: HourlyTable, first: date, last: date) -> pa.Table:
@@ -64,17 +64,19 @@ def error_reason(body: bytes) -> str:
 def _load(body: bytes) -> Any:
     """Parse the body. NaN, which Python would accept, is not JSON."""
     if reason := error_reason(body):
-        raise CutOffResponseError(f"it is the error {reason!r}")
+        raise FailedResponseError(f"the error {reason!r}")
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except ValueError as problem:
         start, end = body[:100].lstrip(), body[-200:]
         if b"Unexpected error while streaming data" in start + end:
             text = end[end.find(b"Unexpected error") :].decode(errors="replace")
-            raise CutOffResponseError(f"it ends with {text!r}") from None
+            raise FailedResponseError(f"a response that ends with {text!r}") from None
         if start[:1] in (b"[", b"{"):
             if isinstance(problem, json.JSONDecodeError) and problem.pos >= len(body) - 30:
-                raise CutOffResponseError(f"it ends after {len(body):,} bytes") from None
+                raise FailedResponseError(
+                    f"a response that ends after {len(body):,} bytes"
+                ) from None
             raise UnusableResponseError(f"it is not JSON ({problem})") from None
         found = other_format(body[:1000]) or preview(body[:1000])
         raise UnusableResponseError(f"it is {found} instead of JSON") from None
