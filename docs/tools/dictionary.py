@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import cast
 
 from docs.tools.pages import markdown_table
 from nyc_taxi.trips.descriptions import CODES
 from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_columns
 from nyc_taxi.trips.schemas import SERVICES, Color, Column
+from nyc_taxi.warehouses.loads import LOADS_COMMENTS, Load
 from synthetic_tlc.csvs import CSVS, LAST_CSV, csv_fields
 from synthetic_tlc.eras import ERAS
 
@@ -54,6 +56,16 @@ def rides() -> str:
     return markdown_table(
         header, [[f"`{name}`", *(f"`{one[name]}`" for one in sources)] for name in shown]
     )
+
+
+def loads() -> str:
+    """Return the columns of the table `loads`, with their types in DuckDB."""
+    types = {"str": "VARCHAR", "int": "BIGINT", "date": "DATE", "datetime": "TIMESTAMP"}
+    rows = [
+        [f"`{f.name}`", types[str(f.type).partition(" ")[0]], LOADS_COMMENTS.columns[f.name]]
+        for f in fields(Load)
+    ]
+    return markdown_table(["column", "type", "meaning"], rows)
 
 
 def codes(name: str) -> str:

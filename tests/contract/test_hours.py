@@ -189,8 +189,8 @@ def test_hours_reject_an_hour_outside_the_range(
 @pytest.mark.parametrize(
     ("first", "last", "says"),
     [
-        (NEW_YEAR, NEW_YEAR, "are empty"),
-        (NEW_YEAR + HOUR, NEW_YEAR, "are empty"),
+        (NEW_YEAR, NEW_YEAR, "is empty"),
+        (NEW_YEAR + HOUR, NEW_YEAR, "is empty"),
         (NEW_YEAR, NEW_YEAR + timedelta(minutes=90), "01:30:00 is not an hour"),
         (NEW_YEAR.replace(tzinfo=UTC), NEW_YEAR, "is not an hour; write whole hours of UTC"),
     ],

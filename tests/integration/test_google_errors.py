@@ -20,6 +20,7 @@ from nyc_taxi.errors import StorageError
 from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.storage import google as gcp
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.warehouses.bigquery.jobs import CALL_OPTIONS, JOB_OPTIONS
 from nyc_taxi.warehouses.registry import open_warehouse
 from tests.support.google_refusals import google_error_server
 
@@ -30,12 +31,13 @@ FEBRUARY = TripMonth("yellow", 2021, 2)
 @pytest.fixture
 def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Google's clients retry for 1 second instead of 30."""
-    for target in ("lakes.gcs.STORAGE_RETRY", "warehouses.bigquery.BIGQUERY_RETRY"):
+    for target in ("lakes.gcs.STORAGE_RETRY", "warehouses.bigquery.warehouse.BIGQUERY_RETRY"):
         retry = gcp.STORAGE_RETRY.with_timeout(1).with_delay(0.1, 0.1)
         monkeypatch.setattr(f"nyc_taxi.{target}", retry)
-    for name, retry in (("CALL_OPTIONS", gcp.CHANGE_RETRY), ("JOB_OPTIONS", gcp.BIGQUERY_RETRY)):
-        short = retry.with_timeout(1).with_delay(0.1, 0.1)
-        monkeypatch.setattr(f"nyc_taxi.warehouses.bigquery.{name}", {"retry": short, "timeout": 5})
+    for options in (CALL_OPTIONS, JOB_OPTIONS):
+        short = options["retry"].with_timeout(1).with_delay(0.1, 0.1)
+        monkeypatch.setitem(options, "retry", short)
+        monkeypatch.setitem(options, "timeout", 5)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_concurrent_first_loads_record_one_row_per_month(
         ]
     assert [load.result() for load in loads] == [2000] * 4
     rows = bigquery.Client(project=bigquery_block).query_and_wait(
-        "SELECT count(*), sum(trips) FROM dezoomcamp.loads GROUP BY trip_month"
+        "SELECT count(*), sum(row_count) FROM dezoomcamp.loads GROUP BY trip_month"
     )
     assert [row.values() for row in rows] == [(1, 2000)] * 2
 
