@@ -184,7 +184,7 @@ def load_code(target: EmptyWarehouse, trips: TripMonth, file: Path) -> str:
     )  # fmt: skip
 
 
-@pytest.mark.slow_on("bigquery")
+@pytest.mark.slow
 def test_concurrent_loads_in_processes_succeed(target: EmptyWarehouse, clean: Clean) -> None:
     runs = [
         start("-c", load_code(target, trips, clean(trips, 50_000)))
@@ -424,7 +424,7 @@ def test_replace_table_rejects_an_invalid_name(
         target.open().replace_table(name, small(1))
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.5, 0.2, 0.8])
 def test_replace_table_is_atomic_when_killed(
     target: EmptyWarehouse, small: Callable[..., Path], share: float
