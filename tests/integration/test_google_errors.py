@@ -111,7 +111,7 @@ def test_is_transient_matches_the_translated_error(problem: Exception, retryable
 @pytest.fixture
 def months(month_file: Callable[..., Path], tmp_path: Path) -> dict[TripMonth, Path]:
     return {
-        trips: conform(trips, month_file(trips, 2000)).write(tmp_path / trips.stem).path
+        trips: conform(trips, month_file(trips, 2000)).write(tmp_path / trips.stem, "etag").path
         for trips in (YELLOW, FEBRUARY)
     }
 
@@ -193,6 +193,8 @@ def test_load_retries_a_job_that_failed_temporarily(
             with pytest.raises(StorageError, match="a quota of the project is exceeded"):
                 warehouse.replace_month(YELLOW, months[YELLOW], {})
             assert len(made) == 1
+            [load] = warehouse.read_loads()
+            assert (load.row_count, load.source_version) == (0, None)
         else:
             assert warehouse.replace_month(YELLOW, months[YELLOW], {}) == 2000
             assert [job[-2:] for job in made] == ["-0", "-1", "-2"]
