@@ -26,7 +26,13 @@ from nyc_taxi.warehouses.duckdb.file import DuckDBFile
 from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
 from nyc_taxi.warehouses.registry import open_warehouse
 from tests.support.processes import start
-from tests.support.warehouses import LOAD_SCRIPT, WAREHOUSES, EmptyWarehouse, empty_duckdb
+from tests.support.warehouses import (
+    LOAD_SCRIPT,
+    WAREHOUSES,
+    EmptyWarehouse,
+    empty_duckdb,
+    execute,
+)
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FEBRUARY = TripMonth("yellow", 2021, 2)
@@ -206,7 +212,12 @@ def test_load_is_atomic_when_killed(target: EmptyWarehouse, clean: Clean, share:
         assert run.stdout.readline() == "ready\n"
         time.sleep(whole * share)
         run.kill()
-    assert target.open().count(YELLOW) in (5000, 300_000)
+    [(rows, recorded)] = target.query(
+        "SELECT count(*), (SELECT max(row_count) FROM dezoomcamp.loads) "
+        "FROM dezoomcamp.yellow_rides"
+    )
+    assert rows == recorded
+    assert rows in (5000, 300_000)
     target.open().replace_month(YELLOW, new, FILL)
     assert sums(target) == expected
 
@@ -390,6 +401,18 @@ def test_replace_table_gives_a_table_that_joins_the_trips(
     assert target.query(
         "SELECT count(*) FROM dezoomcamp.rides JOIN dezoomcamp.places ON PULocationID = LocationID"
     ) == [(2000,)]
+
+
+@pytest.mark.slow_on("bigquery")
+def test_replace_table_rejects_a_table_of_a_user(
+    target: EmptyWarehouse, small: Callable[..., Path]
+) -> None:
+    """It has another key; BigQuery used to overwrite it."""
+    target.open().replace_table("zones", small(1))  # creates the schema
+    execute(target, "CREATE TABLE dezoomcamp.places AS SELECT 'Acme' AS name")
+    with pytest.raises(StorageError, match=r"places has no column LocationID, so these flows did"):
+        target.open().replace_table("places", small(2))
+    assert target.query("SELECT * FROM dezoomcamp.places") == [("Acme",)]
 
 
 @pytest.mark.few(2)

@@ -36,7 +36,7 @@ class Hours:
                     "2024-05-01 13:00"
                 )
         if self.first >= self.last:
-            raise InvalidInputError(f"the hours {self} are empty; the first is before the last")
+            raise InvalidInputError(f"the range {self} is empty; its end is after its start")
 
     def __str__(self) -> str:
         return f"{self.first:%Y-%m-%d %H:%M} to {self.last:%Y-%m-%d %H:%M} UTC"

@@ -66,7 +66,7 @@ def replace_rows(
     where: str,
     is_declared: Callable[[str, str], bool] = lambda name, kind: True,
 ) -> int:
-    """Replace the rows of a table that match `where` with those of the query `rows`.
+    """Replace the rows of a table that match `where` with the result of the query `rows`.
 
     `kinds` are the columns of the query, in its order, and their types. Creates the table, or adds
     the columns that it lacks. Only a column that is not declared may be wider in the table.

@@ -138,7 +138,7 @@ class PostgresWarehouse:
                 advisory_lock(db, table.schema)
                 found = read_comments(db, table)
                 if have := attributes(db, table):
-                    check_is_ours(table, have, [*columns][:1])
+                    check_is_ours(table, have, [*types][:1])
                 if have == columns:
                     db.execute(f"DELETE FROM {table}")
                 else:
