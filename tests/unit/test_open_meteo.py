@@ -123,6 +123,8 @@ def test_key_goes_to_the_customers_host_and_into_no_message(
         assert url.startswith(default.replace("https://", "https://customer-"))
         assert parse_qs(urlsplit(url).query)["apikey"] == [KEY]
         assert request_url(table, FIRST, LAST, default).startswith(f"{default}?latitude=40.7831,")
+        customers = default.replace("https://", "https://customer-")
+        assert request_url(table, FIRST, LAST, customers, key) == url
     assert fetch(server, key=KEY).num_rows
     with pytest.raises(SourceRefusedError, match="The supplied API key is invalid") as caught:
         fetch(server, key="another-key")
