@@ -1,4 +1,4 @@
-"""Open-Meteo: requests, every kind of response that is refused, and the stand-in server."""
+"""Open-Meteo: requests, refusals, and months of hours as files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ from nyc_taxi.sources.open_meteo_tables import (
     HourlyTable,
 )
 from synthetic_tlc.open_meteo import OpenMeteo
-
 
 FIRST, LAST = date(2024, 5, 1), date(2024, 5, 2)
 KEY = "SgT0pSecretKey"  # pragma: allowlist secret
