@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 
-from nyc_taxi.sources.open_meteo_tables import HourlyTable
-
-SETTLED = timedelta(days=7)
-"""Age at which hours are no longer revised: ERA5 arrives five days late, CAMS runs twice a day."""
+from nyc_taxi.sources.open_meteo_tables import SETTLED, HourlyTable
 
 
 @dataclass(frozen=True)

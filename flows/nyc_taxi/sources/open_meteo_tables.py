@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from nyc_taxi.trips.comments import Comments
@@ -23,6 +23,8 @@ POINTS: Mapping[str, tuple[float, float]] = {
     "newark_airport": (40.6895, -74.1745),
 }
 """Latitude and longitude (degrees, WGS 84): a point inside each borough, and Newark airport."""
+SETTLED = timedelta(days=7)
+"""Age at which hours are no longer revised: ERA5 arrives five days late, CAMS runs twice a day."""
 LICENSE = "Source: https://open-meteo.com (CC BY 4.0)."
 
 
