@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import cyclopts
 from pydantic import Field
 
-from nyc_taxi.trips.months import parse_integer, parse_months
+from nyc_taxi.trips.months import parse_integer, parse_months, parse_trip_months
 from nyc_taxi.trips.ui_field import ui_field
 
 
@@ -31,3 +31,9 @@ Months = Annotated[
     ui_field("Months of the files, such as [1, 2].", minItems=1, uniqueItems=True),
     _option(parse_months, "--months", "--month"),
 ]
+TripMonths = Annotated[
+    list[Annotated[str, Field(pattern=r"^\d{4}-\d{2}$")]] | None,
+    ui_field('Only these months, such as ["2021-01", "2021-02"]. Default: all.'),
+    _option(parse_trip_months, "--months", "--month"),
+]
+PlanOnly = Annotated[bool, ui_field("Only show which months are stale, and why.")]

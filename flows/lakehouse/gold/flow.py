@@ -1,0 +1,32 @@
+"""Silver -> gold: build facts and dimensions aside, test them, and publish silver and gold.
+
+Run it with `python flows/lakehouse/gold/flow.py` or `python -m lakehouse.gold.flow`.
+"""
+
+from nyc_taxi.cli import command
+
+from prefect import flow
+
+from nyc_taxi.orchestration.params import PlanOnly
+from nyc_taxi.orchestration.run_months import check_stores
+
+from .tasks import Mode, build_gold, find_waiting, show_plan
+
+
+@flow(name="gold", flow_run_name="{mode}")
+def gold(mode: Mode = "all", plan: PlanOnly = False) -> int:
+    """Build gold for the months that silver has built, and publish both in one transaction.
+
+    Args:
+        mode: all; facts: without the dimensions; dims: the dimensions alone.
+    """
+    check_stores("warehouse")
+    waiting = find_waiting()
+    show_plan(waiting)
+    rows = 0 if plan or not (waiting.months or mode == "dims") else build_gold(mode)
+    print(f"gold: {rows} rows published")
+    return rows
+
+
+if __name__ == "__main__":
+    command(gold, "warehouse")

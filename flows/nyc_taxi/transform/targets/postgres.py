@@ -1,0 +1,82 @@
+"""PostgreSQL: dbt connects on its own, with the parts of the block's or POSTGRES_URL's address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from nyc_taxi.warehouses.postgres.connection import find_database
+from nyc_taxi.warehouses.postgres.tables import advisory_lock
+from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
+
+VARIABLES = {
+    "host": "NYC_TAXI_DBT_HOST",
+    "port": "NYC_TAXI_DBT_PORT",
+    "user": "NYC_TAXI_DBT_USER",
+    "password": "DBT_ENV_SECRET_NYC_TAXI_PASSWORD",
+    "dbname": "NYC_TAXI_DBT_DATABASE",
+    "sslmode": "NYC_TAXI_DBT_SSLMODE",
+    "sslrootcert": "NYC_TAXI_DBT_SSLROOTCERT",
+    "sslcert": "NYC_TAXI_DBT_SSLCERT",
+    "sslkey": "NYC_TAXI_DBT_SSLKEY",
+    # dbt has no field for these; libpq reads them from its own variables.
+    "options": "PGOPTIONS",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "channel_binding": "PGCHANNELBINDING",
+    "service": "PGSERVICE",
+    "passfile": "PGPASSFILE",
+}
+"""Parameter of libpq -> variable of profiles.yml or of libpq."""
+LOCK = "build"
+"""Name of the advisory lock that serializes builds."""
+
+
+class PostgresTarget:
+    profile = "postgres"
+
+    @classmethod
+    def from_address(cls, block: str) -> PostgresTarget:
+        return cls(PostgresWarehouse(find_database(block)))
+
+    def __init__(self, warehouse: PostgresWarehouse) -> None:
+        self.warehouse = warehouse
+        self.database = warehouse.database
+
+    @contextmanager
+    def opened(self) -> Iterator[Mapping[str, str]]:
+        given = self.database.arguments()
+        password = str(given.pop("password", None) or "")
+        names = {"dbname": "DATABASE"}
+        yield {
+            f"NYC_TAXI_DBT_{names.get(name, name.upper())}": str(value)
+            for name, value in given.items()
+        } | {"DBT_ENV_SECRET_NYC_TAXI_DBT_PASSWORD": password}
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold a transaction open: unlike a session's lock, it works behind a connection pooler."""
+        with self.database.session() as db:
+            advisory_lock(db, LOCK)
+            yield
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.database.session() as db:
+            db.execute(sql)
+            return db.fetchall()
+
+    def execute(self, *statements: str) -> None:
+        with self.database.session() as db:
+            for statement in statements:
+                db.execute(statement)
+
+    def drop(self, *schemas: str) -> None:
+        self.execute(*(f"DROP SCHEMA IF EXISTS {schema} CASCADE" for schema in schemas))
+
+    def bytes(self, schema: str) -> int:
+        [(size,)] = self.query(
+            "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c"
+            f" JOIN pg_namespace n ON n.oid = relnamespace AND nspname = '{schema}'"
+            " WHERE relkind = 'r'"
+        )
+        return int(size)
