@@ -21,8 +21,9 @@ from nyc_taxi.cancellation import Stopped, stoppable
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import InvalidInputError, LocalWriteError, LockTimeoutError, StorageError
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.warehouses.bigquery import BigQueryWarehouse
-from nyc_taxi.warehouses.duckdb import DuckDBWarehouse
+from nyc_taxi.warehouses.bigquery.warehouse import BigQueryWarehouse
+from nyc_taxi.warehouses.duckdb.file import DuckDBFile
+from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
 from nyc_taxi.warehouses.registry import open_warehouse
 from tests.support.processes import start
 from tests.support.warehouses import LOAD_SCRIPT, WAREHOUSES, EmptyWarehouse, empty_duckdb
@@ -521,7 +522,7 @@ class TestDuckDB:
         inside: list[int] = []
 
         def work(n: int) -> int:
-            with DuckDBWarehouse(link if n % 2 else path)._thread_lock(time.monotonic() + 30):
+            with DuckDBFile(link if n % 2 else path).thread_lock(time.monotonic() + 30):
                 inside.append(n)
                 seen = len(inside)
                 inside.remove(n)
@@ -541,7 +542,7 @@ class TestDuckDB:
         warehouse = target.open()
         assert isinstance(warehouse, DuckDBWarehouse)
         load = partial(target.open().replace_month, YELLOW, clean(YELLOW, 1000), FILL)
-        with warehouse._thread_lock(time.monotonic() + 30), ThreadPoolExecutor(1) as pool:
+        with warehouse.file.thread_lock(time.monotonic() + 30), ThreadPoolExecutor(1) as pool:
             with stoppable() as stop:
                 waits = pool.submit(copy_context().run, load)
                 time.sleep(0.3)

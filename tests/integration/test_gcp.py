@@ -28,7 +28,7 @@ from nyc_taxi.errors import InvalidInputError, StorageError
 from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.settings import settings
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.warehouses.bigquery_dataframe import open_dataframes
+from nyc_taxi.warehouses.bigquery.dataframe import open_dataframes
 from nyc_taxi.warehouses.registry import open_warehouse
 from reference.zones.flow import zones
 from synthetic_tlc import Site
