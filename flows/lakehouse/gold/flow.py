@@ -10,11 +10,13 @@ from prefect import flow
 from nyc_taxi.orchestration.params import PlanOnly
 from nyc_taxi.orchestration.run_months import check_stores
 
+from nyc_taxi.transform.metrics import LayerMetrics
+
 from .tasks import Mode, build_gold, find_waiting, show_plan
 
 
 @flow(name="gold", flow_run_name="{mode}")
-def gold(mode: Mode = "all", plan: PlanOnly = False) -> int:
+def gold(mode: Mode = "all", plan: PlanOnly = False) -> LayerMetrics:
     """Build gold for the months that silver has built, and publish both in one transaction.
 
     Args:
@@ -23,9 +25,10 @@ def gold(mode: Mode = "all", plan: PlanOnly = False) -> int:
     check_stores("warehouse")
     waiting = find_waiting()
     show_plan(waiting)
-    rows = 0 if plan or not (waiting.months or mode == "dims") else build_gold(mode)
-    print(f"gold: {rows} rows published")
-    return rows
+    due = not plan and (waiting.months or mode == "dims")
+    published = build_gold(mode) if due else LayerMetrics("gold")
+    print(f"gold: {published.rows_out} rows published")
+    return published
 
 
 if __name__ == "__main__":

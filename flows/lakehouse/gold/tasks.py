@@ -11,7 +11,7 @@ from nyc_taxi.orchestration.node_reports import node_reports
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.transform import build
 from nyc_taxi.transform.build import Staged
-from nyc_taxi.transform.metrics import measure_gold
+from nyc_taxi.transform.metrics import LayerMetrics, measure_gold
 from nyc_taxi.trips.ui_field import ui_field
 
 Mode = Annotated[
@@ -35,7 +35,7 @@ def show_plan(waiting: Staged) -> None:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="dbt gold {mode}")
-def build_gold(mode: build.GoldMode) -> int:
+def build_gold(mode: build.GoldMode) -> LayerMetrics:
     """Build and test gold aside, then publish, once no other build of this warehouse is running."""
     dbt, started = build.open_dbt(), time.monotonic()
     with dbt.target.lock(), node_reports("gold") as report:
@@ -45,4 +45,4 @@ def build_gold(mode: build.GoldMode) -> int:
         build.publish(dbt, mode, staged)
     get_run_logger().info("%s", metrics)
     publish_reports([metrics], key="gold-metrics")
-    return metrics.rows_out
+    return metrics

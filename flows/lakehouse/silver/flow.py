@@ -10,11 +10,15 @@ from prefect import flow
 from nyc_taxi.orchestration.params import PlanOnly, TripMonths
 from nyc_taxi.orchestration.run_months import check_stores
 
+from nyc_taxi.transform.metrics import LayerMetrics
+
 from .tasks import Mode, build_silver, find_stale, show_plan
 
 
 @flow(name="silver", flow_run_name="{mode}")
-def silver(mode: Mode = "incremental", months: TripMonths = None, plan: PlanOnly = False) -> int:
+def silver(
+    mode: Mode = "incremental", months: TripMonths = None, plan: PlanOnly = False
+) -> LayerMetrics:
     """Build silver for the months that changed, next to the published tables, and test it.
 
     Args:
@@ -23,9 +27,9 @@ def silver(mode: Mode = "incremental", months: TripMonths = None, plan: PlanOnly
     check_stores("warehouse")
     stale = find_stale(mode, months)
     show_plan(stale)
-    rows = 0 if plan or not stale else build_silver(mode, months)
-    print(f"silver: {rows} rows built")
-    return rows
+    built = build_silver(mode, months) if stale and not plan else LayerMetrics("silver")
+    print(f"silver: {built.rows_out} rows built and tested; gold publishes them")
+    return built
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from nyc_taxi.orchestration.artifacts import publish_reports
 from nyc_taxi.orchestration.node_reports import node_reports
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.transform import build
-from nyc_taxi.transform.metrics import measure_silver
+from nyc_taxi.transform.metrics import LayerMetrics, measure_silver
 from nyc_taxi.transform.plan import StaleMonth
 from nyc_taxi.trips.ui_field import ui_field
 
@@ -34,7 +34,7 @@ def show_plan(stale: Sequence[StaleMonth]) -> None:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="dbt silver")
-def build_silver(mode: build.SilverMode, months: Sequence[str] | None) -> int:
+def build_silver(mode: build.SilverMode, months: Sequence[str] | None) -> LayerMetrics:
     """Build and test silver aside, once no other build of this warehouse is running."""
     dbt, started = build.open_dbt(), time.monotonic()
     with dbt.target.lock(), node_reports("silver") as report:
@@ -43,4 +43,4 @@ def build_silver(mode: build.SilverMode, months: Sequence[str] | None) -> int:
         metrics = measure_silver(dbt, sum(m.rows for m in stale), time.monotonic() - started)
     get_run_logger().info("%s", metrics)
     publish_reports([metrics], key="silver-metrics")
-    return metrics.rows_out
+    return metrics

@@ -37,3 +37,13 @@ TripMonths = Annotated[
     _option(parse_trip_months, "--months", "--month"),
 ]
 PlanOnly = Annotated[bool, ui_field("Only show which months are stale, and why.")]
+FirstDay = Annotated[
+    date,
+    ui_field("First day; its whole month is loaded."),
+    _option(parse_day, "--start-date"),
+]
+LastDay = Annotated[
+    date,
+    ui_field("Last day; its whole month is loaded."),
+    _option(parse_day, "--end-date"),
+]

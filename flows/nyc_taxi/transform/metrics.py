@@ -16,11 +16,11 @@ class LayerMetrics:
     """One row of a run's metrics."""
 
     layer: str
-    rows_in: int
-    rows_out: int
-    bytes: int
-    """Size of its tables; BigQuery and PostgreSQL: with indexes; DuckDB: compressed."""
-    seconds: float
+    rows_in: int = 0
+    rows_out: int = 0
+    bytes: int = 0
+    """Size of its tables, as stored."""
+    seconds: float = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
     """Rule -> rows for which it is the first reason."""
 
