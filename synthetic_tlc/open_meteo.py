@@ -41,6 +41,8 @@ class OpenMeteo(Site):
     ) -> None:
         super().__init__(Path(), port, host)
         self._now, self.key, self.limit = now, key, limit
+        self.revision = 0.0
+        """Added to all values but codes, as a later run of the models changes them."""
         self._calls: list[tuple[float, float]] = []
 
     @property
@@ -110,7 +112,15 @@ class _Api:
         hours = np.arange(str(days[0]), str(end), dtype="datetime64[h]")
         known = hours[-1] if self.days_ahead else np.datetime64(server.now(), "h")
         places = enumerate(zip(latitudes, longitudes, strict=True))
-        return [self._location(index, place, names, hours, known) for index, place in places]
+        found = [self._location(index, place, names, hours, known) for index, place in places]
+        if server.revision:
+            for name in set(names) - {"weather_code"}:
+                for one in found:
+                    one["hourly"][name] = [
+                        value if value is None else value + server.revision
+                        for value in one["hourly"][name]
+                    ]
+        return found
 
     def _location(
         self, index: int, place: tuple[float, float], names: list[str], hours: Any, known: Any

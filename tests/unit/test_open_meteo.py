@@ -25,7 +25,8 @@ from nyc_taxi.errors import (
     TransientSourceError,
 )
 from nyc_taxi.settings import Settings
-from nyc_taxi.sources.open_meteo import fetch_hours, request_url, write_month
+from nyc_taxi.sources.open_meteo import fetch_hours, request_url
+from nyc_taxi.sources.open_meteo_files import write_month
 from nyc_taxi.sources.open_meteo_responses import UnusableResponseError, read_response
 from nyc_taxi.sources.open_meteo_tables import (
     AIR_QUALITY,

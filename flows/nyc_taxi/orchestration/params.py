@@ -1,11 +1,13 @@
 """Flow parameters: types, fields in the Prefect UI, and command-line options."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any
 
 import cyclopts
 from pydantic import Field
 
+from nyc_taxi.trips.date_ranges import parse_day
 from nyc_taxi.trips.months import parse_integer, parse_months, parse_trip_months
 from nyc_taxi.trips.ui_field import ui_field
 
@@ -45,5 +47,15 @@ FirstDay = Annotated[
 LastDay = Annotated[
     date,
     ui_field("Last day; its whole month is loaded."),
+    _option(parse_day, "--end-date"),
+]
+StartDate = Annotated[
+    date | None,
+    ui_field("First day; its whole month is loaded. Default: the months of the last half year."),
+    _option(parse_day, "--start-date"),
+]
+EndDate = Annotated[
+    date | None,
+    ui_field("Last day; its whole month is loaded. Default: today."),
     _option(parse_day, "--end-date"),
 ]

@@ -13,15 +13,12 @@ wait. With a key, the host has the prefix `customer-`.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, date, datetime
 from functools import partial
-from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import SecretStr
 
 from nyc_taxi.errors import (
@@ -39,8 +36,7 @@ from nyc_taxi.sources.open_meteo_responses import (
     error_reason,
     read_response,
 )
-from nyc_taxi.sources.open_meteo_tables import POINTS, HourlyMonth, HourlyTable
-from nyc_taxi.storage.atomic_files import atomic_write
+from nyc_taxi.sources.open_meteo_tables import POINTS, HourlyTable
 from nyc_taxi.urls import is_remote, safe_url
 
 HOST = "open-meteo.com"
@@ -142,34 +138,3 @@ def _refusal(status: int, reason: str, header: str, name: str, setting: str) -> 
     return SourceRefusedError(
         f"Open-Meteo refuses the request ({text}); check {setting} and NYC_TAXI_OPEN_METEO_KEY"
     )
-
-
-def write_month(month: HourlyMonth, hours: pa.Table, folder: Path) -> Path:
-    """Write the hours of the month as Parquet under `folder`; return the path.
-
-    The metadata has a digest of the values as the version of the source, so that equal values,
-    fetched again, are known as such.
-    """
-    first, end = (pa.scalar(day, pa.timestamp("us")) for day in month_bounds(month))
-    times = hours["time_utc"]
-    rows = hours.filter(pc.and_(pc.greater_equal(times, first), pc.less(times, end)))
-    target = folder / month.key.removeprefix("data/")
-    with atomic_write(target) as part:
-        pq.write_table(rows.replace_schema_metadata({"source_version": values_digest(rows)}), part)
-    return target
-
-
-def month_bounds(month: HourlyMonth) -> tuple[datetime, datetime]:
-    """Return the first hour of the month, and that of the next one (UTC, without a zone)."""
-    days = (month.first_day, month.next_first_day)
-    first, end = (datetime.combine(day, datetime.min.time()) for day in days)
-    return first, end
-
-
-def values_digest(hours: pa.Table) -> str:
-    """Return 16 hex digits of the values, whenever they were fetched."""
-    sink = pa.BufferOutputStream()
-    values = hours.drop_columns(["fetched_at"]).combine_chunks().replace_schema_metadata()
-    with pa.ipc.new_stream(sink, values.schema) as stream:
-        stream.write_table(values)
-    return hashlib.sha256(sink.getvalue()).hexdigest()[:16]

@@ -7,9 +7,10 @@ https://open-meteo.com/en/licence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from typing import Literal
 
 from nyc_taxi.trips.comments import Comments
@@ -89,9 +90,50 @@ class HourlyMonth:
     def next_first_day(self) -> date:
         return date(self.year + self.month // 12, self.month % 12 + 1, 1)
 
+    @property
+    def hours(self) -> tuple[datetime, datetime]:
+        """First hour of the month, and that of the next one (UTC, without a zone)."""
+        midnight = datetime.min.time()
+        return (
+            datetime.combine(self.first_day, midnight),
+            datetime.combine(self.next_first_day, midnight),
+        )
+
     def is_settled(self, loaded_at: datetime) -> bool:
         """Return whether all hours had their last values when they were loaded (UTC)."""
-        return loaded_at >= datetime.combine(self.next_first_day, datetime.min.time()) + SETTLED
+        return loaded_at >= self.hours[1] + SETTLED
+
+
+@dataclass(frozen=True)
+class HourlyRequest:
+    """Consecutive months of one table and year: what one request fetches."""
+
+    months: tuple[HourlyMonth, ...]
+
+    def __str__(self) -> str:
+        first, last = self.months[0], self.months[-1]
+        return str(first) if first == last else f"{first} to {last.year}-{last.month:02}"
+
+    @property
+    def table(self) -> HourlyTable:
+        return self.months[0].table
+
+    @property
+    def first_day(self) -> date:
+        return self.months[0].first_day
+
+    @property
+    def last_day(self) -> date:
+        """Last day of the months that has begun (UTC)."""
+        return min(self.months[-1].next_first_day - timedelta(days=1), datetime.now(UTC).date())
+
+
+def group_months(months: Iterable[HourlyMonth]) -> list[HourlyRequest]:
+    """Group months, in the order of their tables and dates, into as few requests as possible."""
+    runs = groupby(
+        enumerate(months), lambda one: (one[1].table.name, one[1].year, one[1].month - one[0])
+    )
+    return [HourlyRequest(tuple(month for _, month in run)) for _, run in runs]
 
 
 def hourly_months(table: HourlyTable, start: date, end: date) -> Iterator[HourlyMonth]:
