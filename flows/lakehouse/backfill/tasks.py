@@ -8,6 +8,7 @@ from datetime import date
 from prefect import get_run_logger
 
 from lakehouse.bronze.flow import bronze
+from lakehouse.bronze.plan import Mode
 from lakehouse.layers import build_layers
 from nyc_taxi.errors import NycTaxiError, PartialFailureError
 from nyc_taxi.orchestration.artifacts import publish_reports
@@ -31,7 +32,7 @@ class Backfill:
         chunk = self.chunks[number]
         if self.progress[number] == PENDING:
             # Months are loaded as a whole: once is enough for all chunks of a month.
-            mode = "upsert" if self.loaded.issuperset(chunk.months) else "backfill"
+            mode: Mode = "upsert" if self.loaded.issuperset(chunk.months) else "backfill"
             bronze(mode, chunk.start, chunk.end)
             self.progress[number] = BRONZE
         self.loaded.update(chunk.months)

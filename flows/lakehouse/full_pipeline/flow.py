@@ -36,7 +36,8 @@ def full_pipeline(
     """
     check_stores("lake", "warehouse")
     if plan:
-        return show_plan(find_stale(silver_mode, None))
+        show_plan(find_stale(silver_mode, None))
+        return
     loaded = load_bronze(bronze_mode, first_day(hourly, start_date), end_date)
     built = build_layers(silver_mode)
     publish_reports([loaded, *built], key="full-pipeline-metrics")

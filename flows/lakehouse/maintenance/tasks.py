@@ -12,9 +12,11 @@ def drop_leftovers() -> None:
     """Drop the tables of unfinished builds, unless silver waits there for gold."""
     dbt = build.open_dbt()
     with dbt.target.lock():
-        if build.read_staged(dbt).months:
-            return get_run_logger().info("silver is built and waits for gold; nothing is dropped")
-        build.drop_built_aside(dbt)
+        waiting = build.read_staged(dbt).months
+        if not waiting:
+            build.drop_built_aside(dbt)
+    kept = f"kept: {len(waiting)} months of silver wait for gold" if waiting else "dropped"
+    get_run_logger().info("tables of unfinished builds: %s", kept)
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)

@@ -9,7 +9,6 @@ from prefect import flow
 
 from nyc_taxi.orchestration.params import PlanOnly, TripMonths
 from nyc_taxi.orchestration.run_months import check_stores
-
 from nyc_taxi.transform.metrics import LayerMetrics
 
 from .tasks import Mode, build_silver, find_stale, show_plan

@@ -45,12 +45,30 @@ def find_stale_months(
 
 
 def build_silver(dbt: Dbt, months: Sequence[StaleMonth], report: Report) -> None:
-    """Build the months aside and test them. Raises TransformError."""
-    dbt.target.drop(f"silver{SUFFIX}", f"gold{SUFFIX}")
+    """Build the months aside and test them. Raises TransformError.
+
+    Does nothing if a run that was stopped before gold has left exactly that.
+    """
     days = [month.first_day for month in months]
+    if _is_staged(dbt, days):
+        return
+    drop_built_aside(dbt)
     dbt.run(["silver"], PARTS["all"], days, report)
     dbt.test(["silver"], PARTS["all"], days, report)
     dbt.target.execute(f"CREATE TABLE {AUDITED} AS SELECT '{dbt.definition}' AS definition")
+
+
+def _is_staged(dbt: Dbt, months: Sequence[date]) -> bool:
+    warehouse = dbt.target.warehouse
+    if list(read_staged(dbt).months) != months:
+        return False
+    builds = read_builds(warehouse, SUFFIX)
+    stale = find_stale(warehouse.read_loads(), builds, dbt.definition)
+    return not {month.first_day for month in stale}.intersection(months)
+
+
+def drop_built_aside(dbt: Dbt) -> None:
+    dbt.target.drop(f"silver{SUFFIX}", f"gold{SUFFIX}")
 
 
 @dataclass(frozen=True)

@@ -41,3 +41,6 @@ class Target(Protocol):
 
     def bytes(self, schema: str) -> int:
         """Return the size of all tables of a schema."""
+
+    def maintain(self) -> str:
+        """Free space and refresh what the planner knows; returns what was done."""

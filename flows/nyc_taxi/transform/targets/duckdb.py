@@ -70,6 +70,19 @@ class DuckDBTarget:
             ]
         return sum(used) * BLOCK_SIZE
 
+    def maintain(self) -> str:
+        """Write the log into the file; the blocks of dropped tables are used again."""
+        with self.file.open() as db:
+            db.execute("VACUUM ANALYZE")
+            db.execute("CHECKPOINT")
+            [(blocks, free)] = db.execute(
+                "SELECT total_blocks, free_blocks FROM pragma_database_size()"
+            ).fetchall()
+        return (
+            f"{self.file.path}: CHECKPOINT, ANALYZE; {blocks * BLOCK_SIZE:,} bytes, "
+            f"{free * BLOCK_SIZE:,} of them free"
+        )
+
 
 def _close_dbt_connections() -> None:
     """Close what dbt-duckdb keeps open, and the file locked, until the process ends."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from nyc_taxi.warehouses.base import DATASET
 from nyc_taxi.warehouses.postgres.connection import find_database
 from nyc_taxi.warehouses.postgres.tables import advisory_lock
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
@@ -80,3 +81,15 @@ class PostgresTarget:
             " WHERE relkind = 'r'"
         )
         return int(size)
+
+    def maintain(self) -> str:
+        """Reclaim the rows that DELETE has left in silver, gold and the hourly tables."""
+        found = self.query(
+            "SELECT format('%I.%I', nspname, relname) FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind = 'r' AND ("
+            f"nspname IN ('silver', 'gold') OR (nspname = '{DATASET}' AND NOT relispartition))"
+            " ORDER BY 1"
+        )
+        for (table,) in found:
+            self.database.run_alone(f"VACUUM (ANALYZE) {table}")
+        return f"VACUUM (ANALYZE) of {len(found)} tables"

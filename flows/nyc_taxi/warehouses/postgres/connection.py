@@ -144,6 +144,17 @@ class Database:
             with suppress(psycopg2.Error):
                 link.close()
 
+    def run_alone(self, statement: str) -> None:
+        """Run a statement that must not be in a transaction, such as VACUUM."""
+        link = self._connect()
+        try:
+            Session(link).execute(statement)
+        except psycopg2.Error as problem:
+            raise self._statement_error(problem, lost=bool(link.closed), ending=False) from problem
+        finally:
+            with suppress(psycopg2.Error):
+                link.close()
+
     def check(self) -> None:
         """Connect and check write access. Raises StorageError or InvalidInputError."""
         with self.session() as db:
