@@ -18,10 +18,10 @@ VARIABLES = {
     "password": "DBT_ENV_SECRET_NYC_TAXI_PASSWORD",
     "dbname": "NYC_TAXI_DBT_DATABASE",
     "sslmode": "NYC_TAXI_DBT_SSLMODE",
-    "sslrootcert": "NYC_TAXI_DBT_SSLROOTCERT",
-    "sslcert": "NYC_TAXI_DBT_SSLCERT",
-    "sslkey": "NYC_TAXI_DBT_SSLKEY",
-    # dbt has no field for these; libpq reads them from its own variables.
+    # libpq reads the others from its own variables.
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
     "options": "PGOPTIONS",
     "target_session_attrs": "PGTARGETSESSIONATTRS",
     "channel_binding": "PGCHANNELBINDING",
@@ -47,12 +47,7 @@ class PostgresTarget:
     @contextmanager
     def opened(self) -> Iterator[Mapping[str, str]]:
         given = self.database.arguments()
-        password = str(given.pop("password", None) or "")
-        names = {"dbname": "DATABASE"}
-        yield {
-            f"NYC_TAXI_DBT_{names.get(name, name.upper())}": str(value)
-            for name, value in given.items()
-        } | {"DBT_ENV_SECRET_NYC_TAXI_DBT_PASSWORD": password}
+        yield {name: str(given[part]) for part, name in VARIABLES.items() if given.get(part)}
 
     @contextmanager
     def lock(self) -> Iterator[None]:
