@@ -1,6 +1,6 @@
 """Web server that behaves like Open-Meteo's air quality and archive APIs, with synthetic values.
 
-Errors and limits are those of the real one; tests inject other faults, as into the TLC's site.
+It has the errors and limits of the real one; tests inject other faults, as into the TLC's site.
 Source of the behavior: https://github.com/open-meteo/open-meteo.
 """
 

@@ -104,7 +104,7 @@ def test_range_of_all_points_is_one_request(server: OpenMeteo, table: HourlyTabl
         assert hours[column.name].null_count == 0
 
 
-def test_hours_that_have_not_begun_are_left_out(server: OpenMeteo) -> None:
+def test_future_hours_are_left_out(server: OpenMeteo) -> None:
     """Open-Meteo fills the rest of today with a forecast."""
     today = datetime.now(UTC).date()
     before = datetime.now(UTC).replace(tzinfo=None)
@@ -384,7 +384,7 @@ def test_months_of_a_range_start_where_the_values_do() -> None:
 
 
 def test_month_is_written_with_the_digest_of_its_values(server: OpenMeteo, tmp_path: Path) -> None:
-    """The digest is that of the values, not of the time at which they were fetched."""
+    """The digest depends on the values, not on the time at which they were fetched."""
     month = HourlyMonth(WEATHER, 2024, 5)
     versions = []
     for last in (date(2024, 6, 2), date(2024, 6, 2), date(2024, 5, 30)):

@@ -22,6 +22,8 @@ def bronze(mode: Mode = "upsert", start_date: StartDate = None, end_date: EndDat
 
     Args:
         mode: upsert loads what is new, replaced or still revised; backfill loads everything again.
+        start_date: First day; its whole month is loaded.
+        end_date: Last day; its whole month is loaded.
     """
     check_stores("lake", "warehouse")
     dates = run_dates(mode, start_date, end_date)

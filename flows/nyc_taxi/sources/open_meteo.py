@@ -54,7 +54,7 @@ def fetch_hours(
     key: SecretStr | None = None,
     timeout: float = 30,
 ) -> pa.Table:
-    """Return the hours from the first day to the last one that have begun, of all points.
+    """Return the hours from the first day to the last one, without those in the future.
 
     `first` and `last` are days in UTC. Raises TransientSourceError if a retry may succeed, else
     another SourceError; InvalidInputError for an invalid URL.
@@ -75,9 +75,9 @@ def fetch_hours(
             f"the response of {name} cannot be used: {problem}; check {table.setting}, and any "
             "proxy in between"
         ) from None
-    begun = hours.filter(pc.less_equal(hours["time_utc"], pa.scalar(now, pa.timestamp("us"))))
-    fetched_at = pa.repeat(pa.scalar(now, pa.timestamp("us")), len(begun))
-    return begun.append_column("fetched_at", fetched_at)
+    past = hours.filter(pc.less_equal(hours["time_utc"], pa.scalar(now, pa.timestamp("us"))))
+    fetched_at = pa.repeat(pa.scalar(now, pa.timestamp("us")), len(past))
+    return past.append_column("fetched_at", fetched_at)
 
 
 def request_url(

@@ -1,8 +1,8 @@
 """The two hourly tables from Open-Meteo: their columns, units, points and months.
 
 Sources: https://open-meteo.com/en/docs/air-quality-api and
-https://open-meteo.com/en/docs/historical-weather-api. The data is licensed under CC BY 4.0:
-https://open-meteo.com/en/licence.
+https://open-meteo.com/en/docs/historical-weather-api. The data is licensed under CC BY 4.0
+(https://open-meteo.com/en/terms).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class HourlyMonth:
 
     @property
     def hours(self) -> tuple[datetime, datetime]:
-        """First hour of the month, and that of the next one (UTC, without a zone)."""
+        """First hours of the month and of the next one (UTC, without a zone)."""
         midnight = datetime.min.time()
         return (
             datetime.combine(self.first_day, midnight),
@@ -124,7 +124,7 @@ class HourlyRequest:
 
     @property
     def last_day(self) -> date:
-        """Last day of the months that has begun (UTC)."""
+        """Last day of the months, or today (UTC)."""
         return min(self.months[-1].next_first_day - timedelta(days=1), datetime.now(UTC).date())
 
 
@@ -176,14 +176,14 @@ AIR_QUALITY = HourlyTable(
         _pollutant("pm10", "Particulate matter smaller than 10 µm"),
         _pollutant("ozone", "Ozone"),
         _pollutant("nitrogen_dioxide", "Nitrogen dioxide"),
-        _pollutant("sulphur_dioxide", "Sulphur dioxide"),
+        _pollutant("sulphur_dioxide", "Sulfur dioxide"),
         _pollutant("carbon_monoxide", "Carbon monoxide"),
         _index("us_aqi", "Highest of the six indexes below"),
         _index("us_aqi_pm2_5", "Index of PM2.5, from the mean of 24 hours"),
         _index("us_aqi_pm10", "Index of PM10, from the mean of 24 hours"),
         _index("us_aqi_ozone", "Index of ozone, from the hour and the mean of 8 hours"),
         _index("us_aqi_nitrogen_dioxide", "Index of nitrogen dioxide, from the hour"),
-        _index("us_aqi_sulphur_dioxide", "Index of sulphur dioxide, from the hour and 24 hours"),
+        _index("us_aqi_sulphur_dioxide", "Index of sulfur dioxide, from the hour and 24 hours"),
         _index("us_aqi_carbon_monoxide", "Index of carbon monoxide, from the mean of 8 hours"),
     ),
 )
