@@ -76,11 +76,11 @@ class SmallLakehouse:
     def published(self) -> list[tuple[Any, ...]]:
         """Return month, trips, rejected, and trips in gold."""
         return self.query(
-            "SELECT CAST(trip_month AS VARCHAR(10)), count(fare), count(rejected), max(trips) FROM"
-            " (SELECT trip_month, fare, NULL AS rejected, NULL AS trips FROM silver.trips UNION ALL"
-            " SELECT trip_month, NULL, fare, NULL FROM silver.trips_rejected UNION ALL"
-            " SELECT trip_month, NULL, NULL, trips FROM gold.trips_by_month) AS everything"
-            " GROUP BY trip_month ORDER BY trip_month"
+            "SELECT CAST(trip_month AS VARCHAR(10)), sum(kept), sum(rejected), sum(counted) FROM ("
+            "SELECT trip_month, 1 AS kept, 0 AS rejected, 0 AS counted FROM silver.trips UNION ALL "
+            "SELECT trip_month, 0, 1, 0 FROM silver.trips_rejected UNION ALL "
+            "SELECT trip_month, 0, 0, trips FROM gold.trips_by_month) AS everything "
+            "GROUP BY trip_month ORDER BY trip_month"
         )
 
     def script(self) -> str:

@@ -25,7 +25,7 @@ FAILED = ("error", "fail", "runtime error")
 _running = threading.Lock()
 """dbt keeps its flags and connections in global variables, so it runs once at a time. An invocation
 that was abandoned after a signal holds the lock until it ends."""
-_manifests: dict[tuple[Path, str, str], Any] = {}
+_manifests: dict[tuple[object, ...], Any] = {}
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Dbt:
         self, tags: Sequence[str], parts: Sequence[str], months: Sequence[date], report: Report
     ) -> list[Node]:
         """Test the models with these tags. Raises TransformError that names the failed tests."""
-        options = ("--indirect-selection", "cautious", "--exclude-resource-type", "unit_test")
+        options = ("--indirect-selection", "empty", "--exclude-resource-type", "unit_test")
         return self._nodes("test", tags, parts, months, report, *options)
 
     def publish(self, parts: Sequence[str], months: Sequence[date] | None) -> None:
@@ -109,7 +109,7 @@ class Dbt:
         )
 
     def _manifest(self) -> Any:
-        key = (self.folder, self.target.profile, self.definition)
+        key = (self.folder, self.definition, self.target.profile, self.target.name)
         if key not in _manifests:
             _manifests[key] = self._invoke("parse", variables={"suffix": SUFFIX}).result
         return _manifests[key]

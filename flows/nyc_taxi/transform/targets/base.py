@@ -17,6 +17,8 @@ class Target(Protocol):
 
     profile: str
     """Its output in dbt's profiles.yml."""
+    name: str
+    """Place of the warehouse: dbt's manifest contains the name of the database."""
     warehouse: Warehouse
 
     def opened(self) -> AbstractContextManager[Mapping[str, str]]:

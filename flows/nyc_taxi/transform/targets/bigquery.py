@@ -26,6 +26,7 @@ class BigQueryTarget:
         self.warehouse = warehouse
         self.dataset = warehouse.dataset
         self.client = warehouse.client
+        self.name = self.client.project
 
     @contextmanager
     def opened(self) -> Iterator[Mapping[str, str]]:

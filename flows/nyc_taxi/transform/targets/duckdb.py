@@ -25,6 +25,7 @@ class DuckDBTarget:
     def __init__(self, path: Path) -> None:
         self.warehouse = DuckDBWarehouse(path)
         self.file = self.warehouse.file
+        self.name = str(path)
 
     @contextmanager
     def opened(self) -> Iterator[Mapping[str, str]]:

@@ -43,6 +43,7 @@ class PostgresTarget:
     def __init__(self, warehouse: PostgresWarehouse) -> None:
         self.warehouse = warehouse
         self.database = warehouse.database
+        self.name = self.database.name
 
     @contextmanager
     def opened(self) -> Iterator[Mapping[str, str]]:
