@@ -5,6 +5,19 @@
   coalesce(({{ rule.sql }}), false) /* rule {{ rule.name }} */
 {%- endmacro %}
 
+{# Trips with a boolean for each flag, and is_rejected. #}
+{% macro checked(trips) -%}
+  select t.*,
+    {% for rule in rules('flag') -%}
+    {{ matches(rule) }} as {{ rule.name }},
+    {% endfor -%}
+    {% for rule in rules('reject') -%}
+    {{ matches(rule) }} {{ 'or' if not loop.last }}
+    {% endfor -%}
+    as is_rejected
+  from ({{ trips }}) as t
+{%- endmacro %}
+
 {# Names of the rejecting rules that a row matches, in the order of rules.sql. #}
 {% macro reasons() -%}
   {%- set texts = [] -%}
@@ -43,6 +56,13 @@
   {%- set trip = dict(ordinary_trip(), **values) -%}
   select {{ text(sql_literal(trip['service'])) }} as service, cast({{ sql_literal(trip['trip_month']) }} as date) as trip_month
   {%- for name, type in trip_columns().items() %}, {{ typed(sql_literal(trip.get(name)), type) }} as {{ name }}{% endfor %}
+{%- endmacro %}
+
+{# The same for several, checked by the rules: input of unit tests. #}
+{% macro example_trips(examples) -%}
+  {%- set trips = [] -%}
+  {%- for values in examples -%} {%- do trips.append(example_trip(values)) -%} {%- endfor -%}
+  {{ checked(trips | join(' union all ')) }}
 {%- endmacro %}
 
 {% macro sql_literal(value) -%}

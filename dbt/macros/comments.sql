@@ -33,11 +33,9 @@
   {%- endfor -%}
 {%- endmacro %}
 
-{% macro quoted_text(text) -%} '{{ text | replace("'", "''") }}' {%- endmacro %}
-
 {# Rows: schema.table or schema.table.column, comment. #}
 {% macro existing_comments(tables) -%} {{ return(adapter.dispatch('existing_comments', 'nyc_taxi')(tables)) }} {%- endmacro %}
-{% macro duckdb__existing_comments(tables) -%}
+{% macro default__existing_comments(tables) -%}
   select schema_name || '.' || table_name, comment from duckdb_tables() where comment is not null
   union all
   select schema_name || '.' || table_name || '.' || column_name, comment from duckdb_columns() where comment is not null

@@ -103,6 +103,12 @@
 {% macro spark__numbers(first, last) -%} select explode(sequence({{ first }}L, {{ last }}L)) as n {%- endmacro %}
 {% macro bigquery__numbers(first, last) -%} select n from unnest(generate_array({{ first }}, {{ last }})) as n {%- endmacro %}
 
+{# A text literal. #}
+{% macro quoted_text(x) -%} {{ return(adapter.dispatch('quoted_text', 'nyc_taxi')(x)) }} {%- endmacro %}
+{% macro default__quoted_text(x) -%} '{{ x | replace("'", "''") }}' {%- endmacro %}
+{% macro spark__quoted_text(x) -%} '{{ x | replace("'", "\\'") }}' {%- endmacro %}
+{% macro bigquery__quoted_text(x) -%} '{{ x | replace("'", "\\'") }}' {%- endmacro %}
+
 {# Lists of texts #}
 
 {# Those of the texts that are not null. #}

@@ -68,7 +68,7 @@
 
 {% macro publish_tables(tables) -%} {{ return(adapter.dispatch('publish_tables', 'nyc_taxi')(tables)) }} {%- endmacro %}
 
-{% macro duckdb__publish_tables(tables) -%}
+{% macro default__publish_tables(tables) -%}
   {%- set sql -%}
     begin;
     {% for table in tables -%}

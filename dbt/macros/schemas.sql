@@ -13,7 +13,7 @@
 {%- endmacro %}
 
 {% macro located(relation) -%}
-  {%- if execute and var('suffix') -%}
+  {%- if execute and graph.nodes is defined and var('suffix') -%}
     {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == relation.identifier -%}
       {%- if part(node) in ('silver', 'dims', 'facts') and part(node) not in var('parts') -%}
         {{ return(relation.replace_path(schema=node.config.schema)) }}

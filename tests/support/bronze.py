@@ -57,10 +57,9 @@ _MEASURES = {
 def write_hours(table: str, first: datetime.date, last: datetime.date, path: Path) -> Path:
     """Write synthetic hours from `first` to before `last` (UTC) in the columns of bronze."""
     columns = ", ".join(f"{sql} AS {name}" for name, sql in _MEASURES[table].items())
-    casts = columns if table == "air_quality_hourly" else columns
     with duckdb.connect() as db:
         query = _HOURS_SQL.format(
-            columns=casts, first=first, last=last, locations=list(LOCATIONS)
+            columns=columns, first=first, last=last, locations=list(LOCATIONS)
         )
         doubles = {name: "DOUBLE" for name in _MEASURES[table] if name != "weather_code"}
         replaced = ", ".join(f"CAST({n} AS {kind}) AS {n}" for n, kind in doubles.items())
