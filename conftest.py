@@ -38,6 +38,7 @@ from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site, write_month
+from synthetic_tlc.open_meteo import OpenMeteo
 from tests.support.aws import minio_server, moto_server
 from tests.support.prefect_systems import (  # noqa: F401
     LIGHTWEIGHT_SERVER,
@@ -158,6 +159,25 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with Site(tmp_path / "site") as site:
         monkeypatch.setenv("NYC_TAXI_SOURCE_URL", site.url)
         yield site
+
+
+@pytest.fixture(scope="session")
+def open_meteo_server() -> Iterator[OpenMeteo]:
+    with OpenMeteo(limit=float("inf")) as server:
+        yield server
+
+
+@pytest.fixture
+def open_meteo(
+    open_meteo_server: OpenMeteo, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OpenMeteo]:
+    """Stand-in for Open-Meteo, set as the flows' source of air quality and weather."""
+    monkeypatch.setenv("NYC_TAXI_AIR_QUALITY_URL", open_meteo_server.air_quality_url)
+    monkeypatch.setenv("NYC_TAXI_WEATHER_URL", open_meteo_server.weather_url)
+    open_meteo_server.requests.clear()
+    yield open_meteo_server
+    open_meteo_server.heal()
+    open_meteo_server.revision = 0
 
 
 @pytest.fixture
