@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import cast
 
 from docs.tools.pages import markdown_table
@@ -9,6 +10,7 @@ from nyc_taxi.sources.open_meteo_tables import HOURLY_TABLES
 from nyc_taxi.trips.descriptions import CODES
 from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_columns
 from nyc_taxi.trips.schemas import SERVICES, Color, Column
+from nyc_taxi.warehouses.loads import LOADS_COMMENTS, Load
 from synthetic_tlc.csvs import CSVS, LAST_CSV, csv_fields
 from synthetic_tlc.eras import ERAS
 
@@ -74,6 +76,16 @@ def hours(folder: str) -> str:
         )
     ]
     return markdown_table(["column", "type", "unit", "meaning"], rows)
+
+
+def loads() -> str:
+    """Return the columns of the table `loads`, with their types in DuckDB."""
+    types = {"str": "VARCHAR", "int": "BIGINT", "date": "DATE", "datetime": "TIMESTAMP"}
+    rows = [
+        [f"`{f.name}`", types[str(f.type).partition(" ")[0]], LOADS_COMMENTS.columns[f.name]]
+        for f in fields(Load)
+    ]
+    return markdown_table(["column", "type", "meaning"], rows)
 
 
 def codes(name: str) -> str:

@@ -1,12 +1,15 @@
 """Contract of every warehouse: a load of hours replaces them as a whole, or changes nothing."""
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -189,8 +192,8 @@ def test_hours_reject_an_hour_outside_the_range(
 @pytest.mark.parametrize(
     ("first", "last", "says"),
     [
-        (NEW_YEAR, NEW_YEAR, "are empty"),
-        (NEW_YEAR + HOUR, NEW_YEAR, "are empty"),
+        (NEW_YEAR, NEW_YEAR, "is empty"),
+        (NEW_YEAR + HOUR, NEW_YEAR, "is empty"),
         (NEW_YEAR, NEW_YEAR + timedelta(minutes=90), "01:30:00 is not an hour"),
         (NEW_YEAR.replace(tzinfo=UTC), NEW_YEAR, "is not an hour; write whole hours of UTC"),
     ],
@@ -255,7 +258,7 @@ def test_concurrent_loads_of_hours_succeed(
     assert sorted(load.row_count for load in target.open().read_loads()) == [8, 8]
 
 
-@pytest.mark.slow_on("bigquery")
+@pytest.mark.slow_on("bigquery", "postgres")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("share", [0.5, 0.2, 0.8])
 def test_load_of_hours_is_atomic_when_killed(
@@ -289,6 +292,23 @@ def test_load_of_hours_is_atomic_when_killed(
     assert target.open().replace_hours(TABLE, file, first, last) == 17568
     assert rows(target) == [(2.0, 17568, first, last - HOUR)]
     assert sum(load.row_count for load in target.open().read_loads()) == 17568
+
+
+def test_hours_do_not_wait_for_a_reader(
+    request: pytest.FixtureRequest, hourly: Hourly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In PostgreSQL, where a month waits for the readers of its table."""
+    target = empty_postgres(request)
+    first, last = NEW_YEAR, NEW_YEAR + HOUR
+    load(target, hourly, first, last, 1.0)
+    monkeypatch.setenv("NYC_TAXI_WAIT", "1")
+    with closing(psycopg2.connect(os.environ["POSTGRES_URL"])) as db, db.cursor() as cursor:
+        db.set_session(isolation_level="REPEATABLE READ")
+        for _ in range(2):
+            cursor.execute(f"SELECT DISTINCT rain FROM dezoomcamp.{TABLE}")
+            assert cursor.fetchall() == [(1.0,)]
+            load(target, hourly, first, last, 2.0)
+    assert [row[0] for row in rows(target)] == [2.0]
 
 
 def test_hours_do_not_depend_on_the_time_zone_of_the_database(

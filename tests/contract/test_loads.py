@@ -74,7 +74,7 @@ def test_load_records_its_source_and_time(target: EmptyWarehouse, clean: Clean) 
     assert [*comments] and None not in comments.values()
 
 
-@pytest.mark.slow_on("bigquery")
+@pytest.mark.slow_on("bigquery", "postgres")
 def test_each_month_has_its_own_row(target: EmptyWarehouse, clean: Clean) -> None:
     for trips in (YELLOW, FEBRUARY, TripMonth("green", 2021, 1)):
         target.open().replace_month(trips, clean(trips, str(trips)), {})

@@ -26,6 +26,7 @@ from nyc_taxi.warehouses.loads import Load
 from synthetic_tlc import Site, write_zones
 from synthetic_tlc.open_meteo import OpenMeteo
 from tests.support.processes import start
+from tests.support.warehouses import WAREHOUSES, EmptyWarehouse, read_comments
 
 from .flow import bronze
 from .plan import Dates, plan_hours, plan_trips, run_dates
@@ -115,6 +116,34 @@ def check_comments(tmp_path: Path) -> None:
     )
     assert all(comment for (comment,) in rows)
     assert "modelled, not measured" in rows[-1][0]
+
+
+@pytest.fixture(params=["postgres", "bigquery"])
+def target(request: pytest.FixtureRequest) -> EmptyWarehouse:
+    return WAREHOUSES[request.param](request)
+
+
+@pytest.mark.slow
+def test_upsert_loads_into_every_warehouse(
+    target: EmptyWarehouse, sources: OpenMeteo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NYC_TAXI_WAREHOUSE", target.address)
+    assert bronze(**RANGE) == 2 * 500 + 2 * HOURS
+    first = target.open().read_loads()
+    assert {(load.table_name, load.row_count) for load in first} == {
+        ("yellow_rides", 500),
+        ("green_rides", 500),
+        ("air_quality_hourly", HOURS),
+        ("weather_hourly", HOURS),
+    }
+    comment, columns = read_comments(target, "air_quality_hourly")
+    assert comment and "modelled, not measured" in comment and all(columns.values())
+    assert target.query(
+        "SELECT location, count(*), count(ozone) FROM dezoomcamp.air_quality_hourly "
+        "GROUP BY location ORDER BY location LIMIT 1"
+    ) == [("bronx", 744, 744)]
+    assert bronze(**RANGE) == 0
+    assert set(target.open().read_loads()) == set(first)
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from nyc_taxi.errors import (
 from nyc_taxi.sources.http_client import Reply, get
 from nyc_taxi.sources.http_errors import retry_after
 from nyc_taxi.sources.open_meteo_responses import (
-    CutOffResponseError,
+    FailedResponseError,
     UnusableResponseError,
     error_reason,
     read_response,
@@ -66,10 +66,8 @@ def fetch_hours(
     body = get(address, receive, timeout=timeout, accept=(200, *REFUSALS), setting=table.setting)
     try:
         hours = read_response(body, table, first, last)
-    except CutOffResponseError as problem:
-        raise TransientSourceError(
-            f"the response of {name} is incomplete: {problem}; rerun in a few minutes"
-        ) from None
+    except FailedResponseError as problem:
+        raise TransientSourceError(f"{name} sent {problem}; rerun in a few minutes") from None
     except UnusableResponseError as problem:
         raise CorruptFileError(
             f"the response of {name} cannot be used: {problem}; check {table.setting}, and any "

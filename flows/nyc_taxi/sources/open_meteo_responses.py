@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from math import isfinite
 from typing import Any, NoReturn
 
 import pyarrow as pa
@@ -29,8 +30,8 @@ class UnusableResponseError(Exception):
     """What is wrong with a response; the caller adds where it is from and what to do."""
 
 
-class CutOffResponseError(UnusableResponseError):
-    """The response ends early, or is Open-Meteo's message that it had to. A retry may help."""
+class FailedResponseError(UnusableResponseError):
+    """Open-Meteo sent an error, or only a part of the response. A retry may help."""
 
 
 def read_response(body: bytes, table: HourlyTable, first: date, last: date) -> pa.Table:
@@ -54,27 +55,33 @@ def read_response(body: bytes, table: HourlyTable, first: date, last: date) -> p
 def error_reason(body: bytes) -> str:
     """Return the text of `{"error": true, "reason": ...}`, in one line; empty if it is not one."""
     try:
-        answer = json.loads(body)
+        return _reason(json.loads(body))
     except ValueError:
         return ""
+
+
+def _reason(answer: Any) -> str:
     reason = answer.get("reason") if isinstance(answer, dict) else None
     return " ".join(str(reason or "").split())[:200]
 
 
 def _load(body: bytes) -> Any:
-    """Parse the body. NaN, which Python would accept, is not JSON."""
-    if reason := error_reason(body):
-        raise CutOffResponseError(f"it is the error {reason!r}")
+    """Parse the body, with all numbers as floats. NaN, which Python would accept, is not JSON."""
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        answer = json.loads(body, parse_int=float, parse_constant=_refuse_constant)
+        if reason := _reason(answer):
+            raise FailedResponseError(f"the error {reason!r}")
+        return answer
     except ValueError as problem:
         start, end = body[:100].lstrip(), body[-200:]
         if b"Unexpected error while streaming data" in start + end:
             text = end[end.find(b"Unexpected error") :].decode(errors="replace")
-            raise CutOffResponseError(f"it ends with {text!r}") from None
+            raise FailedResponseError(f"a response that ends with {text!r}") from None
         if start[:1] in (b"[", b"{"):
             if isinstance(problem, json.JSONDecodeError) and problem.pos >= len(body) - 30:
-                raise CutOffResponseError(f"it ends after {len(body):,} bytes") from None
+                raise FailedResponseError(
+                    f"a response that ends after {len(body):,} bytes"
+                ) from None
             raise UnusableResponseError(f"it is not JSON ({problem})") from None
         found = other_format(body[:1000]) or preview(body[:1000])
         raise UnusableResponseError(f"it is {found} instead of JSON") from None
@@ -113,17 +120,19 @@ class _Location:
         """Check that the answer is for this point, in UTC. Neighboring points may share a cell."""
         place = [self.answer.get("latitude"), self.answer.get("longitude")]
         if not all(
-            isinstance(degrees, int | float) and abs(degrees - wanted) <= MAX_DISTANCE
+            isinstance(degrees, float) and abs(degrees - wanted) <= MAX_DISTANCE
             for degrees, wanted in zip(place, POINTS[self.name], strict=True)
         ):
             self._fail(
-                f"it has the grid cell {place}, more than {MAX_DISTANCE} degrees from "
+                f"it has the grid cell {_shown(place)}, more than {MAX_DISTANCE} degrees from "
                 f"{list(POINTS[self.name])},"
             )
         if self.answer.get("location_id", self.index) != self.index:
-            self._fail(f"it has location_id {self.answer['location_id']!r}")
+            self._fail(f"it has location_id {_shown(self.answer['location_id'])}")
         if self.answer.get("utc_offset_seconds") != 0:
-            self._fail(f"it is not in UTC (offset {self.answer.get('utc_offset_seconds')!r} s)")
+            self._fail(
+                f"it is not in UTC (offset {_shown(self.answer.get('utc_offset_seconds'))} s)"
+            )
 
     def _check_hours(self, found: Any, wanted: list[str]) -> None:
         if found == wanted:
@@ -149,7 +158,7 @@ class _Location:
             values = pa.array(found, pa.float64())
             finite = pc.all(pc.is_finite(values)).as_py() in (True, None)
             typed = values.cast(_TYPES[column.type]) if finite else None
-        except (pa.ArrowException, TypeError, OverflowError):
+        except (pa.ArrowException, TypeError):
             typed = None
         if typed is None:
             self._fail(f"it has {_first_invalid(column, found)} as {column.name}")
@@ -157,22 +166,25 @@ class _Location:
         if not _same(unit, column.unit) and not (
             unit == NO_UNIT and typed.null_count == len(typed)
         ):
-            self._fail(f"it has {column.name} in {unit!r} instead of {column.unit!r}")
+            self._fail(f"it has {column.name} in {_shown(unit)} instead of {column.unit!r}")
         return typed
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:40]
 
 
 def _some(texts: list[str]) -> str:
     more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
-    return f"{texts[0][:40]}{more}"
+    return f"{_shown(texts[0])[1:-1]}{more}"
 
 
 def _first_invalid(column: HourlyColumn, values: Iterable[Any]) -> str:
     """Return the first value that is not a number of the column's type, for a message."""
     for value in values:
-        number = isinstance(value, int | float) and abs(value) <= 1e300
-        whole = number and (column.type == "DOUBLE" or float(value).is_integer())
-        if value is not None and not whole:
-            return repr(value)[:40]
+        number = isinstance(value, float) and isfinite(value)
+        if value is not None and not (number and (column.type == "DOUBLE" or value.is_integer())):
+            return _shown(value)
     return "a value that does not fit"
 
 

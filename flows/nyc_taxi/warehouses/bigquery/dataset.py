@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from google.api_core.exceptions import BadRequest, NotFound, PreconditionFailed
+from google.api_core.exceptions import BadRequest, GoogleAPICallError, NotFound
 from google.cloud import bigquery, storage
 from google.cloud.bigquery import SchemaField, Table
 from prefect_gcp import GcpCredentials
@@ -99,10 +99,11 @@ class Dataset:
             try:
                 self.client.update_table(table, ["schema", "description"], **CALL_OPTIONS)
                 return
-            except PreconditionFailed:  # another run has changed the table since it was read
-                if time.monotonic() > deadline:
+            except GoogleAPICallError:
+                found = self._find_view(name)
+                changed = not found or found.etag != table.etag  # by another run
+                if not changed or time.monotonic() > deadline:
                     raise
-            found = None
             interruptible_sleep(random.uniform(0.1, 1))
 
     def replace_rides_views(self, run: str) -> None:

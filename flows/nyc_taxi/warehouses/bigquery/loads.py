@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 
 from google.api_core.exceptions import BadRequest
@@ -55,18 +56,19 @@ def _upgrade(dataset: Dataset, found: Table, run: str) -> Table:
 
 
 def begin_sql(loads: str, table: str, months: Iterable[date], load: NewLoad) -> str:
-    """Return SQL that adds a row for each month that has none.
+    """Return SQL that adds a row for each month that has none: no rows of no known version.
 
     BigQuery aborts all but one of the transactions that delete the same row at once. Without a row
     to delete, two first loads of a month would both insert one:
     https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
     """
+    nothing = replace(load, source_version=None)
     return (
         f"MERGE INTO `{loads}` AS loads USING (SELECT {_text(table)} AS table_name, trip_month"
         f" FROM UNNEST({_dates(months)}) AS trip_month) AS new"
         " ON loads.table_name = new.table_name AND loads.trip_month = new.trip_month"
         f" WHEN NOT MATCHED THEN INSERT ({', '.join(COLUMNS)})"
-        f" VALUES (new.table_name, new.trip_month, 0, {_values(load)})"
+        f" VALUES (new.table_name, new.trip_month, 0, {_values(nothing)})"
     )
 
 

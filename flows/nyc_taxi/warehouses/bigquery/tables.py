@@ -18,7 +18,7 @@ from nyc_taxi.warehouses.hours import LOAD_ID
 
 @dataclass(frozen=True)
 class Match:
-    """How the columns of a file fit those of a table."""
+    """How the columns of a file fit the columns of a table."""
 
     names: dict[str, str]
     """The file's spelling of a column -> the table's."""

@@ -36,6 +36,12 @@ def table_names(db: Database) -> set[str]:
     return {row[0] for row in rows}
 
 
+def exists(db: Database, table: str) -> bool:
+    """Return whether there is a table or view `schema.name`."""
+    found = "SELECT 1 FROM information_schema.tables WHERE (table_schema, table_name) = (?, ?)"
+    return bool(db.execute(found, table.split(".")).fetchone())
+
+
 def columns(db: Database, table: str) -> dict[str, tuple[str, str]]:
     """Return lower-case name -> (name, type)."""
     rows = db.execute(f"DESCRIBE {table}").fetchall()
@@ -66,7 +72,7 @@ def replace_rows(
     where: str,
     is_declared: Callable[[str, str], bool] = lambda name, kind: True,
 ) -> int:
-    """Replace the rows of a table that match `where` with those of the query `rows`.
+    """Replace the rows of a table that match `where` with the result of the query `rows`.
 
     `kinds` are the columns of the query, in its order, and their types. Creates the table, or adds
     the columns that it lacks. Only a column that is not declared may be wider in the table.
