@@ -51,9 +51,14 @@ def find_version(trips: TripMonth) -> str | None:
 @task(cache_policy=NO_CACHE, **RETRIES)
 def is_in_warehouse(trips: TripMonth, version: str | None) -> bool:
     """Return whether this version of the month is in the warehouse."""
-    address = settings().warehouse
-    same = version is None or is_loaded(trips, version, address)
-    return same and open_warehouse(address).count(trips) > 0
+    warehouse = open_warehouse(settings().warehouse)
+    loaded = [
+        load.source_version
+        for load in warehouse.read_loads()
+        if (load.table_name, load.trip_month) == (f"{trips.color}_rides", trips.first_day)
+    ]
+    same = version in (None, *loaded) or is_loaded(trips, version, settings().warehouse)
+    return same and warehouse.count(trips) > 0
 
 
 def load_version(
