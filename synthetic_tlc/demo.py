@@ -38,13 +38,14 @@ PAYMENTS = """
            round(avg(total_amount), 2) AS dollars
     FROM dezoomcamp.rides_labeled GROUP BY ALL ORDER BY trips DESC, borough, payment LIMIT 3"""
 DAYS = """
-    SELECT pickup_date AS day, sum(trips) AS trips, round(max(rain_mm), 1) AS "rain, mm",
+    SELECT pickup_date AS day, sum(trips)::BIGINT AS trips, round(max(rain_mm), 1) AS "rain, mm",
            round(max(pm2_5_mean), 1) AS "PM2.5, modelled, not measured"
     FROM gold.trips_and_air_by_day WHERE location = 'manhattan'
     GROUP BY ALL ORDER BY "rain, mm" DESC NULLS LAST, day LIMIT 3"""
 ZONES = """
-    SELECT borough, zone, sum(trips) AS trips
+    SELECT borough, zone, sum(trips)::BIGINT AS trips
     FROM gold.trips_by_zone_hour JOIN gold.dim_zone ON pickup_zone_id = zone_id
+    WHERE zone_id NOT IN (264, 265) -- unknown, and outside of the city
     GROUP BY ALL ORDER BY trips DESC, zone LIMIT 3"""
 QUERIES = {
     "Loaded months (synthetic data)": LOADED_MONTHS,

@@ -13,7 +13,7 @@ from typing import Literal
 
 from nyc_taxi.settings import settings
 from nyc_taxi.transform.dbt import Dbt, Report
-from nyc_taxi.transform.plan import StaleMonth, find_stale, read_builds
+from nyc_taxi.transform.plan import BUILDS, StaleMonth, find_stale, read_builds
 from nyc_taxi.transform.targets.base import SUFFIX
 from nyc_taxi.transform.targets.registry import open_target
 
@@ -53,8 +53,10 @@ def build_silver(dbt: Dbt, months: Sequence[StaleMonth], report: Report) -> None
     if _is_staged(dbt, days):
         return
     drop_built_aside(dbt)
-    dbt.run(["silver"], PARTS["all"], days, report)
-    dbt.test(["silver"], PARTS["all"], days, report)
+    # Load ids first: a month that is loaded while its rows are read then counts as stale.
+    dbt.run([BUILDS], PARTS["all"], days, report)
+    dbt.run(["tag:silver", "--exclude", BUILDS], PARTS["all"], days, report)
+    dbt.test(["tag:silver"], PARTS["all"], days, report)
     dbt.target.execute(f"CREATE TABLE {AUDITED} AS SELECT '{dbt.definition}' AS definition")
 
 
@@ -92,9 +94,9 @@ def read_staged(dbt: Dbt) -> Staged:
 def build_gold(dbt: Dbt, mode: GoldMode, staged: Staged, report: Report) -> None:
     """Build gold aside and test it. Raises TransformError."""
     dbt.target.drop(f"gold{SUFFIX}")
-    tags = [part for part in PARTS[mode] if part != "silver"]
-    dbt.run(tags, PARTS[mode], staged.months, report)
-    dbt.test(tags, PARTS[mode], staged.months, report)
+    gold = [f"tag:{part}" for part in PARTS[mode] if part != "silver"]
+    dbt.run(gold, PARTS[mode], staged.months, report)
+    dbt.test(gold, PARTS[mode], staged.months, report)
 
 
 def publish(dbt: Dbt, mode: GoldMode, staged: Staged) -> None:

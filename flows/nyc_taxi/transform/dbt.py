@@ -73,20 +73,20 @@ class Dbt:
         self.definition = definition(self.folder)
 
     def run(
-        self, tags: Sequence[str], parts: Sequence[str], months: Sequence[date], report: Report
+        self, select: Sequence[str], parts: Sequence[str], months: Sequence[date], report: Report
     ) -> list[Node]:
-        """Build the models with these tags; `parts` are read from where they are built.
+        """Build the models that dbt selects; `parts` are read from where they are built.
 
         Raises TransformError that names the models that failed.
         """
-        return self._nodes("run", tags, parts, months, report)
+        return self._nodes("run", select, parts, months, report)
 
     def test(
-        self, tags: Sequence[str], parts: Sequence[str], months: Sequence[date], report: Report
+        self, select: Sequence[str], parts: Sequence[str], months: Sequence[date], report: Report
     ) -> list[Node]:
-        """Test the models with these tags. Raises TransformError that names the failed tests."""
+        """Run the data tests that dbt selects. Raises TransformError that names those failed."""
         options = ("--indirect-selection", "empty", "--exclude-resource-type", "unit_test")
-        return self._nodes("test", tags, parts, months, report, *options)
+        return self._nodes("test", select, parts, months, report, *options)
 
     def publish(self, parts: Sequence[str], months: Sequence[date] | None) -> None:
         """Replace `months` (None: all) of the published tables of `parts`, in one transaction.
@@ -117,14 +117,13 @@ class Dbt:
     def _nodes(
         self,
         command: str,
-        tags: Sequence[str],
+        select: Sequence[str],
         parts: Sequence[str],
         months: Sequence[date],
         report: Report,
         *options: str,
     ) -> list[Node]:
         nodes: list[Node] = []
-
         total = 0
 
         def on_event(event: Any) -> None:
@@ -136,7 +135,7 @@ class Dbt:
                 report(nodes[-1], total)
 
         result = self._invoke(
-            *(command, "--select", *(f"tag:{tag}" for tag in tags), *options),
+            *(command, "--select", *select, *options),
             variables=self._variables(parts, months),
             manifest=self._manifest(),
             callback=on_event,

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nyc_taxi.transform.dbt import Dbt
+from nyc_taxi.transform.plan import BUILDS
 from nyc_taxi.transform.targets.base import SUFFIX, Target
 
+RECORDS = f"silver{SUFFIX}.{BUILDS}"
 REJECTED = f"silver{SUFFIX}.trips_rejected"
 
 
@@ -58,7 +60,7 @@ def measure_silver(dbt: Dbt, rows_in: int, seconds: float) -> LayerMetrics:
         " ORDER BY count(*) DESC, first_reason"
     )
     rejected = {str(rule): int(rows) for rule, rows in reasons}
-    built = [table for table in dbt.tables(["silver"]) if table != REJECTED]
+    built = [table for table in dbt.tables(["silver"]) if table not in (REJECTED, RECORDS)]
     size = target.bytes(f"silver{SUFFIX}")
     return LayerMetrics("silver", rows_in, count_rows(target, built), size, seconds, rejected)
 
