@@ -8,8 +8,8 @@ POSTGRES_PORT ?= 5434
 BIN := .venv/bin
 COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 UV := $(BIN)/uv
-# Three workers, one test file each, keep two cores busy while some tests wait.
-PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 10
+# Three workers keep two cores busy while some tests wait.
+PYTEST := -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder --durations 10
 # The secrets scan stays offline (-n). Passwords and users in URLs of tests and pages are fake.
 FILES := git ls-files -z --cached --others --exclude-standard --
 SCAN := $(BIN)/detect-secrets-hook -n
@@ -24,7 +24,7 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run \
-        deploy up-local down-local image up down test test-all test-docker test-minio coverage check \
+        deploy up-local down-local image up down test test-slow test-all test-docker test-minio coverage check \
         audit fix pins bench docs docs-output clean
 
 help:  ## list the commands
@@ -105,12 +105,14 @@ down:  ## stop the system in Docker; its volumes are kept
 	$(COMPOSE) --profile emulators down
 
 test: install  ## test every behavior once on every lake and warehouse, in a few minutes
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
+	$(BIN)/python $(PYTEST) -m "not slow"
 
-test-all coverage: export NYC_TAXI_TEST_EXAMPLES ?= 200
+test-slow: install  ## run the slow tests: every kill point, 200 flows, deployments
+	$(BIN)/python $(PYTEST) -m slow
 
-test-all: install  ## also run the slow tests: every kill point, 200 flows, deployments
-	$(BIN)/python -m pytest $(PARALLEL)
+test-all: export NYC_TAXI_TEST_EXAMPLES ?= 200
+test-all: install  ## run all of these tests, with more generated inputs
+	$(BIN)/python $(PYTEST)
 
 test-docker: install  ## run the tests that need a Docker engine
 	$(BIN)/python -m pytest tests/e2e
@@ -119,9 +121,9 @@ test-minio: install  ## test the S3 lake on MinIO's gateway
 	$(UV) pip install --quiet --python $(BIN)/python --group minio
 	NYC_TAXI_TEST_SERVICES=minio $(BIN)/python -m pytest tests/contract/test_lakes.py -k minio
 
-coverage: install  ## run test-all with coverage; fails below the floor
+coverage: install  ## run the tests of make test with coverage; fails below the floor
 	rm -rf .coverage
-	$(BIN)/python -m coverage run -m pytest $(PARALLEL)
+	$(BIN)/python -m coverage run $(PYTEST) -m "not slow"
 	$(BIN)/python -m coverage combine --quiet || true # files of killed processes are unusable
 	rm -f .coverage/data.* # of processes that were killed while writing
 	$(BIN)/python -m coverage report --fail-under 0 --format total > docs/coverage.txt

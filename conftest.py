@@ -22,8 +22,6 @@ from google.cloud import storage
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis.configuration import set_hypothesis_home_dir
-from prefect.settings import PREFECT_API_URL
-from prefect.testing.utilities import prefect_test_harness
 from prefect_aws import S3Bucket
 from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_storage import GcsBucket
@@ -40,13 +38,15 @@ from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site, write_month
+from synthetic_tlc.open_meteo import OpenMeteo
 from tests.support.aws import minio_server, moto_server
-from tests.support.prefect_homes import prefect_home
 from tests.support.prefect_systems import (  # noqa: F401
     LIGHTWEIGHT_SERVER,
     bare_system,
     page,
+    prefect_service,
     system,
+    use_prefect_server,
 )
 from tests.support.processes import ROOT
 from tests.support.services import NO_SERVICE, pytest_sessionfinish  # noqa: F401
@@ -63,7 +63,7 @@ set_hypothesis_home_dir(ROOT / ".pytest_cache" / "hypothesis")
 # Deterministic examples; `make test-all` tries more of them.
 hypothesis_settings.register_profile(
     "default",
-    max_examples=int(os.environ.get("NYC_TAXI_TEST_EXAMPLES", "20")),
+    max_examples=int(os.environ.get("NYC_TAXI_TEST_EXAMPLES", "10")),
     derandomize=True,
     database=None,
     deadline=None,
@@ -96,12 +96,11 @@ _own_servers: list[str] = []
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Prefect server with its own database, also used by scripts that a test starts."""
     os.environ.update(LIGHTWEIGHT_SERVER)
-    home = prefect_home(tmp_path_factory.mktemp("prefect"), "prefect-test.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("prefect.testing.utilities.mkdtemp", lambda: str(home))
-        with prefect_test_harness(server_startup_timeout=150):
-            os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
-            _own_servers.append(os.environ["PREFECT_API_URL"])
+    with running(prefect_service(tmp_path_factory.mktemp("prefect"))) as server:
+        url = f"{server.url}/api"
+        with use_prefect_server(url):
+            os.environ["PREFECT_API_URL"] = url
+            _own_servers.append(url)
             yield
             _own_servers.clear()
             del os.environ["PREFECT_API_URL"]
@@ -160,6 +159,25 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with Site(tmp_path / "site") as site:
         monkeypatch.setenv("NYC_TAXI_SOURCE_URL", site.url)
         yield site
+
+
+@pytest.fixture(scope="session")
+def open_meteo_server() -> Iterator[OpenMeteo]:
+    with OpenMeteo(limit=float("inf")) as server:
+        yield server
+
+
+@pytest.fixture
+def open_meteo(
+    open_meteo_server: OpenMeteo, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OpenMeteo]:
+    """Stand-in for Open-Meteo, set as the flows' source of air quality and weather."""
+    monkeypatch.setenv("NYC_TAXI_AIR_QUALITY_URL", open_meteo_server.air_quality_url)
+    monkeypatch.setenv("NYC_TAXI_WEATHER_URL", open_meteo_server.weather_url)
+    open_meteo_server.requests.clear()
+    yield open_meteo_server
+    open_meteo_server.heal()
+    open_meteo_server.revision = 0
 
 
 @pytest.fixture

@@ -52,10 +52,20 @@ def is_in_warehouse(trips: TripMonth, version: str | None) -> bool:
     return same and open_warehouse(address).count(trips) > 0
 
 
-def load_version(trips: TripMonth, keep_missing: bool) -> MonthReport | None:
-    if is_in_warehouse(trips, find_version(trips)):
+def load_version(
+    trips: TripMonth, keep_missing: bool, skip_unpublished: bool = False
+) -> MonthReport | None:
+    version = find_version(trips)
+    if version is None and skip_unpublished:
+        get_run_logger().info("%s is not published", trips)
+        return None
+    if is_in_warehouse(trips, version):
         get_run_logger().info("%s is already loaded", trips)
         return None
+    return load_again(trips, keep_missing)
+
+
+def load_again(trips: TripMonth, keep_missing: bool) -> MonthReport:
     report = web_to_bq(trips, keep_missing, method="load")
     # The version that was downloaded; it may be newer than the one that find_version saw.
     remember_loaded(trips, report.version, settings().warehouse)

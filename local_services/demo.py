@@ -31,7 +31,7 @@ GROUP BY Borough, Zone ORDER BY trips DESC LIMIT 3;""",
 )
 QUERY_SCRIPT = """
 import sys
-from nyc_taxi.warehouses.bigquery_dataframe import open_dataframes
+from nyc_taxi.warehouses.bigquery.dataframe import open_dataframes
 warehouse = open_dataframes(sys.argv[1])
 for query in sys.argv[2:]:
     print(query, warehouse.query(query).to_string(index=False), sep="\\n\\n")

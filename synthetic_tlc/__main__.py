@@ -1,4 +1,4 @@
-"""Generate synthetic TLC months, serve them as a local TLC site, or run the demo."""
+"""Generate synthetic TLC months, serve them and a stand-in for Open-Meteo, or run the demo."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from synthetic_tlc import Site, write_month, write_zones
 from synthetic_tlc.demo import demo
+from synthetic_tlc.open_meteo import OpenMeteo
 
 ROWS = {"yellow": 200_000, "green": 76_518, "fhv": 100_000, "fhvhv": 300_000}
 
@@ -42,8 +43,15 @@ def serve(args: argparse.Namespace) -> None:
             f"python -m synthetic_tlc make {args.folder} yellow:2021-01"
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), Site(args.folder, args.port) as site:
+    next_port = args.port + 1 if args.port else 0
+    with (
+        suppress(KeyboardInterrupt),
+        Site(args.folder, args.port) as site,
+        OpenMeteo(next_port) as meteo,
+    ):
         print(f"serving {args.folder} at {site.url}", flush=True)
+        print(f"serving air quality at {meteo.air_quality_url}", flush=True)
+        print(f"serving weather at {meteo.weather_url}", flush=True)
         while True:
             time.sleep(3600)
 
@@ -62,9 +70,13 @@ def main() -> None:
     make_parser.add_argument("--seed", type=int, default=0)
     make_parser.set_defaults(run=make)
 
-    serve_parser = commands.add_parser("serve", help="serve FOLDER on 127.0.0.1 until stopped")
+    serve_parser = commands.add_parser(
+        "serve", help="serve FOLDER, and a stand-in for Open-Meteo, on 127.0.0.1 until stopped"
+    )
     serve_parser.add_argument("folder", type=Path)
-    serve_parser.add_argument("--port", type=int, default=8009)
+    serve_parser.add_argument(
+        "--port", type=int, default=8009, help="port of FOLDER; Open-Meteo has the next one"
+    )
     serve_parser.set_defaults(run=serve)
 
     demo_parser = commands.add_parser(

@@ -10,6 +10,7 @@ import duckdb
 from local_services.local_system import prefect_environment, prefect_server
 from local_services.process import free_port, running
 from synthetic_tlc.months import write_month
+from synthetic_tlc.open_meteo import OpenMeteo
 from synthetic_tlc.site import Site
 from synthetic_tlc.zones import write_zones
 
@@ -65,6 +66,7 @@ def demo(folder: Path) -> None:
     prefect = prefect_environment(home, port)
     with (
         Site(folder / "site") as site,
+        OpenMeteo() as meteo,
         running(prefect_server(folder / "server", prefect, port)),
     ):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
@@ -72,6 +74,8 @@ def demo(folder: Path) -> None:
             **inherited,
             **prefect,
             "NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data",
+            "NYC_TAXI_AIR_QUALITY_URL": meteo.air_quality_url,
+            "NYC_TAXI_WEATHER_URL": meteo.weather_url,
             "NYC_TAXI_DATA_DIR": str(folder),
             "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
             "NYC_TAXI_WAREHOUSE": f"duckdb:{warehouse}",

@@ -67,6 +67,8 @@ class Site:
     (None: all paths) and the number of requests to affect (`times=None`: all).
     """
 
+    handler: type[_Handler]
+
     def __init__(self, folder: Path | str, port: int = 0, host: str = "127.0.0.1") -> None:
         self.folder, self.requests = Path(folder), list[Request]()
         self._address = (host, port)
@@ -311,6 +313,9 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+Site.handler = _Handler
+
+
 class _Server(ThreadingHTTPServer):
     """HTTP server that tracks its threads and connections, to end them all on close."""
 
@@ -320,7 +325,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], site: Site) -> None:
         self.site = site
         self.open: dict[threading.Thread, socket.socket] = {}
-        super().__init__(address, _Handler)
+        super().__init__(address, site.handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         thread = threading.Thread(

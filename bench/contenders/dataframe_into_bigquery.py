@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect_gcp import GcpCredentials
 
 from bench.contenders.into_bigquery import load
-from nyc_taxi.warehouses.bigquery_dataframe import BigQueryDataFrameWarehouse
+from nyc_taxi.warehouses.bigquery.dataframe import BigQueryDataFrameWarehouse
 
 
 def run(parquet: Path) -> None:

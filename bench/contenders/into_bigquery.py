@@ -10,7 +10,7 @@ from prefect_gcp import GcpCredentials
 
 from nyc_taxi.conform.passenger_counts import passenger_fill
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.warehouses.bigquery import BigQueryWarehouse
+from nyc_taxi.warehouses.bigquery.warehouse import BigQueryWarehouse
 
 TRIPS = TripMonth("yellow", 2021, 1)
 

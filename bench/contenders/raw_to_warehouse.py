@@ -8,7 +8,7 @@ from nyc_taxi.conform.passenger_counts import passenger_fill
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.lakes.local import LocalLake
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.warehouses.duckdb import DuckDBWarehouse
+from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
 
 
 def run(raw: Path, folder: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import cast
 
 from docs.tools.pages import markdown_table
+from nyc_taxi.sources.open_meteo_tables import HOURLY_TABLES
 from nyc_taxi.trips.descriptions import CODES
 from nyc_taxi.trips.rides_view import RIDES_COLORS, rides_columns
 from nyc_taxi.trips.schemas import SERVICES, Color, Column
+from nyc_taxi.warehouses.loads import LOADS_COMMENTS, Load
 from synthetic_tlc.csvs import CSVS, LAST_CSV, csv_fields
 from synthetic_tlc.eras import ERAS
 
@@ -54,6 +57,35 @@ def rides() -> str:
     return markdown_table(
         header, [[f"`{name}`", *(f"`{one[name]}`" for one in sources)] for name in shown]
     )
+
+
+def hours(folder: str) -> str:
+    """Return the columns of an hourly table, by the name of its folder in the lake."""
+    table = next(table for table in HOURLY_TABLES if table.folder == folder)
+    keys = {"location": "VARCHAR", "load_id": "VARCHAR"}
+    own = {column.name: column for column in table.columns}
+    rows = [
+        [
+            f"`{name}`",
+            own[name].type if name in own else keys.get(name, "TIMESTAMP"),
+            own[name].unit if name in own else "",
+            own[name].description if name in own else comment,
+        ]
+        for name, comment in sorted(
+            table.comments.columns.items(), key=lambda item: item[0] in ("load_id", "fetched_at")
+        )
+    ]
+    return markdown_table(["column", "type", "unit", "meaning"], rows)
+
+
+def loads() -> str:
+    """Return the columns of the table `loads`, with their types in DuckDB."""
+    types = {"str": "VARCHAR", "int": "BIGINT", "date": "DATE", "datetime": "TIMESTAMP"}
+    rows = [
+        [f"`{f.name}`", types[str(f.type).partition(" ")[0]], LOADS_COMMENTS.columns[f.name]]
+        for f in fields(Load)
+    ]
+    return markdown_table(["column", "type", "meaning"], rows)
 
 
 def codes(name: str) -> str:

@@ -11,7 +11,7 @@ from docs.tools.commands import (
     sections,
     target_table,
 )
-from docs.tools.dictionary import aliases, codes, columns, rides
+from docs.tools.dictionary import aliases, codes, columns, hours, loads, rides
 from docs.tools.messages import messages
 
 GENERATORS: dict[str, Callable[[str], str]] = {
@@ -21,6 +21,8 @@ GENERATORS: dict[str, Callable[[str], str]] = {
     "deployments": lambda _: deployments(),
     "flows": lambda _: flow_sections(),
     "help": help_text,
+    "hours": hours,
+    "loads": lambda _: loads(),
     "messages": lambda _: messages(),
     "rides": lambda _: rides(),
     "scripts": sections,

@@ -127,6 +127,7 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
     from nyc_taxi.lakes.registry import open_lake
     from nyc_taxi.settings import settings
     from nyc_taxi.sources.locations import locate
+    from nyc_taxi.trips.date_ranges import date_range
     from nyc_taxi.trips.months import TripMonth, trip_months
     from nyc_taxi.warehouses.registry import open_warehouse
 
@@ -139,6 +140,8 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
             trip_months(color, year, months)
         case {"color": color, "year": year, "month": month}:
             TripMonth(color, year, month)
+        case {"start_date": start, "end_date": end}:
+            date_range(start, end)
     config = settings()
     with suppress(NotPublishedError):  # reported later, with the name of the month
         locate(TripMonth("yellow", 2021, 1), config.source_url)

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
 
     source_url: str = "https://d37ci6vzurychx.cloudfront.net/trip-data"
     """Folder of the months (URL or path), or a template with {color}, {year} and {month:02}."""
+    air_quality_url: str = "https://air-quality-api.open-meteo.com/v1/air-quality"
+    weather_url: str = "https://archive-api.open-meteo.com/v1/archive"
+    open_meteo_key: SecretStr | None = None
+    """Key of a plan of Open-Meteo. None: free use, within its limits."""
     lake: str = "local:data/lake"
     warehouse: str = "duckdb:data/warehouse.duckdb"
     data_dir: Annotated[Path, AfterValidator(from_root)] = Path("data")

@@ -63,7 +63,8 @@ def build_bundle(flow: FlowFile) -> Bundle:
     """Collect the flow's folder, its `config/` and the modules it imports from `flows/`.
 
     A package without flows (nyc_taxi) is taken as a whole, as it may import modules and read files
-    at run time. Of another project, only the imported modules are taken.
+    at run time. Of another project, the imported modules are taken, each with the `config/` next
+    to it.
     """
     flows = flow.root / FLOWS
     files: dict[PurePosixPath, Path] = {}
@@ -79,6 +80,8 @@ def build_bundle(flow: FlowFile) -> Bundle:
             if name not in files:
                 files[name] = path
                 queue.append(name)
+                for rules in _collect_files(path.parent / "config", secrets):
+                    files.setdefault(PurePosixPath(rules.relative_to(flows).as_posix()), rules)
     return Bundle(files, tuple(secrets))
 
 

@@ -170,7 +170,7 @@ def test_comments_belong_to_the_transaction_of_the_load(
     assert read_comments(place, "yellow_rides")[1]["extra"] == "outdated"
 
 
-@pytest.mark.slow_on("bigquery")
+@pytest.mark.slow_on("bigquery", "postgres")
 @pytest.mark.parametrize("last", ["trips", "lookups"])
 def test_rides_labeled_exists_as_soon_as_its_tables_do(
     place: EmptyWarehouse, month: Month, tmp_path: Path, last: str
@@ -208,7 +208,7 @@ def test_rides_labeled_exists_as_soon_as_its_tables_do(
     assert {name for color, name in kinds if color == "green"} >= set(CODES["trip_type"].values())
 
 
-@pytest.mark.slow_on("bigquery")
+@pytest.mark.slow_on("bigquery", "postgres")
 def test_rides_labeled_survives_replacements(
     place: EmptyWarehouse, month: Month, tmp_path: Path
 ) -> None:
@@ -257,7 +257,7 @@ def test_everything_at_once(place: EmptyWarehouse, month: Month, tmp_path: Path)
     assert columns(place) >= LABEL_NAMES
 
 
-@pytest.mark.slow_on("bigquery")
+@pytest.mark.slow_on("bigquery", "postgres", "zones")
 @pytest.mark.parametrize("what", ["month", "zones"])
 def test_killed_load_leaves_view_and_lookups_intact(
     place: EmptyWarehouse, month: Month, tmp_path: Path, what: str

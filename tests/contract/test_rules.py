@@ -416,7 +416,7 @@ class TestFlows:
         monkeypatch.setenv("NYC_TAXI_WAREHOUSE", warehouse.address)
         return warehouse
 
-    @pytest.mark.slow_on("bigquery")
+    @pytest.mark.slow_on("bigquery", "postgres")
     def test_lake_and_warehouse_follow_the_rules(
         self,
         follow: Callable[..., None],

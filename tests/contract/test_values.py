@@ -41,7 +41,7 @@ from nyc_taxi.errors import (
 from nyc_taxi.orchestration.artifacts import publish_reports
 from nyc_taxi.trips.months import TripMonth, parse_integer
 from nyc_taxi.trips.schemas import SERVICES
-from nyc_taxi.warehouses.duckdb import DuckDBWarehouse
+from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
 from nyc_taxi.warehouses.postgres.connection import find_database
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 from tests.support.raw_files import GREEN, sql, write_raw

@@ -153,7 +153,7 @@ def test_build_reports_broken_flows_and_registers_the_others(
     assert read(bare_system, "breaks/default").updated == before.updated
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("verify", [True, False])
 def test_build_reports_an_unknown_parameter(checkout: Checkout, verify: bool) -> None:
     checkout.flow("air", "quality")
@@ -188,6 +188,7 @@ def test_build_reports_orphaned_deployments_and_deletes_them_on_request(
     assert line not in checkout.build().stdout
 
 
+@pytest.mark.slow
 def test_build_suggests_the_command_for_a_pool_that_no_script_creates(checkout: Checkout) -> None:
     checkout.flow("air", "quality")
     built = checkout.build("--work-pool", "nope")

@@ -155,7 +155,7 @@ def loaded(tmp_path: Path) -> list[tuple[Any, ...]]:
 STAGES = ["stalled", "slow", "retry", "file lock", "conform", "load"]
 
 
-@pytest.mark.slow_on("stalled-SIGINT", "slow", "retry", "file lock", "conform", "load-SIGTERM")
+@pytest.mark.slow_on("stalled", "slow", "retry", "file lock", "conform", "load-SIGTERM")
 @pytest.mark.parametrize(
     ("stage", "number"),
     [*((stage, signal.SIGINT) for stage in STAGES), ("stalled", signal.SIGTERM)]
@@ -384,6 +384,7 @@ def until(point: Callable[[], bool], seconds: float = 90) -> bool:
     return point()
 
 
+@pytest.mark.slow
 def test_cancellation_ends_a_run_of_a_worker(
     bare_system: System,
     months: None,

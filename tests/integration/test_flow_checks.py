@@ -314,6 +314,8 @@ def test_a_bundle_contains_exactly_what_the_flow_imports(checkout: Checkout) -> 
     checkout.write("flows/taxi/common/units.py", "from .lengths import miles\nimport single")
     checkout.write("flows/taxi/common/lengths.py", "miles = 1")
     checkout.write("flows/taxi/common/unused.py")
+    checkout.write("flows/taxi/common/config/column_types.yaml", "{}")
+    checkout.write("flows/config/sensitive_fields.yaml", "{}")
     checkout.flow("taxi", "other")
     checkout.write("flows/single.py")
     checkout.write("flows/shared/late.py", "when = 0")
@@ -336,6 +338,7 @@ def test_a_bundle_contains_exactly_what_the_flow_imports(checkout: Checkout) -> 
     assert sorted(map(str, bundle.files)) == [
         "__init__.py",
         "config/column_types.yaml",
+        "config/sensitive_fields.yaml",
         "flow.py",
         "shared/__init__.py",
         "shared/data/rates.csv",
@@ -346,6 +349,7 @@ def test_a_bundle_contains_exactly_what_the_flow_imports(checkout: Checkout) -> 
         "tasks.py",
         "taxi/__init__.py",
         "taxi/common/__init__.py",
+        "taxi/common/config/column_types.yaml",
         "taxi/common/lengths.py",
         "taxi/common/units.py",
     ]

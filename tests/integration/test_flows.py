@@ -207,7 +207,7 @@ def test_web_to_bq_publishes_run_names_and_reports(publish: Publish) -> None:
     )
 
 
-@pytest.mark.slow_on("download", "conform")
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["download", "conform", "load"])
 def test_web_to_bq_recovers_when_killed_in_any_step(
     publish: Publish, site: Site, tmp_path: Path, step: str

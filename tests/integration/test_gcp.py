@@ -27,8 +27,10 @@ from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import InvalidInputError, StorageError
 from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.settings import settings
+from nyc_taxi.trips.comments import Comments
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.warehouses.bigquery_dataframe import open_dataframes
+from nyc_taxi.warehouses.bigquery.dataframe import open_dataframes
+from nyc_taxi.warehouses.bigquery.dataset import Dataset
 from nyc_taxi.warehouses.registry import open_warehouse
 from reference.zones.flow import zones
 from synthetic_tlc import Site
@@ -213,6 +215,17 @@ class TestWarehouse:
         assert (kinds["passenger_count"], kinds["total_amount"]) == ("INTEGER", "FLOAT")
         left = {table.table_id for table in client.list_tables("dezoomcamp")}
         assert left == {"yellow_rides", "rides", "loads"}
+
+    def test_comments_of_a_view_that_another_run_replaced(self, bigquery_block: str) -> None:
+        dataset = Dataset(GcpCredentials.load(bigquery_block))
+        dataset.create()
+        view = dataset.table("rides")
+        dataset.client.query_and_wait(f"CREATE VIEW `{view}` AS SELECT 1 AS a, 2 AS b")
+        seen = dataset.find(view)
+        dataset.client.query_and_wait(f"CREATE OR REPLACE VIEW `{view}` AS SELECT 1 AS a")
+        dataset.comment(view, Comments("Rides.", {"a": "First."}), seen)
+        found = dataset.client.get_table(view)
+        assert (found.description, found.schema[0].description) == ("Rides.", "First.")
 
     def test_retried_task_reattaches_to_its_jobs(
         self, bigquery_block: str, trips: Path, monkeypatch: pytest.MonkeyPatch

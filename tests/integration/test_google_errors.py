@@ -20,6 +20,7 @@ from nyc_taxi.errors import StorageError
 from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.storage import google as gcp
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.warehouses.bigquery.jobs import CALL_OPTIONS, JOB_OPTIONS
 from nyc_taxi.warehouses.registry import open_warehouse
 from tests.support.google_refusals import google_error_server
 
@@ -30,12 +31,13 @@ FEBRUARY = TripMonth("yellow", 2021, 2)
 @pytest.fixture
 def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Google's clients retry for 1 second instead of 30."""
-    for target in ("lakes.gcs.STORAGE_RETRY", "warehouses.bigquery.BIGQUERY_RETRY"):
+    for target in ("lakes.gcs.STORAGE_RETRY", "warehouses.bigquery.warehouse.BIGQUERY_RETRY"):
         retry = gcp.STORAGE_RETRY.with_timeout(1).with_delay(0.1, 0.1)
         monkeypatch.setattr(f"nyc_taxi.{target}", retry)
-    for name, retry in (("CALL_OPTIONS", gcp.CHANGE_RETRY), ("JOB_OPTIONS", gcp.BIGQUERY_RETRY)):
-        short = retry.with_timeout(1).with_delay(0.1, 0.1)
-        monkeypatch.setattr(f"nyc_taxi.warehouses.bigquery.{name}", {"retry": short, "timeout": 5})
+    for options in (CALL_OPTIONS, JOB_OPTIONS):
+        short = options["retry"].with_timeout(1).with_delay(0.1, 0.1)
+        monkeypatch.setitem(options, "retry", short)
+        monkeypatch.setitem(options, "timeout", 5)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_is_transient_matches_the_translated_error(problem: Exception, retryable
 @pytest.fixture
 def months(month_file: Callable[..., Path], tmp_path: Path) -> dict[TripMonth, Path]:
     return {
-        trips: conform(trips, month_file(trips, 2000)).write(tmp_path / trips.stem).path
+        trips: conform(trips, month_file(trips, 2000)).write(tmp_path / trips.stem, "etag").path
         for trips in (YELLOW, FEBRUARY)
     }
 
@@ -129,7 +131,7 @@ def test_concurrent_first_loads_record_one_row_per_month(
         ]
     assert [load.result() for load in loads] == [2000] * 4
     rows = bigquery.Client(project=bigquery_block).query_and_wait(
-        "SELECT count(*), sum(trips) FROM dezoomcamp.loads GROUP BY trip_month"
+        "SELECT count(*), sum(row_count) FROM dezoomcamp.loads GROUP BY trip_month"
     )
     assert [row.values() for row in rows] == [(1, 2000)] * 2
 
@@ -191,6 +193,8 @@ def test_load_retries_a_job_that_failed_temporarily(
             with pytest.raises(StorageError, match="a quota of the project is exceeded"):
                 warehouse.replace_month(YELLOW, months[YELLOW], {})
             assert len(made) == 1
+            [load] = warehouse.read_loads()
+            assert (load.row_count, load.source_version) == (0, None)
         else:
             assert warehouse.replace_month(YELLOW, months[YELLOW], {}) == 2000
             assert [job[-2:] for job in made] == ["-0", "-1", "-2"]

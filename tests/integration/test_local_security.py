@@ -213,6 +213,7 @@ def test_compose_services_that_call_the_api_have_the_auth_string() -> None:
     assert re.fullmatch(required, server["PREFECT_SERVER_API_AUTH_STRING"])
 
 
+@pytest.mark.slow
 class TestPortInUse:
     def error_line(self, system: System, port: int, tmp_path: Path) -> str:
         up = system.shell(
@@ -266,6 +267,7 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["server", "worker"])
 @pytest.mark.parametrize(
     "written", ["{pid}", '{{"pid": {pid}, "command": ["x"], "port": 4200}}', ""]
@@ -316,6 +318,7 @@ def test_a_server_running_on_another_port_is_reported(tmp_path: Path) -> None:
             second.start()
 
 
+@pytest.mark.slow
 def test_each_checkout_has_its_own_prefect_home(tmp_path: Path) -> None:
     """Checkouts do not share blocks and work pools."""
     code = (
@@ -432,6 +435,7 @@ def test_postgres_as_root_keeps_the_modes_of_folders(
         subprocess.run(["rm", "-r", str(opened)], check=True)
 
 
+@pytest.mark.slow_on("local_services")
 @pytest.mark.parametrize("module", ["local_services.postgres", "local_services"])
 def test_an_unwritable_folder_is_a_one_line_error(module: str) -> None:
     """/proc is unwritable even for root."""

@@ -305,8 +305,14 @@ class TestCloudRun:
             make(cloud_run, **CLOUD_RUN)
 
 
+AUTH = "PREFECT_API_AUTH_STRING"
 SIGNED = "https://me:in_clear@months.example/trips?sig=in_clear"
-SECRETS = {"NYC_TAXI_HASH_KEY": "hash_key_in_clear", "NYC_TAXI_SOURCE_URL": SIGNED}
+SECRETS = {
+    "NYC_TAXI_HASH_KEY": "hash_key_in_clear",
+    "NYC_TAXI_OPEN_METEO_KEY": "meteo_key_in_clear",
+    "NYC_TAXI_SOURCE_URL": SIGNED,
+    "NYC_TAXI_WEATHER_URL": SIGNED,
+}
 
 
 class TestSecrets:
@@ -357,7 +363,7 @@ class TestSecrets:
         self, make: Make, google: object, kind: str
     ) -> None:
         main, env = {"ECS": (ecs, ECS), "CLOUD_RUN": (cloud_run, CLOUD_RUN)}[kind]
-        auth = {"PREFECT_API_AUTH_STRING": "me:in_clear"}
+        auth = {AUTH: "me:in_clear"}
         for secret in (*SECRETS.items(), *auth.items()):
             with pytest.raises(InvalidInputError) as rejected:
                 make(main, **env, **dict([secret]))
@@ -374,10 +380,8 @@ class TestSecrets:
     def test_cloud_run_jobs_read_secrets_from_the_secret_manager(
         self, make: Make, google: object
     ) -> None:
-        names = (
-            "NYC_TAXI_HASH_KEY=hash-key, NYC_TAXI_SOURCE_URL=source,PREFECT_API_AUTH_STRING=auth"
-        )
-        given = {**SECRETS, "PREFECT_API_AUTH_STRING": "me:in_clear"}
+        names = ",\n".join([*(f"{name}=secret-{name}" for name in SECRETS), f"{AUTH}=auth"])
+        given = {**SECRETS, AUTH: "me:in_clear"}
         make(cloud_run, **CLOUD_RUN, **given, NYC_TAXI_CLOUD_RUN_SECRETS=names)
         saved = pool("cloud-run-pool")
         assert "in_clear" not in saved.model_dump_json()
@@ -385,7 +389,7 @@ class TestSecrets:
             CloudRunWorkerJobV2Configuration.from_template_and_values(saved.base_job_template, {})
         )
         found = {name: facts.secret for name, facts in configuration.env_from_secrets.items()}
-        assert found == {"NYC_TAXI_HASH_KEY": "hash-key", "NYC_TAXI_SOURCE_URL": "source"}
+        assert found == {name: f"secret-{name}" for name in SECRETS}
         auth = configuration.prefect_api_auth_string_secret
         assert auth and auth.secret == "auth"
 

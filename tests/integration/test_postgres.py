@@ -391,6 +391,7 @@ class TestAddresses:
             PostgresServer(tmp_path / "second", on_server.port).up()
 
 
+@pytest.mark.slow
 def test_block_takes_precedence_over_the_url(on_server: PostgresServer) -> None:
     """The script creates and updates the block, and does not print its password."""
     secret = quote("p@ss:w/rd", safe="")

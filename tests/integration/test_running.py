@@ -104,7 +104,7 @@ def one_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
     assert [word for word in says if word not in lines[0]] == [], lines[0]
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("path", SCRIPTS + MODULES)
 def test_help_has_no_side_effects(path: str, tmp_path: Path) -> None:
     """Although the server is unreachable, and an image and a webhook for blocks are set."""
@@ -245,7 +245,7 @@ def test_script_reports_a_wrong_server_url_in_one_line(url: str, says: str, tmp_
         assert "secret" not in done.stderr
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["flows/etl_web_to_local.py", "blocks/make_process_pool.py"])
 def test_script_reports_an_unwritable_prefect_home_in_one_line(path: str, tmp_path: Path) -> None:
     done = script(path, folder=tmp_path, HOME="/proc/nope", PREFECT_HOME="/proc/nope/.prefect")
@@ -277,6 +277,7 @@ def checkout(tmp_path: Path) -> Path:
 GREEN = ["--color", "green"]
 
 
+@pytest.mark.slow
 def test_script_bypasses_proxies_for_localhost(
     prefect_server: None, green: str, tmp_path: Path
 ) -> None:

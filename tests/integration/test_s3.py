@@ -223,10 +223,11 @@ class TestLake:
             if "partNumber" in request.url or request.method == "PUT":
                 body = request.body.read()
                 request.body.seek(0)
-                headers = {name.lower(): str(value) for name, value in request.headers.items()}
-                assert (
-                    headers["x-amz-content-sha256"].strip("b'") == hashlib.sha256(body).hexdigest()
-                )
+                headers = {
+                    name.lower(): value.decode() if isinstance(value, bytes) else str(value)
+                    for name, value in request.headers.items()
+                }
+                assert headers["x-amz-content-sha256"] == hashlib.sha256(body).hexdigest()
                 sent.append((headers, len(body)))
 
         lake.client.meta.events.register("before-send.s3", record)

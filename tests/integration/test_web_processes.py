@@ -51,9 +51,10 @@ except NycTaxiError as problem:
 
 def start(site: Site, folder: Path, max_file_size: int = 0) -> subprocess.Popen[str]:
     """Run `fetch_month` in a separate process, which prints the path or the error."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", FETCH, site.url, str(folder), str(max_file_size)],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "flows")},
+        env=env | {"PYTHONPATH": str(ROOT / "flows")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

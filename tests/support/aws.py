@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from local_services.process import Service, free_port, running
 from tests.support.services import NO_SERVICE
@@ -23,6 +22,8 @@ from tests.support.services import NO_SERVICE
 @contextmanager
 def moto_server() -> Iterator[dict[str, str]]:
     """Start an empty moto server; yields the environment that points AWS clients to it."""
+    from moto.server import ThreadedMotoServer  # takes half a second to import
+
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()

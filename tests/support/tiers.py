@@ -1,4 +1,4 @@
-"""Pytest plugin: marks that leave tests, or some of their cases, to `make test-all`."""
+"""Pytest plugin: tests that `make test` leaves to `make test-slow`, and tests of one worker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 
 MARKS = [
-    "slow: run by `make test-all` only",
+    "slow: run by `make test-slow` only",
     "slow_on(*ids): slow with these parameters",
     "few(n): slow but for n of its cases on each lake and warehouse",
 ]
@@ -35,10 +35,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 slow += [case for case in of_it if case not in _spread(of_it, *few.args)]
         for case in slow:
             case.add_marker("slow")
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_worker_group(item)))
+
+
+def _worker_group(item: pytest.Item) -> str:
+    """Tests of one file share its fixtures. All tests of BigQuery share one emulator."""
+    fixtures = getattr(item, "fixturenames", ())
+    destination = _destination(item) if isinstance(item, pytest.Function) else None
+    if "bigquery" in (destination, *fixtures):
+        return "bigquery"
+    return f"{item.path.name}-{destination}"
 
 
 def _has(case: pytest.Function, id: str) -> bool:
-    return f"-{id}-" in f"-{case.callspec.id}-"
+    return hasattr(case, "callspec") and f"-{id}-" in f"-{case.callspec.id}-"
 
 
 def _destination(case: pytest.Function) -> str | None:

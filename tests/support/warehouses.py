@@ -89,6 +89,19 @@ def read_comments(place: EmptyWarehouse, table: str) -> tuple[str | None, dict[s
     return comment, {column.lower(): text for column, text in place.query(columns)}
 
 
+def execute(place: EmptyWarehouse, sql: str) -> None:
+    """Run SQL as a user would."""
+    kind, _, name = place.address.partition(":")
+    if kind == "bigquery":
+        bigquery.Client(project=name).query_and_wait(sql)
+    elif kind == "duckdb":
+        with duckdb.connect(name) as db:
+            db.execute(sql)
+    else:
+        with closing(psycopg2.connect(os.environ["POSTGRES_URL"])) as link, link:
+            link.cursor().execute(sql)
+
+
 def write_comment(place: EmptyWarehouse, table: str, column: str, text: str) -> None:
     """Comment on a column as a user would."""
     kind, _, name = place.address.partition(":")
@@ -98,10 +111,4 @@ def write_comment(place: EmptyWarehouse, table: str, column: str, text: str) -> 
             f"ALTER TABLE `{name}.dezoomcamp.{table}` ALTER COLUMN {column} "
             f"SET OPTIONS (description = '{text}')"
         )
-        bigquery.Client(project=name).query_and_wait(sql)
-    elif kind == "duckdb":
-        with duckdb.connect(name) as db:
-            db.execute(sql)
-    else:
-        with closing(psycopg2.connect(os.environ["POSTGRES_URL"])) as link, link:
-            link.cursor().execute(sql)
+    execute(place, sql)

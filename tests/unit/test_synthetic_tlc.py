@@ -415,6 +415,10 @@ def test_command_makes_and_serves_months(tmp_path: Path) -> None:
         assert line == f"serving {tmp_path} at {url}\n"
         for path in (f"trip-data/{NAME}", "misc/taxi_zone_lookup.csv"):
             assert httpx.get(f"{url}/{path}").status_code == 200
+        for api in ("air quality", "weather"):
+            line = process.stdout.readline()
+            assert line.startswith(f"serving {api} at http://127.0.0.1:")
+            assert httpx.get(line.split()[-1]).json()["error"] is True
         process.send_signal(signal.SIGTERM)
         assert (process.wait(5), process.stdout.read(), process.stderr.read()) == (0, "", "")
 

@@ -1,4 +1,4 @@
-"""The marks that leave cases to `make test-all`."""
+"""The marks that leave cases to `make test-slow`."""
 
 import os
 import subprocess

@@ -7,7 +7,7 @@ memory does not grow with its size. A value that does not fit its type ends the 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from nyc_taxi.conform.anomalies import MonthReport, count_anomalies
@@ -30,6 +30,7 @@ from nyc_taxi.sources.downloads import discard_if_corrupt, downloaded_version
 from nyc_taxi.sources.integrity import rows_in_footer
 from nyc_taxi.storage.atomic_files import atomic_write, translate_os_errors
 from nyc_taxi.storage.duckdb_engine import Database, literal, quoted
+from nyc_taxi.storage.parquet_metadata import SOURCE_VERSION
 from nyc_taxi.storage.progress import query_progress_bar
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES, Column
@@ -75,19 +76,21 @@ class Plan:
         types = "\n".join(f"{name:24} {kind}" for name, kind in self.columns)
         return f"{head}\n\ncolumns:\n{types}"
 
-    def write(self, target: Path) -> MonthReport:
+    def write(self, target: Path, version: str | None = None) -> MonthReport:
         """Stream the month to `target` (Parquet, zstd), with the rows in the file's order.
 
+        `version`: version of the raw file, kept in the metadata of `target`.
         It runs in one thread, so that the bytes are the same each time, and a second month can use
         another core.
         """
         started = time.monotonic()
+        metadata = f", KV_METADATA {{{SOURCE_VERSION}: {literal(version)}}}" if version else ""
         with atomic_write(target) as part, open_raw(self.raw, threads=1) as db:
             self._prepare(db)
             with query_progress_bar(db, f"{self.trips} conform"), translate_os_errors(target):
                 result = db.execute(
                     f"COPY ({self.sql}) TO {literal(part)} "
-                    "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+                    f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1{metadata})"
                 ).fetchone()
             rows = int(result[0]) if result else 0
             self._check_row_counts(db.records(), rows, part)
@@ -105,6 +108,7 @@ class Plan:
             size=size,
             seconds=time.monotonic() - started,
             anomalies=anomalies,
+            version=version,
         )
 
     def _prepare(self, db: Database) -> None:
@@ -202,4 +206,4 @@ def write_month(plan: Plan, config: Settings) -> MonthReport:
     target = config.data_dir / plan.trips.color / f"{plan.trips.stem}.parquet"
     version = downloaded_version(plan.raw, config.source_url)  # before another run replaces it
     with discard_if_corrupt(plan.raw, config.source_url):
-        return replace(plan.write(target), version=version)
+        return plan.write(target, version)

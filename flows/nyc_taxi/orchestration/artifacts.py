@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from prefect import get_run_logger
@@ -11,14 +12,18 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from nyc_taxi.conform.anomalies import MonthReport
-from nyc_taxi.trips.months import TripMonth
+
+@runtime_checkable
+class Report(Protocol):
+    """What one month or request of a run did; MonthReport is one."""
+
+    def as_row(self) -> dict[str, int | float | str]: ...
 
 
 def publish_reports(
-    reports: Iterable[MonthReport],
+    reports: Iterable[Report],
     key: str,
-    failed: Mapping[TripMonth, BaseException | None] | None = None,
+    failed: Mapping[Any, BaseException | None] | None = None,
 ) -> None:
     """Publish a table artifact with one row per month; failed months come last."""
     rows = [report.as_row() for report in reports]

@@ -1,11 +1,13 @@
 """Flow parameters: types, fields in the Prefect UI, and command-line options."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any
 
 import cyclopts
 from pydantic import Field
 
+from nyc_taxi.trips.date_ranges import parse_day
 from nyc_taxi.trips.months import parse_integer, parse_months
 from nyc_taxi.trips.ui_field import ui_field
 
@@ -30,4 +32,14 @@ Months = Annotated[
     list[Annotated[int, Field(json_schema_extra=_ONE_TO_TWELVE)]],
     ui_field("Months of the files, such as [1, 2].", minItems=1, uniqueItems=True),
     _option(parse_months, "--months", "--month"),
+]
+StartDate = Annotated[
+    date | None,
+    ui_field("First day; its whole month is loaded. Default: the months of the last half year."),
+    _option(parse_day, "--start-date"),
+]
+EndDate = Annotated[
+    date | None,
+    ui_field("Last day; its whole month is loaded. Default: today."),
+    _option(parse_day, "--end-date"),
 ]

@@ -5,17 +5,16 @@ from concurrent.futures import as_completed, wait
 from typing import TypeVar
 
 from nyc_taxi.cancellation import run_in_threads, stoppable
-from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.errors import NycTaxiError, PartialFailureError
 from nyc_taxi.lakes.base import Lake
 from nyc_taxi.lakes.registry import open_lake
-from nyc_taxi.orchestration.artifacts import MonthsProgress, publish_reports
+from nyc_taxi.orchestration.artifacts import MonthsProgress, Report, publish_reports
 from nyc_taxi.registry import Store
 from nyc_taxi.settings import settings
-from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.base import Method, Warehouse
 from nyc_taxi.warehouses.registry import open_warehouse
 
+M = TypeVar("M")
 T = TypeVar("T")
 
 
@@ -23,10 +22,10 @@ STOP_TIMEOUT = 3
 """Seconds for running months to end after a signal or a cancellation."""
 
 
-def run_months(
-    step: Callable[[TripMonth], T], months: list[TripMonth], table: str | None = None
-) -> list[T]:
+def run_months(step: Callable[[M], T], months: list[M], table: str | None = None) -> list[T]:
     """Call `step` for every month, NYC_TAXI_MONTHS_AT_ONCE at a time, and return the results.
+
+    A month is a TripMonth, or anything else with a short text.
 
     Publishes progress and, under the artifact key `table`, the month reports. A failed month does
     not stop the others; at the end PartialFailureError lists every failed month and its reason.
@@ -50,9 +49,7 @@ def run_months(
     failed = {trips: run.exception() for trips, run in runs.items() if run.exception()}
     done = [run.result() for trips, run in runs.items() if trips not in failed]
     if table:
-        publish_reports(
-            [report for report in done if isinstance(report, MonthReport)], table, failed
-        )
+        publish_reports([report for report in done if isinstance(report, Report)], table, failed)
     if failed:
         reasons = "; ".join(f"{trips}: {problem}" for trips, problem in failed.items())
         raise PartialFailureError(f"{len(failed)} of {len(months)} months failed: {reasons}")

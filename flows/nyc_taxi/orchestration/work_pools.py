@@ -101,10 +101,12 @@ def secret_settings() -> dict[str, SecretStr]:
     """Return the secret settings that jobs need; a work pool would store them in plain text."""
     config = settings()
     found = {}
-    if config.hash_key:
-        found["NYC_TAXI_HASH_KEY"] = config.hash_key
-    if "source_url" in config.model_fields_set and holds_credentials(config.source_url):
-        found["NYC_TAXI_SOURCE_URL"] = SecretStr(config.source_url)
+    for name in ("hash_key", "open_meteo_key"):
+        if key := getattr(config, name):
+            found[f"NYC_TAXI_{name.upper()}"] = key
+    for name in ("source_url", "air_quality_url", "weather_url"):
+        if name in config.model_fields_set and holds_credentials(url := getattr(config, name)):
+            found[f"NYC_TAXI_{name.upper()}"] = SecretStr(url)
     return found
 
 

@@ -66,14 +66,15 @@ def get(
     timeout: float = 30,
     accept: tuple[int, ...] = (200,),
     wait: float | None = None,
+    setting: str = "NYC_TAXI_SOURCE_URL",
 ) -> T:
     """Send a GET request and return the result of `receive`, which runs in a separate thread.
 
     `accept`: statuses that are not errors. `wait`: the longest Retry-After to honor, in seconds
-    (default: NYC_TAXI_WAIT).
+    (default: NYC_TAXI_WAIT). `setting`: the environment variable of the URL, for messages.
     """
     limit = settings().wait if wait is None else wait
-    request = _Request(url, receive, HEADERS | dict(headers or {}), timeout, accept)
+    request = _Request(url, receive, HEADERS | dict(headers or {}), timeout, accept, setting)
     try:
         return request.send()
     except TransientSourceError as problem:
@@ -150,6 +151,7 @@ class _Request(Generic[T]):
     headers: Mapping[str, str]
     timeout: float
     accept: tuple[int, ...]
+    setting: str
 
     def send(self) -> T:
         connections = _Connections(self.timeout)
@@ -166,7 +168,7 @@ class _Request(Generic[T]):
             return self._follow(connections)
         except (httpx.HTTPError, httpx.InvalidURL, socksio.ProtocolError, UnicodeError) as problem:
             cause = httpx.ConnectTimeout("") if connections.timed_out else problem
-            error = error_for_exception(cause, self.url, self.hop, self.proxy)
+            error = error_for_exception(cause, self.url, self.hop, self.proxy, self.setting)
         raise error
 
     def _follow(self, connections: _Connections) -> T:
@@ -207,7 +209,9 @@ class _Request(Generic[T]):
         if reply.status in self.accept:
             return self.receive(reply)
         body = next(reply.chunks, b"") if reply.status == 403 else b""
-        raise error_for_status(self.url, reply.status, reply.headers, body, self.proxy)
+        raise error_for_status(
+            self.url, reply.status, reply.headers, body, self.proxy, self.setting
+        )
 
 
 class _Redact(logging.Filter):

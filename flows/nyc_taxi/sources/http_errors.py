@@ -17,11 +17,11 @@ from nyc_taxi.urls import safe_url
 
 
 def error_for_exception(
-    problem: Exception, url: str, hop: httpx.URL | None, proxy: Proxy | None
+    problem: Exception, url: str, hop: httpx.URL | None, proxy: Proxy | None, setting: str
 ) -> SourceError:
     """Return the error for an exception of httpx; `hop` is the last redirect target of `url`."""
     name, host = safe_url(url), hop.host if hop else ""
-    setting, via = "NYC_TAXI_SOURCE_URL", ""
+    via = ""
     if proxy:
         setting, via = proxy.variable, f" through the proxy {proxy}"
     for cause in _causes(problem):
@@ -68,11 +68,17 @@ def _causes(problem: BaseException | None) -> Iterator[BaseException]:
 
 
 def error_for_status(
-    url: str, status: int, headers: Mapping[str, str], body: bytes, proxy: Proxy | None
+    url: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    proxy: Proxy | None,
+    setting: str,
 ) -> SourceError:
     """Map an HTTP error status to an exception.
 
     `body`: its first bytes, which distinguish throttling, a missing file and a refusal in a 403.
+    `setting`: the environment variable of the URL, for messages.
     """
     if status == 407 and proxy:
         return proxy.error(safe_url(url), "407 Proxy Authentication Required")
@@ -85,22 +91,22 @@ def error_for_status(
             f"the source {reason} ({name}); rerun in a few minutes, or set "
             "NYC_TAXI_MONTHS_AT_ONCE=1"
         )
-        transient.retry_after = _retry_after(headers.get("Retry-After", ""))
+        transient.retry_after = retry_after(headers.get("Retry-After", ""))
         return transient
     denied = not text or ("AccessDenied" in text and "expired" not in text)
     if status in (404, 410) or (status == 403 and denied):
         missing = NotPublishedError(
-            f"{safe_url(url)} does not exist (HTTP {status}); check NYC_TAXI_SOURCE_URL"
+            f"{safe_url(url)} does not exist (HTTP {status}); check {setting}"
         )
         missing.status = status
         return missing
     return SourceRefusedError(
-        f"the source refuses to serve {safe_url(url)} (HTTP {status}); check NYC_TAXI_SOURCE_URL, "
+        f"the source refuses to serve {safe_url(url)} (HTTP {status}); check {setting}, "
         "its credentials, and any proxy or firewall in between"
     )
 
 
-def _retry_after(value: str) -> float | None:
+def retry_after(value: str) -> float | None:
     """Return the seconds of a Retry-After header (a number or a date); None if invalid or past."""
     if value.strip().isdecimal():
         return float(value) or None

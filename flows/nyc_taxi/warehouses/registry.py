@@ -5,12 +5,12 @@ from nyc_taxi.registry import resolve
 from nyc_taxi.warehouses.base import Method, Warehouse
 
 WAREHOUSES = {
-    "duckdb": "nyc_taxi.warehouses.duckdb:DuckDBWarehouse.from_address",
+    "duckdb": "nyc_taxi.warehouses.duckdb.warehouse:DuckDBWarehouse.from_address",
     "postgres": "nyc_taxi.warehouses.postgres.warehouse:PostgresWarehouse.from_address",
-    "bigquery": "nyc_taxi.warehouses.bigquery:BigQueryWarehouse.from_address",
+    "bigquery": "nyc_taxi.warehouses.bigquery.warehouse:BigQueryWarehouse.from_address",
 }
 DATAFRAME_WAREHOUSES = {
-    "bigquery": "nyc_taxi.warehouses.bigquery_dataframe:BigQueryDataFrameWarehouse.from_address",
+    "bigquery": "nyc_taxi.warehouses.bigquery.dataframe:BigQueryDataFrameWarehouse.from_address",
 }
 
 

@@ -449,6 +449,7 @@ def test_transient_errors_are_retried(prefect_server: None, source: Site) -> Non
     assert zones() == 265
 
 
+@pytest.mark.slow_on("file://")
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_flow_reads_a_local_folder(
     prefect_server: None, misc: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
@@ -460,6 +461,7 @@ def test_flow_reads_a_local_folder(
         zones()
 
 
+@pytest.mark.slow
 def test_flow_runs_as_a_script_and_from_its_entrypoint(
     prefect_server: None, source: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from nyc_taxi.storage.duckdb_engine import Database as Engine
 from nyc_taxi.storage.duckdb_engine import quoted
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES, Color
-from nyc_taxi.warehouses.base import DATASET, MAX_EXACT, check_names, is_declared
+from nyc_taxi.warehouses.base import DATASET, MAX_EXACT, check_names
 from nyc_taxi.warehouses.postgres.tables import Columns, Table
 from nyc_taxi.warehouses.postgres.views import DROP_VIEWS
 
@@ -76,27 +77,33 @@ def definitions(columns: Columns) -> str:
     return ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
 
 
-def resolve_types(
-    file: Engine, trips: TripMonth, table: Table, types: Columns, have: Columns | None
-) -> Columns:
-    """Return the type in which to send each column: the file's, or the table's if that is wider.
-
-    Only undeclared columns are widened, and only if the wider type stores every value exactly.
-    Raises StorageError otherwise.
-    """
-    if have is None:
-        return types
+def check_color(trips: TripMonth, table: Table, types: Columns, have: Columns) -> None:
+    """Raise StorageError if the table contains the trips of another color."""
     if _possible_colors(have) != _possible_colors(dict.fromkeys(map(str.lower, types), "")):
         raise StorageError(
             f"{table} does not contain {trips.color} trips; use another table for them"
         )
+
+
+def resolve_types(
+    file: Engine,
+    table: Table,
+    types: Columns,
+    have: Columns,
+    is_declared: Callable[[str, str], bool],
+) -> Columns:
+    """Return the type in which to send each column: the file's, or the table's if that is wider.
+
+    `is_declared(name, DuckDB type)`: only other columns are widened, and only if the wider type
+    stores every value exactly. Raises StorageError otherwise.
+    """
     sent = {}
     for name, kind in types.items():
         existing = sent[name] = have.get(name.lower(), kind)
         if existing == kind:
             continue
         wider = _NUMERIC_ORDER[_NUMERIC_ORDER.index(kind) + 1 :] if kind in _NUMERIC_ORDER else ()
-        declared = is_declared(trips, name, DUCKDB_TYPES.get(kind, kind))
+        declared = is_declared(name, DUCKDB_TYPES.get(kind, kind))
         if declared or existing not in (*wider, "text"):
             raise StorageError(
                 f"column {name.lower()} is {existing} in {table} but {kind} in the file; run "

@@ -12,7 +12,8 @@ from google.cloud.bigquery import Table
 
 from nyc_taxi.cancellation import check_stopped
 from nyc_taxi.errors import StorageError
-from nyc_taxi.warehouses.bigquery import CALL_OPTIONS, BigQueryWarehouse
+from nyc_taxi.warehouses.bigquery.jobs import CALL_OPTIONS
+from nyc_taxi.warehouses.bigquery.warehouse import BigQueryWarehouse
 from nyc_taxi.warehouses.registry import open_warehouse
 
 CHUNK_ROWS = 500_000
@@ -43,7 +44,7 @@ class BigQueryDataFrameWarehouse(BigQueryWarehouse):
 
     def query(self, sql: str) -> pd.DataFrame:
         """Run a query and return its result."""
-        with self._translating_errors():
+        with self.dataset.translating_errors():
             return pandas_gbq.read_gbq(
                 sql, bigquery_client=self.client, progress_bar_type=None, use_bqstorage_api=False
             )
@@ -53,7 +54,7 @@ class BigQueryDataFrameWarehouse(BigQueryWarehouse):
             frame,
             f"{table.project}.{table.dataset_id}.{table.table_id}",
             table_schema=[field.to_api_repr() for field in table.schema],
-            location=self.location,
+            location=self.jobs.location,
             bigquery_client=self.client,
             progress_bar=False,
             **how,

@@ -1,0 +1,1 @@
+"""Bronze, silver and gold: from the sources to tables for analysts."""

@@ -1,0 +1,1 @@
+"""Trips, air quality and weather, as published."""

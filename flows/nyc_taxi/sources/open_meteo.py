@@ -1,0 +1,138 @@
+"""Hourly air quality and weather of New York from Open-Meteo, by its two APIs.
+
+One request has all points and up to a year of days. Limits of free use: 600 calls a minute, 5,000
+an hour and 10,000 a day, where a request counts as
+
+    points * max(1, variables / 10 * days / 14) calls
+
+so a year of weather counts as about 94 calls, a year of air quality as 203. A refusal is HTTP 429
+with a reason and without Retry-After; only one request per address runs at a time, the next six
+wait. With a key, the host has the prefix `customer-`.
+(https://open-meteo.com/en/pricing, https://github.com/open-meteo/open-meteo/issues/438 and 1493)
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from functools import partial
+from urllib.parse import urlencode, urlsplit
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import SecretStr
+
+from nyc_taxi.errors import (
+    CorruptFileError,
+    InvalidInputError,
+    SourceError,
+    SourceRefusedError,
+    TransientSourceError,
+)
+from nyc_taxi.sources.http_client import Reply, get
+from nyc_taxi.sources.http_errors import retry_after
+from nyc_taxi.sources.open_meteo_responses import (
+    FailedResponseError,
+    UnusableResponseError,
+    error_reason,
+    read_response,
+)
+from nyc_taxi.sources.open_meteo_tables import POINTS, HourlyTable
+from nyc_taxi.urls import is_remote, safe_url
+
+HOST = "open-meteo.com"
+MINUTE = 61.0
+"""Seconds after which the calls of a minute no longer count."""
+REFUSALS = (400, 401, 403, 429)
+"""Statuses whose body has the reason."""
+
+
+def fetch_hours(
+    table: HourlyTable,
+    first: date,
+    last: date,
+    url: str,
+    key: SecretStr | None = None,
+    timeout: float = 30,
+) -> pa.Table:
+    """Return the hours from the first day to the last one, without those in the future.
+
+    `first` and `last` are days in UTC. Raises TransientSourceError if a retry may succeed, else
+    another SourceError; InvalidInputError for an invalid URL.
+    """
+    now = datetime.now(UTC).replace(tzinfo=None)
+    address = request_url(table, first, last, url, key)
+    name = safe_url(address)
+    receive = partial(_receive, name=name, setting=table.setting, key=key)
+    body = get(address, receive, timeout=timeout, accept=(200, *REFUSALS), setting=table.setting)
+    try:
+        hours = read_response(body, table, first, last)
+    except FailedResponseError as problem:
+        raise TransientSourceError(f"{name} sent {problem}; rerun in a few minutes") from None
+    except UnusableResponseError as problem:
+        raise CorruptFileError(
+            f"the response of {name} cannot be used: {problem}; check {table.setting}, and any "
+            "proxy in between"
+        ) from None
+    past = hours.filter(pc.less_equal(hours["time_utc"], pa.scalar(now, pa.timestamp("us"))))
+    fetched_at = pa.repeat(pa.scalar(now, pa.timestamp("us")), len(past))
+    return past.append_column("fetched_at", fetched_at)
+
+
+def request_url(
+    table: HourlyTable, first: date, last: date, url: str, key: SecretStr | None = None
+) -> str:
+    """Return the URL of a request. It may contain the key: log `safe_url` of it instead."""
+    url = url.strip()
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
+    if not is_remote(url) or not host:
+        raise InvalidInputError(
+            f"{table.setting}={safe_url(url)!r} cannot be fetched; use an http(s) URL such as "
+            f"https://api.{HOST}/v1/..."
+        )
+    latitudes, longitudes = zip(*POINTS.values(), strict=True)
+    query = {
+        "latitude": ",".join(map(str, latitudes)),
+        "longitude": ",".join(map(str, longitudes)),
+        "hourly": ",".join(column.name for column in table.columns),
+        "start_date": first.isoformat(),
+        "end_date": last.isoformat(),
+        "timezone": "GMT",
+        "cell_selection": "nearest",  # land would be another cell, farther away
+    }
+    if secret := key.get_secret_value().strip() if key else "":
+        query["apikey"] = secret
+        if host.endswith(f".{HOST}") and not host.startswith("customer-"):
+            url = url.replace(host, f"customer-{host}", 1)
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(query, safe=',')}"
+
+
+def _receive(reply: Reply, name: str, setting: str, key: SecretStr | None) -> bytes:
+    body = b"".join(reply.chunks)
+    if reply.status == 200:
+        return body
+    reason = error_reason(body)
+    secret = key.get_secret_value().strip() if key else ""
+    reason = reason.replace(secret, "...") if secret else reason
+    header = reply.headers.get("Retry-After", "")
+    raise _refusal(reply.status, reason or "no reason given", header, name, setting)
+
+
+def _refusal(status: int, reason: str, header: str, name: str, setting: str) -> SourceError:
+    """Map a refusal to an error: a limit of a minute passes, others need the user."""
+    text = f"HTTP {status} for {name}: {reason.rstrip('.')}"
+    wait = retry_after(header) or (MINUTE if "Minutely" in reason else None)
+    if status == 429 and (wait or "concurrent" in reason):
+        throttled = TransientSourceError(f"Open-Meteo throttles requests ({text}); rerun later")
+        throttled.retry_after = wait
+        return throttled
+    if status == 429:
+        return SourceRefusedError(
+            f"the limit of Open-Meteo is reached ({text}); rerun when the hour or the day (UTC) "
+            "is over, or set NYC_TAXI_OPEN_METEO_KEY"
+        )
+    return SourceRefusedError(
+        f"Open-Meteo refuses the request ({text}); check {setting} and NYC_TAXI_OPEN_METEO_KEY"
+    )

@@ -1,0 +1,45 @@
+"""The first and last day of a run. Every month that has a day of the range is loaded as a whole."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+from nyc_taxi.errors import InvalidInputError
+
+FIRST_TRIPS = date(2009, 1, 1)
+"""First day of the TLC's first published month."""
+MONTHS_BACK = 5
+"""Months before the current one that a run without a start date looks at: the TLC publishes a
+month about two months after its end, and replaces some later."""
+
+
+def parse_day(text: str) -> date:
+    """Parse `2024-05-01`. Raises InvalidInputError."""
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise InvalidInputError(f"{text[:40]!r} is not a date; write YYYY-MM-DD, such as 2024-05-01")
+
+
+def date_range(start: date | None, end: date | None) -> tuple[date, date]:
+    """Return the days with their defaults: MONTHS_BACK months ago, and today.
+
+    Raises InvalidInputError for a range that is reversed, in the future, or before the first trips.
+    """
+    today = date.today()
+    months = today.year * 12 + today.month - 1 - MONTHS_BACK
+    first = start or min(end or today, date(months // 12, months % 12 + 1, 1))
+    last = end or today
+    for name, day in (("--start-date", first), ("--end-date", last)):
+        if day > today:
+            raise InvalidInputError(f"{name} {day} is in the future; today is {today}")
+        if day < FIRST_TRIPS:
+            raise InvalidInputError(f"{name} {day} is before the TLC's first trips, {FIRST_TRIPS}")
+    if last < first:
+        raise InvalidInputError(
+            f"--end-date {last} is before --start-date {first}; swap the two dates"
+        )
+    return first, last

@@ -1,0 +1,448 @@
+"""Open-Meteo: requests, every kind of response that is refused, and the stand-in server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from nyc_taxi.errors import (
+    CorruptFileError,
+    InvalidInputError,
+    NotPublishedError,
+    SourceRefusedError,
+    TransientSourceError,
+)
+from nyc_taxi.settings import Settings
+from nyc_taxi.sources.open_meteo import fetch_hours, request_url
+from nyc_taxi.sources.open_meteo_files import write_month
+from nyc_taxi.sources.open_meteo_responses import UnusableResponseError, read_response
+from nyc_taxi.sources.open_meteo_tables import (
+    AIR_QUALITY,
+    HOURLY_TABLES,
+    POINTS,
+    WEATHER,
+    HourlyMonth,
+    HourlyTable,
+    hourly_months,
+)
+from synthetic_tlc.open_meteo import APIS, OpenMeteo
+
+REAL = Path(__file__).parents[3] / "shared" / "openmeteo"
+FIRST, LAST = date(2024, 5, 1), date(2024, 5, 2)
+KEY = "SgT0pSecretKey"  # pragma: allowlist secret
+
+
+@pytest.fixture(scope="module")
+def shared_server() -> Iterator[OpenMeteo]:
+    with OpenMeteo(key=KEY) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server: OpenMeteo, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenMeteo]:
+    monkeypatch.setenv("SSL_CERT_DIR", os.fspath(Path(__file__).parent))  # the CAs are not needed
+    shared_server.requests.clear()
+    yield shared_server
+    shared_server.heal()
+
+
+def fetch(
+    server: OpenMeteo,
+    table: HourlyTable = WEATHER,
+    first: date = FIRST,
+    last: date = LAST,
+    key: str = "",
+) -> pa.Table:
+    url = server.weather_url if table is WEATHER else server.air_quality_url
+    return fetch_hours(table, first, last, url, SecretStr(key) if key else None, timeout=5)
+
+
+@pytest.fixture(scope="module")
+def response(shared_server: OpenMeteo) -> Callable[[], list[dict[str, Any]]]:
+    """Return a valid response to change: response()."""
+    url = urlsplit(request_url(WEATHER, FIRST, LAST, shared_server.weather_url))
+    query = {name: values[0] for name, values in parse_qs(url.query).items()}
+    text = json.dumps(APIS[url.path].answer(query, shared_server))
+    return lambda: json.loads(text)
+
+
+# --- requests ---
+
+
+@pytest.mark.parametrize("table", HOURLY_TABLES, ids=lambda table: table.folder)
+def test_range_of_all_points_is_one_request(server: OpenMeteo, table: HourlyTable) -> None:
+    hours = fetch(server, table)
+    assert len(server.requests) == 1
+    assert hours.schema.names == [
+        "location",
+        "time_utc",
+        *(column.name for column in table.columns),
+        "fetched_at",
+    ]
+    assert hours.num_rows == 2 * 24 * len(POINTS)
+    assert hours.schema.field("time_utc").type == pa.timestamp("us")
+    assert pc.min_max(hours["time_utc"]).as_py() == {
+        "min": datetime(2024, 5, 1),
+        "max": datetime(2024, 5, 2, 23),
+    }
+    assert set(hours["location"].to_pylist()) == set(POINTS)
+    for column in table.columns:
+        kind = pa.int64() if column.type == "BIGINT" else pa.float64()
+        assert hours.schema.field(column.name).type == kind
+        assert hours[column.name].null_count == 0
+
+
+def test_future_hours_are_left_out(server: OpenMeteo) -> None:
+    """Open-Meteo fills the rest of today with a forecast."""
+    today = datetime.now(UTC).date()
+    before = datetime.now(UTC).replace(tzinfo=None)
+    hours = fetch(server, AIR_QUALITY, today, today)
+    newest = pc.max(hours["time_utc"]).as_py()
+    assert before - timedelta(hours=1) < newest <= datetime.now(UTC).replace(tzinfo=None)
+
+
+def test_values_are_null_where_the_model_has_none(server: OpenMeteo) -> None:
+    """Whole hours of the archive have been null for days (open-meteo issues 914 and 2122)."""
+    hours = fetch(server, WEATHER, date(2024, 7, 15), date(2024, 7, 15))
+    missing = hours.filter(pc.equal(hours["time_utc"], datetime(2024, 7, 15)))
+    assert missing["temperature_2m"].null_count == missing["weather_code"].null_count == 6
+    air = fetch(server, AIR_QUALITY, date(2022, 7, 31), date(2022, 8, 1))
+    assert air["ozone"].null_count == 24 * 6
+    assert air["us_aqi_pm2_5"].null_count > air["ozone"].null_count
+
+
+def test_key_goes_to_the_customers_host_and_into_no_message(
+    server: OpenMeteo, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = SecretStr(f" {KEY}\n")
+    for table in HOURLY_TABLES:
+        default = str(
+            Settings.model_fields[table.setting.removeprefix("NYC_TAXI_").lower()].default
+        )
+        url = request_url(table, FIRST, LAST, default, key)
+        assert url.startswith(default.replace("https://", "https://customer-"))
+        assert parse_qs(urlsplit(url).query)["apikey"] == [KEY]
+        assert request_url(table, FIRST, LAST, default).startswith(f"{default}?latitude=40.7831,")
+    assert fetch(server, key=KEY).num_rows
+    with pytest.raises(SourceRefusedError, match="The supplied API key is invalid") as caught:
+        fetch(server, key="another-key")
+    assert "NYC_TAXI_OPEN_METEO_KEY" in str(caught.value)
+    server.answer(400, body=json.dumps({"error": True, "reason": f"key {KEY} expired"}).encode())
+    with pytest.raises(SourceRefusedError, match=r"key \.\.\. expired") as caught:
+        fetch(server, key=KEY)
+    assert KEY not in str(caught.value) + caplog.text
+
+
+@pytest.mark.parametrize("url", ["archive", "ftp://host/v1", "http://", "http://[::1", "data/tlc"])
+def test_invalid_url_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"NYC_TAXI_WEATHER_URL=.* use an http\(s\) URL"):
+        request_url(WEATHER, FIRST, LAST, url)
+
+
+# --- refusals and failures ---
+
+
+def reason(text: str) -> bytes:
+    return json.dumps({"error": True, "reason": text}).encode()
+
+
+MINUTELY = reason("Minutely API request limit exceeded. Please try again in one minute.")
+DAILY = reason("Daily API request limit exceeded. Please try again tomorrow.")
+
+
+def test_limit_of_a_minute_is_waited_for(server: OpenMeteo) -> None:
+    """Open-Meteo sends a reason and no Retry-After; a proxy in front of it may send one."""
+    server.answer(429, body=MINUTELY, headers={"Retry-After": "1"})
+    assert fetch(server).num_rows
+    assert [request.status for request in server.requests] == [429, 200]
+
+
+def test_limit_of_a_minute_longer_than_the_wait_is_refused(
+    server: OpenMeteo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NYC_TAXI_WAIT", "30")
+    server.answer(429, body=MINUTELY)
+    with pytest.raises(SourceRefusedError, match=r"asks to wait 61 s .* NYC_TAXI_WAIT=30"):
+        fetch(server)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "message"),
+    [
+        (429, DAILY, SourceRefusedError, "limit .* reached .*Daily API request limit exceeded"),
+        (429, reason("Too many concurrent requests"), TransientSourceError, "concurrent requests"),
+        (429, b"", SourceRefusedError, "no reason given.*NYC_TAXI_OPEN_METEO_KEY"),
+        (400, reason("Parameter 'x' is wrong"), SourceRefusedError, "HTTP 400 .*'x' is wrong"),
+        (401, reason("API key required."), SourceRefusedError, "API key required.*OPEN_METEO_KEY"),
+        (403, b"<html>blocked</html>", SourceRefusedError, "HTTP 403 .*no reason given"),
+        (404, b"", NotPublishedError, "check NYC_TAXI_WEATHER_URL"),
+        (502, b"<html><h1>502 Bad Gateway</h1>", TransientSourceError, "temporarily unavailable"),
+        (
+            200,
+            reason("Something went wrong."),
+            TransientSourceError,
+            "the error 'Something went",
+        ),
+        (
+            200,
+            b"Unexpected error while streaming data: timeoutReached",
+            TransientSourceError,
+            "sent a response that ends with 'Unexpected error .*: timeoutReached'; rerun",
+        ),
+        (
+            200,
+            b'[{"latitude":40.8,"hourly":{"time":["2024-Unexpected error while streaming data: x',
+            TransientSourceError,
+            "ends with 'Unexpected error",
+        ),
+        (200, b'[{"latitude":40.8,"hourly":{"ti', TransientSourceError, "ends after 31 bytes"),
+        (200, b"", CorruptFileError, "an empty file instead of JSON"),
+        (200, b"<!DOCTYPE html><p>Log in", CorruptFileError, "a web page instead of JSON"),
+        (200, b"\x1f\x8b\x08\0", CorruptFileError, "a gzip file instead of JSON"),
+        (
+            200,
+            b'[{"latitude":nan,"longitude":1,"a":"b","c":"d","e":"f"}]',
+            CorruptFileError,
+            "not JSON",
+        ),
+        (200, b'[{"latitude":NaN}]', CorruptFileError, "it contains NaN"),
+        (200, b"[]", CorruptFileError, "0 locations instead of 6"),
+        (200, b"{}", CorruptFileError, "1 locations instead of 6"),
+        (200, b"[1,2,3,4,5,6]", CorruptFileError, "6 locations instead of 6"),
+    ],
+)
+def test_failure_is_one_line(
+    server: OpenMeteo, status: int, body: bytes, error: type[Exception], message: str
+) -> None:
+    server.answer(status, body=body)
+    with pytest.raises(error, match=message) as caught:
+        fetch(server)
+    text = str(caught.value)
+    assert "\n" not in text and "latitude=" not in text and len(text) < 400
+    assert type(caught.value) is error
+
+
+def test_cut_connection_and_stall_are_transient(server: OpenMeteo) -> None:
+    server.cut(after=1000)
+    with pytest.raises(TransientSourceError, match="cut off"):
+        fetch(server)
+    server.stall(after=1000)
+    with pytest.raises(TransientSourceError, match="timed out"):
+        fetch_hours(WEATHER, FIRST, LAST, server.weather_url, timeout=0.3)
+
+
+def test_unknown_host_is_named() -> None:
+    with pytest.raises((SourceRefusedError, TransientSourceError), match=r"host 'meteo\.invalid'"):
+        fetch_hours(WEATHER, FIRST, LAST, "http://meteo.invalid/v1/archive", timeout=2)
+
+
+# --- content ---
+
+
+def spoil(change: Callable[[dict[str, Any]], object]) -> Callable[[list[dict[str, Any]]], object]:
+    """Change the answer for the second point."""
+    return lambda answers: change(answers[1])
+
+
+def hourly(name: str, index: int, value: object) -> Callable[[list[dict[str, Any]]], object]:
+    return spoil(lambda answer: answer["hourly"][name].__setitem__(index, value))
+
+
+CHANGES: dict[str, tuple[Callable[[list[dict[str, Any]]], object], str]] = {
+    "five points": (lambda answers: answers.pop(), "5 locations instead of 6"),
+    "another place": (spoil(lambda a: a.update(latitude=52.3)), r"grid cell \[52.3, .* brooklyn"),
+    "no place": (spoil(lambda a: a.pop("longitude")), "grid cell"),
+    "wrong order": (
+        lambda a: a.__setitem__(slice(2, 4), a[3:1:-1]),
+        r"location_id 3\.0 for queens",
+    ),
+    "local time": (spoil(lambda a: a.update(utc_offset_seconds=-14400)), "not in UTC .*-14400"),
+    "no hourly": (spoil(lambda a: a.pop("hourly")), "it has no hourly for brooklyn"),
+    "no units": (spoil(lambda a: a.pop("hourly_units")), "it has no hourly_units"),
+    "fahrenheit": (
+        spoil(lambda a: a["hourly_units"].update(temperature_2m="°F")),
+        "temperature_2m in '°F' instead of '°C' for brooklyn",
+    ),
+    "undefined unit with values": (
+        spoil(lambda a: a["hourly_units"].update(rain="undefined")),
+        "rain in 'undefined'",
+    ),
+    "missing hour": (
+        spoil(lambda a: [values.pop(7) for values in a["hourly"].values()]),
+        r"lacks hours \(2024-05-01T07:00\) for brooklyn",
+    ),
+    "missing hours": (
+        spoil(lambda a: a["hourly"].update(time=a["hourly"]["time"][:-3])),
+        r"lacks hours \(2024-05-02T21:00 and 2 more\)",
+    ),
+    "no hours": (spoil(lambda a: a["hourly"].pop("time")), "lacks hours .* and 47 more"),
+    "hour twice": (
+        spoil(lambda a: [values.insert(7, values[7]) for values in a["hourly"].values()]),
+        r"repeats hours \(2024-05-01T07:00\)",
+    ),
+    "hour out of range": (
+        spoil(lambda a: a["hourly"]["time"].append("2024-05-03T00:00")),
+        r"not asked for \(2024-05-03T00:00\)",
+    ),
+    "unix time": (
+        spoil(lambda a: a["hourly"].update(time=list(range(48)))),
+        "lacks hours .* and 47 more",
+    ),
+    "hours in another order": (
+        spoil(lambda a: a["hourly"]["time"].reverse()),
+        "hours are not in order",
+    ),
+    "no variable": (spoil(lambda a: a["hourly"].pop("rain")), "no values of rain instead of 48"),
+    "short variable": (spoil(lambda a: a["hourly"]["rain"].pop()), "47 values of rain"),
+    "text": (hourly("rain", 3, "0.1"), "'0.1' as rain for brooklyn"),
+    "flag": (hourly("rain", 3, True), "true or false as rain"),
+    "list": (hourly("rain", 3, [1]), r"\[1\.0\] as rain"),
+    "infinity": (hourly("rain", 3, 1e400), "inf as rain"),
+    "huge": (hourly("weather_code", 3, 10**400), "inf as weather_code"),
+    "fractional code": (hourly("weather_code", 3, 61.5), "61.5 as weather_code"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_unusable_content_is_refused(response: Callable[[], list[Any]], change: str) -> None:
+    spoiled = response()
+    CHANGES[change][0](spoiled)
+    body = json.dumps(spoiled).replace("Infinity", "1e400").encode()
+    with pytest.raises(UnusableResponseError, match=CHANGES[change][1]):
+        read_response(body, WEATHER, FIRST, LAST)
+
+
+@given(
+    keys=st.lists(st.integers(0, 20), min_size=1, max_size=4),
+    value=st.one_of(
+        st.none(),
+        st.booleans(),
+        st.text(max_size=20),
+        st.floats(),
+        st.sampled_from([10**400, [], {}, [None], "2024-05-01T00:00"]),
+    ),
+    cut=st.integers(0, 200_000),
+)
+def test_any_value_anywhere_is_read_or_refused_in_one_line(
+    response: Callable[[], list[Any]], keys: list[int], value: object, cut: int
+) -> None:
+    """A number of 400 digits, as a latitude or a unit, once ended in a traceback."""
+    parent: Any = response()
+    answers, name = parent, keys[0] % len(parent)
+    for key in keys[1:]:
+        child = parent[name]
+        if not isinstance(child, dict | list) or not child:
+            break
+        parent = child
+        name = [*child][key % len(child)] if isinstance(child, dict) else key % len(child)
+    parent[name] = value
+    body = json.dumps(answers).encode()[: cut or None]
+    try:
+        assert read_response(body, WEATHER, FIRST, LAST).num_rows == 288
+    except UnusableResponseError as problem:
+        assert "\n" not in str(problem) and len(str(problem)) < 300
+
+
+def test_accepted_variations_of_a_response(response: Callable[[], list[Any]]) -> None:
+    """Codes as 3.0, undefined units of absent variables, the micro sign, cells 0.25 degrees off."""
+    answers = response()
+    expected = read_response(json.dumps(answers).encode(), WEATHER, FIRST, LAST)
+    for answer, (latitude, longitude) in zip(answers, POINTS.values(), strict=True):
+        answer.update(latitude=latitude + 0.2499, longitude=longitude - 0.2499)
+        answer.pop("location_id", None)
+        answer["hourly"]["weather_code"] = [float(c) for c in answer["hourly"]["weather_code"]]
+        answer["hourly"]["unknown"] = ["ignored"]
+    found = read_response(json.dumps(answers).encode(), WEATHER, FIRST, LAST)
+    assert found.equals(expected)
+    for answer in answers:
+        answer["hourly"]["rain"] = [None] * 48
+        answer["hourly_units"]["rain"] = "undefined"
+    found = read_response(json.dumps(answers).encode(), WEATHER, FIRST, LAST)
+    assert found["rain"].null_count == found.num_rows == expected.num_rows
+
+
+@pytest.mark.parametrize("name", ["air_quality.frenck", "open_meteo_air_quality.edge_ticker"])
+def test_real_response_is_refused_for_its_place_only(name: str) -> None:
+    """Real answers, for another place, time zone and list of variables."""
+    path = REAL / f"{name}.json"
+    if not path.is_file():
+        pytest.skip("the real responses of Open-Meteo are not available next to the checkout")
+    answer = json.loads(path.read_text())
+    columns = tuple(c for c in AIR_QUALITY.columns if c.name in answer["hourly"])
+    assert columns
+    table = HourlyTable("air", "air", "", FIRST, "", columns)
+    first = date.fromisoformat(answer["hourly"]["time"][0][:10])
+    hours = len(answer["hourly"]["time"])
+    last = first + timedelta(days=(hours - 1) // 24)
+    with pytest.raises(UnusableResponseError, match="1 locations instead of 6"):
+        read_response(json.dumps(answer).encode(), table, first, last)
+    moved = [
+        {**answer, "latitude": place[0], "longitude": place[1], "location_id": index}
+        for index, place in enumerate(POINTS.values())
+    ]
+    with pytest.raises(UnusableResponseError, match=r"not in UTC \(offset -?\d+\.0 s\)"):
+        read_response(json.dumps(moved).encode(), table, first, last)
+    for one in moved:
+        one["utc_offset_seconds"] = 0
+        for values in one["hourly"].values():
+            del values[hours // 24 * 24 or hours :]
+    if hours < 24:
+        with pytest.raises(UnusableResponseError, match="lacks hours"):
+            read_response(json.dumps(moved).encode(), table, first, last)
+        return
+    found = read_response(json.dumps(moved).encode(), table, first, last)
+    assert found.num_rows == hours * len(POINTS)
+    assert found["pm2_5"].to_pylist()[:hours] == answer["hourly"]["pm2_5"]
+
+
+# --- months ---
+
+
+def test_months_of_a_range_start_where_the_values_do() -> None:
+    air = [str(month) for month in hourly_months(AIR_QUALITY, date(2022, 1, 5), date(2022, 9, 1))]
+    assert air == ["air_quality 2022-08", "air_quality 2022-09"]
+    weather = list(hourly_months(WEATHER, date(2023, 12, 31), date(2024, 1, 1)))
+    assert [month.key for month in weather] == [
+        "data/weather/weather_2023-12.parquet",
+        "data/weather/weather_2024-01.parquet",
+    ]
+    assert weather[0].is_settled(datetime(2024, 1, 8))
+    assert not weather[0].is_settled(datetime(2024, 1, 7, 23))
+
+
+def test_month_is_written_with_the_digest_of_its_values(server: OpenMeteo, tmp_path: Path) -> None:
+    """The digest depends on the values, not on the time at which they were fetched."""
+    month = HourlyMonth(WEATHER, 2024, 5)
+    versions = []
+    for last in (date(2024, 6, 2), date(2024, 6, 2), date(2024, 5, 30)):
+        path = write_month(month, fetch(server, WEATHER, date(2024, 4, 29), last), tmp_path)
+        assert path == tmp_path / "weather" / "weather_2024-05.parquet"
+        metadata = pq.read_metadata(path)
+        assert metadata.num_rows == len(POINTS) * 24 * min(31, (last - date(2024, 4, 30)).days)
+        versions.append(metadata.metadata[b"source_version"])
+    assert versions[0] == versions[1] != versions[2]
+
+
+@pytest.mark.parametrize("table", HOURLY_TABLES, ids=lambda table: table.folder)
+def test_every_column_has_a_comment_with_its_unit(table: HourlyTable) -> None:
+    comments = table.comments
+    assert "CC BY 4.0" in comments.table
+    for column in table.columns:
+        assert re.fullmatch(r"[A-Z].*\(.+\)\.", comments.columns[column.name])
+        if table is AIR_QUALITY:
+            assert "modelled, not measured" in comments.columns[column.name]
+    assert ("modelled, not measured" in comments.table) == (table is AIR_QUALITY)
