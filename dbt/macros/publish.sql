@@ -1,0 +1,151 @@
+{# dbt run-operation publish: makes what was built and tested aside visible, in one transaction.
+
+   It replaces the months asked for in tables with a trip_month, and other tables whole. Live tables
+   are changed by DELETE and INSERT, so they keep their grants, and readers see all of it or none. #}
+{% macro publish() -%}
+  {%- set tables = [] -%}
+  {%- for node in graph.nodes.values() if node.resource_type == 'model' and part(node) in var('parts') -%}
+    {%- do tables.append(next_and_live(node)) -%}
+  {%- endfor -%}
+  {%- for schema in tables | map(attribute='live') | map(attribute='schema') | unique -%}
+    {%- do adapter.create_schema(api.Relation.create(database=target.database, schema=schema)) -%}
+  {%- endfor -%}
+  {%- do publish_tables(tables) -%}
+  {%- do log('Published ' ~ (tables | map(attribute='name') | sort | join(', ')), info=true) -%}
+{%- endmacro %}
+
+{# Both tables of a model, and how their columns differ: name -> type. #}
+{% macro next_and_live(node) -%}
+  {%- set next = adapter.get_relation(target.database, node.config.schema ~ var('suffix'), node.name) -%}
+  {%- if next is none -%}
+    {{ exceptions.raise_compiler_error(node.config.schema ~ var('suffix') ~ '.' ~ node.name ~ ' does not exist; run dbt build first') }}
+  {%- endif -%}
+  {%- set live = api.Relation.create(database=target.database, schema=node.config.schema, identifier=node.name, type='table') -%}
+  {%- set exists = adapter.get_relation(target.database, node.config.schema, node.name) is not none -%}
+  {%- set new = column_types(next) -%}
+  {%- set old = column_types(live) if exists else new -%}
+  {%- set added, changed, dropped = {}, {}, {} -%}
+  {%- for name, type in new.items() -%}
+    {%- if name not in old -%} {%- do added.update({name: type}) -%}
+    {%- elif old[name] != type -%} {%- do changed.update({name: type}) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {%- for name, type in old.items() if name not in new -%} {%- do dropped.update({name: type}) -%} {%- endfor -%}
+  {{ return({
+    'name': node.name, 'node': node, 'next': next, 'live': live, 'exists': exists, 'columns': new,
+    'added': added, 'changed': changed, 'dropped': dropped, 'by_month': 'trip_month' in new,
+    'where': in_months() if 'trip_month' in new else 'true',
+  }) }}
+{%- endmacro %}
+
+{% macro column_types(relation) -%} {{ return(adapter.dispatch('column_types', 'nyc_taxi')(relation)) }} {%- endmacro %}
+{% macro default__column_types(relation) -%}
+  {%- set types = {} -%}
+  {%- for column in adapter.get_columns_in_relation(relation) -%}
+    {%- do types.update({column.name: column.data_type}) -%}
+  {%- endfor -%}
+  {{ return(types) }}
+{%- endmacro %}
+{% macro postgres__column_types(relation) -%}
+  {%- set types = {} -%}
+  {%- for name, type in run_query("select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = '" ~ relation ~ "'::regclass and attnum > 0 and not attisdropped order by attnum").rows -%}
+    {%- do types.update({name: type}) -%}
+  {%- endfor -%}
+  {{ return(types) }}
+{%- endmacro %}
+
+{# The statements that replace the rows. #}
+{% macro replace_rows(table) -%}
+  {%- set names = table.columns.keys() | join(', ') -%}
+  delete from {{ table.live }} where {{ table.where }};
+  insert into {{ table.live }} ({{ names }}) select {{ names }} from {{ table.next }} where {{ table.where }};
+{%- endmacro %}
+
+{% macro alter_columns(table) -%}
+  {%- for name, type in table.added.items() %} alter table {{ table.live }} add column {{ name }} {{ type }}; {% endfor -%}
+  {%- for name, type in table.changed.items() %} alter table {{ table.live }} alter column {{ name }} type {{ type }}; {% endfor -%}
+{%- endmacro %}
+
+{% macro publish_tables(tables) -%} {{ return(adapter.dispatch('publish_tables', 'nyc_taxi')(tables)) }} {%- endmacro %}
+
+{% macro default__publish_tables(tables) -%}
+  {%- set sql -%}
+    begin;
+    {% for table in tables -%}
+    {% if not table.exists -%} create table {{ table.live }} as select * from {{ table.next }} where false; {%- endif %}
+    {{ alter_columns(table) }}
+    {{ replace_rows(table) }}
+    {% for name in table.dropped %} alter table {{ table.live }} drop column {{ name }}; {% endfor %}
+    drop table {{ table.next }};
+    {% endfor -%}
+    {{ comment_statements(tables) }}
+    commit;
+  {%- endset -%}
+  {%- do run_query(sql) -%}
+{%- endmacro %}
+
+{# The transaction takes no lock that a reader waits for. Columns are added before it and dropped after
+   it, each under a lock timeout, because a reader queues behind whoever waits to alter a table. #}
+{% macro postgres__publish_tables(tables) -%}
+  {%- for table in tables if table.added or table.changed -%}
+    {%- do run_query("set local lock_timeout = '10s'; " ~ alter_columns(table) ~ ' commit') -%}
+  {%- endfor -%}
+  {%- set sql -%}
+    commit; begin;
+    {% for table in tables if table.exists %} lock table {{ table.live }} in share row exclusive mode; {% endfor %}
+    {% for table in tables -%}
+    {% if table.exists -%}
+    {{ replace_rows(table) }}
+    drop table {{ table.next }};
+    {% else -%}
+    alter table {{ table.next }} set schema {{ table.live.schema }};
+    {% if table.by_month %} create index on {{ table.live }} using brin (trip_month); {% endif -%}
+    {% endif -%}
+    {% endfor -%}
+    {{ comment_statements(tables) }}
+    commit;
+  {%- endset -%}
+  {%- do run_query(sql) -%}
+  {%- for table in tables -%}
+    {%- for name in table.dropped -%}
+      {# A view of a user may need the column: it then stays, with nulls. #}
+      {%- do run_query("set local lock_timeout = '10s'; do $$ begin alter table " ~ table.live ~ ' drop column ' ~ name
+        ~ "; exception when others then raise warning '%', sqlerrm; end $$; commit") -%}
+    {%- endfor -%}
+  {%- endfor -%}
+{%- endmacro %}
+
+{# BigQuery's transactions take DML alone: tables are created and altered outside, where it harms
+   no reader, because new tables are empty and new columns null. A concurrent transaction on one of
+   the tables aborts this one: https://cloud.google.com/bigquery/docs/transactions #}
+{% macro bigquery__publish_tables(tables) -%}
+  {%- for table in tables -%}
+    {%- if not table.exists -%}
+      {%- do run_query('create table if not exists ' ~ table.live ~ (' partition by date_trunc(trip_month, month)' if table.by_month else '')
+        ~ ' as select * from ' ~ table.next ~ ' where false') -%}
+    {%- endif -%}
+    {%- for name, type in table.added.items() -%}
+      {%- do run_query('alter table ' ~ table.live ~ ' add column if not exists ' ~ name ~ ' ' ~ type) -%}
+    {%- endfor -%}
+    {%- for name, type in table.changed.items() -%}
+      {%- do run_query('alter table ' ~ table.live ~ ' alter column ' ~ name ~ ' set data type ' ~ type) -%}
+    {%- endfor -%}
+  {%- endfor -%}
+  {%- set sql -%}
+    begin transaction;
+    {% for table in tables %} {{ replace_rows(table) }} {% endfor %}
+    commit transaction;
+  {%- endset -%}
+  {%- do run_query(sql) -%}
+  {%- for table in tables -%}
+    {%- for name in table.dropped -%}
+      {%- do run_query('alter table ' ~ table.live ~ ' drop column if exists ' ~ name) -%}
+    {%- endfor -%}
+    {%- if not table.exists or table.added -%}
+      {%- set columns = descriptions(table.node, table.columns) -%}
+      {%- do adapter.update_table_description(table.live.database, table.live.schema, table.live.identifier, table.node.description) -%}
+      {%- do adapter.update_columns(table.live, columns) -%}
+    {%- endif -%}
+    {%- do adapter.drop_relation(table.next) -%}
+  {%- endfor -%}
+{%- endmacro %}

@@ -1,0 +1,38 @@
+{# Write-audit-publish: models are built in silver_next and gold_next; publish.sql moves them. #}
+
+{% macro generate_schema_name(custom_schema_name, node) -%}
+  {{ (custom_schema_name or target.schema) ~ (var('suffix') if node.resource_type == 'model' else '') }}
+{%- endmacro %}
+
+{# silver, dims or facts: the folder of a model #}
+{% macro part(node) -%} {{ return(node.fqn[-2]) }} {%- endmacro %}
+
+{# A model of a part that this run does not build is read where it was published. #}
+{% macro ref() -%}
+  {{ return(located(builtins.ref(*varargs, **kwargs))) }}
+{%- endmacro %}
+
+{% macro located(relation) -%}
+  {%- if execute and graph.nodes is defined and var('suffix') -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == relation.identifier -%}
+      {%- if part(node) in ('silver', 'dims', 'facts') and part(node) not in var('parts') -%}
+        {{ return(relation.replace_path(schema=node.config.schema)) }}
+      {%- endif -%}
+    {%- endfor -%}
+  {%- endif -%}
+  {{ return(relation) }}
+{%- endmacro %}
+
+{% macro in_months(column='trip_month') -%}
+  {%- set months = var('months') -%}
+  {%- if months is none -%} true
+  {%- elif months is string or not months -%}
+    {{ exceptions.raise_compiler_error("months must be null or a list such as ['2021-01-01'], not " ~ months | tojson) }}
+  {%- else -%} {{ column }} in ({% for month in months %}{{ day(month) }}{{ ', ' if not loop.last }}{% endfor %})
+  {%- endif -%}
+{%- endmacro %}
+
+{# The months asked for, the one before and the one after: pickups may be that far from their month. #}
+{% macro around_months(t) -%}
+  ({{ in_months(month_of(t)) }} or {{ in_months(month_of(add_days(t, -31))) }} or {{ in_months(month_of(add_days(t, 31))) }})
+{%- endmacro %}

@@ -1,0 +1,3 @@
+{# Every trip of every service, with its flags and whether a rule rejects it. #}
+{%- set services = [ref('bronze_yellow'), ref('bronze_green'), ref('bronze_fhv'), ref('bronze_fhvhv')] -%}
+{{ checked('select * from ' ~ services | join(' union all select * from ')) }}

@@ -1,0 +1,1 @@
+{{ code_rows('payment_type_id', 'payment_type') }}

@@ -1,0 +1,1 @@
+{{ code_rows('rate_code_id', 'rate_code') }}

@@ -1,0 +1,1 @@
+{{ code_rows('vendor_id', 'vendor') }}
