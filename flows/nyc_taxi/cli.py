@@ -141,7 +141,7 @@ def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[S
         case {"color": color, "year": year, "month": month}:
             TripMonth(color, year, month)
         case {"start_date": start, "end_date": end}:
-            date_range(start, end)
+            date_range(start, end, values.get("mode") == "backfill")
     config = settings()
     with suppress(NotPublishedError):  # reported later, with the name of the month
         locate(TripMonth("yellow", 2021, 1), config.source_url)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 
-from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.sources.open_meteo_months import (
     HourlyMonth,
     HourlyRequest,
@@ -39,11 +38,7 @@ class Dates:
 
 def run_dates(mode: Mode, start: date | None, end: date | None) -> Dates:
     """Return the range of a run. Raises InvalidInputError; a backfill needs a start."""
-    if mode == "backfill" and not start:
-        raise InvalidInputError(
-            "a backfill needs a first day; set --start-date, such as 2024-01-01"
-        )
-    return Dates(*date_range(start, end), given=start is not None)
+    return Dates(*date_range(start, end, mode == "backfill"), given=start is not None)
 
 
 def plan_trips(dates: Dates) -> list[TripMonth]:

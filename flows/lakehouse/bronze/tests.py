@@ -176,18 +176,17 @@ def test_hours_are_fetched_again_until_they_are_settled(
 
 
 @pytest.mark.slow
-def test_backfill_loads_everything_again(sources: OpenMeteo, tmp_path: Path) -> None:
-    with pytest.raises(PartialFailureError, match=r"2 of 6 months failed: fhv 2022-08.*fhvhv 2022"):
-        bronze(mode="backfill", **RANGE)
+def test_backfill_fetches_everything_again(sources: OpenMeteo, tmp_path: Path) -> None:
+    """Trips are loaded again, hours where their values have changed."""
+    assert bronze(mode="backfill", **RANGE) == 2 * 500 + 2 * HOURS
     first = loads(tmp_path)
-    with pytest.raises(PartialFailureError):
-        bronze(mode="backfill", **RANGE)
+    assert bronze(mode="backfill", **RANGE) == 2 * 500
     again = loads(tmp_path)
-    assert again.keys() == first.keys() and len(again) == 4
-    for table, (rows, load) in first.items():
-        assert again[table][0] == rows
-        assert again[table][1] != load
     assert requests(sources) == sorted(2 * BOTH)
+    changed = {table for table, load in again.items() if load != first[table]}
+    assert changed == {"yellow_rides", "green_rides"} and len(again) == 4
+    sources.revision = 0.5
+    assert bronze(mode="backfill", **RANGE) == 2 * 500 + 2 * HOURS
 
 
 @pytest.mark.slow
@@ -263,18 +262,20 @@ def test_upsert_skips_settled_hours_and_adds_those_of_loaded_trips() -> None:
     assert plan_hours("upsert", given, settled | trips) == plan_hours("upsert", given, settled)
 
 
-def test_equal_values_are_loaded_again_only_when_they_are_settled(tmp_path: Path) -> None:
+def test_equal_values_are_loaded_once_more_when_they_are_settled(tmp_path: Path) -> None:
     rows = pa.table({"time_utc": [datetime(2024, 5, 1)], "fetched_at": [datetime.now()]})
     months = [HourlyMonth(WEATHER, 2024, 5), HourlyMonth(WEATHER, date.today().year, 12)]
     settled, recent = (write_month(month, rows, tmp_path) for month in months)
     version = read_source_version(settled)
     assert version and version != read_source_version(recent)
-    for month, parquet, known, expected in (
-        (months[0], settled, version, False),
-        (months[1], recent, read_source_version(recent), True),
-        (months[1], recent, version, False),
+    for month, parquet, known, days, expected in (
+        (months[0], settled, version, 6, False),
+        (months[0], settled, version, 8, True),
+        (months[0], settled, "another", 8, False),
+        (months[1], recent, read_source_version(recent), -5, True),
+        (months[1], recent, version, -5, False),
     ):
-        key, load = load_of(WEATHER.name, month.first_day)
+        key, load = load_of(WEATHER.name, month.first_day, days)
         assert is_unchanged(month, parquet, {key: replace(load, source_version=known)}) == expected
         assert not is_unchanged(month, parquet, {})
 

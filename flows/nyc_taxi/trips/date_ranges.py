@@ -24,11 +24,18 @@ def parse_day(text: str) -> date:
     raise InvalidInputError(f"{text[:40]!r} is not a date; write YYYY-MM-DD, such as 2024-05-01")
 
 
-def date_range(start: date | None, end: date | None) -> tuple[date, date]:
+def date_range(
+    start: date | None, end: date | None, needs_start: bool = False
+) -> tuple[date, date]:
     """Return the days with their defaults: MONTHS_BACK months ago, and today.
 
-    Raises InvalidInputError for a range that is reversed, in the future, or before the first trips.
+    Raises InvalidInputError for a range that is reversed, in the future, or before the first
+    trips, and for a missing start if `needs_start`.
     """
+    if needs_start and not start:
+        raise InvalidInputError(
+            "a backfill needs a first day; set --start-date, such as 2024-01-01"
+        )
     today = date.today()
     months = today.year * 12 + today.month - 1 - MONTHS_BACK
     first = start or min(end or today, date(months // 12, months % 12 + 1, 1))
