@@ -12,8 +12,8 @@ from google.cloud import bigquery
 from prefect_gcp import GcpCredentials
 from prefect_sqlalchemy import SqlAlchemyConnector
 
-from nyc_taxi.warehouses.bigquery import BigQueryWarehouse
-from nyc_taxi.warehouses.duckdb import DuckDBWarehouse
+from nyc_taxi.warehouses.bigquery.warehouse import BigQueryWarehouse
+from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
 from nyc_taxi.warehouses.postgres.connection import FROM_ENVIRONMENT, Database, components
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 from tests.support.dbt_runs import PROJECT, DbtProject, duckdb_environment, postgres_environment
@@ -34,8 +34,8 @@ class Lakehouse(NamedTuple):
         return sorted(f"{m.relative_to(PROJECT / 'models').parts[0]}.{m.stem}" for m in models)
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
-        """Return all rows of a table in a fixed order; lists as tuples."""
-        columns = ", ".join(self.columns(table))
+        """Return all rows of a table in a fixed order, without the random ids of loads."""
+        columns = ", ".join(name for name in self.columns(table) if name != "load_id")
         found = self.query(f"SELECT {columns} FROM {table}")
         return sorted((tuple(map(_hashable, row)) for row in found), key=repr)
 
