@@ -1,4 +1,7 @@
-"""TLC site -> lake -> warehouse: load the months published or replaced since the last run."""
+"""TLC site -> lake -> warehouse: load the months published or replaced since the last run.
+
+With --build also silver and gold of what is stale.
+"""
 
 from functools import partial
 from itertools import islice
@@ -10,6 +13,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from etl_web_to_bq import web_to_bq
+from lakehouse.layers import build_layers
 from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.orchestration.load_state import is_loaded, remember_loaded
 from nyc_taxi.orchestration.retries import RETRIES
@@ -47,9 +51,14 @@ def find_version(trips: TripMonth) -> str | None:
 @task(cache_policy=NO_CACHE, **RETRIES)
 def is_in_warehouse(trips: TripMonth, version: str | None) -> bool:
     """Return whether this version of the month is in the warehouse."""
-    address = settings().warehouse
-    same = version is None or is_loaded(trips, version, address)
-    return same and open_warehouse(address).count(trips) > 0
+    warehouse = open_warehouse(settings().warehouse)
+    loaded = [
+        load.source_version
+        for load in warehouse.read_loads()
+        if (load.table_name, load.trip_month) == (f"{trips.color}_rides", trips.first_day)
+    ]
+    same = version in (None, *loaded) or is_loaded(trips, version, settings().warehouse)
+    return same and warehouse.count(trips) > 0
 
 
 def load_version(
@@ -73,18 +82,23 @@ def load_again(trips: TripMonth, keep_missing: bool) -> MonthReport:
 
 
 @flow(name="load-new-months", flow_run_name="{color}")
-def load_new_months(color: Color = "yellow", back: Back = 3, keep_missing: bool = False) -> int:
+def load_new_months(
+    color: Color = "yellow", back: Back = 3, keep_missing: bool = False, build: bool = False
+) -> int:
     """Load new and replaced months; a no-op when nothing is new.
 
     Args:
         keep_missing: Keep unknown passenger counts null instead of setting them to 0.
+        build: Build and publish silver and gold of the loaded months.
     """
     check_stores("lake", "warehouse")
     newest = find_newest(color)
-    wanted = islice(months_back(color, newest.year, newest.month), back)
+    wanted = list(islice(months_back(color, newest.year, newest.month), back))
     load = partial(load_version, keep_missing=keep_missing)
-    reports = run_months(load, list(wanted), table=f"{color}-new")
+    reports = run_months(load, wanted, table=f"{color}-new")
     rows = sum(report.rows for report in reports if report)
+    if build:
+        build_layers(months=[f"{trips.first_day:%Y-%m}" for trips in wanted])
     print(f"total rows: {rows}")
     return rows
 

@@ -15,12 +15,13 @@ from synthetic_tlc.site import Site
 from synthetic_tlc.zones import write_zones
 
 ROOT = Path(__file__).resolve().parents[1]
+YEAR = 2024
+"""Air quality begins in August 2022."""
 MONTHS = (("yellow", 1, 200_000), ("yellow", 2, 200_000), ("green", 1, 76_518))
 COMMANDS = (
-    "flows/etl_web_to_bq.py --color yellow --months 1,2",
-    "flows/etl_web_to_bq.py --color green --months 1",
-    "-m reference.zones.flow",
-    "-m reference.lookups.flow",
+    "flows/etl_web_to_bq.py --color yellow --year 2024 --months 1,2",
+    "flows/etl_web_to_bq.py --color green --year 2024 --months 1",
+    "-m lakehouse.full_pipeline.flow --start-date 2024-01-01 --end-date 2024-02-29",
 )
 LOADED_MONTHS = """
     SELECT color, trip_month AS "month", count(*) AS trips,
@@ -36,10 +37,22 @@ PAYMENTS = """
     SELECT pickup_borough AS borough, payment_type_name AS payment, count(*) AS trips,
            round(avg(total_amount), 2) AS dollars
     FROM dezoomcamp.rides_labeled GROUP BY ALL ORDER BY trips DESC, borough, payment LIMIT 3"""
+DAYS = """
+    SELECT pickup_date AS day, sum(trips)::BIGINT AS trips, round(max(rain_mm), 1) AS "rain, mm",
+           round(max(pm2_5_mean), 1) AS "PM2.5, modelled, not measured"
+    FROM gold.trips_and_air_by_day WHERE location = 'manhattan'
+    GROUP BY ALL ORDER BY "rain, mm" DESC NULLS LAST, day LIMIT 3"""
+ZONES = """
+    SELECT borough, zone, sum(trips)::BIGINT AS trips
+    FROM gold.trips_by_zone_hour JOIN gold.dim_zone ON pickup_zone_id = zone_id
+    WHERE zone_id NOT IN (264, 265) -- unknown, and outside of the city
+    GROUP BY ALL ORDER BY trips DESC, zone LIMIT 3"""
 QUERIES = {
     "Loaded months (synthetic data)": LOADED_MONTHS,
     "Busiest hours of card trips (synthetic data)": BUSIEST_HOURS,
     "Payment types by pickup borough (synthetic data)": PAYMENTS,
+    "Manhattan on its wettest days (synthetic data)": DAYS,
+    "Busiest pickup zones (synthetic data)": ZONES,
 }
 ASCII_LINES = str.maketrans("┌┬┐├┼┤└┴┘─│·", "+++++++++-|.")
 
@@ -59,7 +72,7 @@ def demo(folder: Path) -> None:
     warehouse = folder / "warehouse.duckdb"
     write_zones(folder / "site" / "misc")
     for color, month, rows in MONTHS:
-        write_month(folder / "site" / "trip-data", color, 2021, month, rows)
+        write_month(folder / "site" / "trip-data", color, YEAR, month, rows)
     # A separate Prefect home, so that the user's own server or profile is not used.
     home, port = folder / "prefect", free_port()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -81,7 +94,8 @@ def demo(folder: Path) -> None:
             "NYC_TAXI_WAREHOUSE": f"duckdb:{warehouse}",
         }
         print(
-            "The trips in this demo are synthetic data, served by a local copy of the TLC's site."
+            "The trips, air quality and weather in this demo are synthetic data, served by local "
+            "copies of the TLC's site and Open-Meteo."
         )
         for command in COMMANDS:
             print(f"\n$ python {command}", flush=True)
@@ -94,8 +108,9 @@ def demo(folder: Path) -> None:
 The files are in {folder}:
   raw/              downloads
   lake/data/        conformed Parquet, one schema per color
-  warehouse.duckdb  tables dezoomcamp.yellow_rides, dezoomcamp.green_rides, dezoomcamp.zones,
-                    lookup tables; views dezoomcamp.rides, dezoomcamp.rides_labeled
+  warehouse.duckdb  dezoomcamp: tables yellow_rides, green_rides, air_quality_hourly,
+                    weather_hourly, zones, lookup tables; views rides, rides_labeled
+                    silver: trips, trips_rejected, ...; gold: facts and dimensions
 
 Next:
   make demo                                     rerun: downloads are skipped, rows are not doubled

@@ -13,6 +13,7 @@
     ├── StorageError                the lake or the warehouse failed or rejected the data
     │   ├── LockTimeoutError            another run or session has a lock: retried
     │   └── ConnectionLostError         its server closed the connection: retried
+    ├── TransformError              a model or a test of silver or gold failed
     ├── ServerError                 the Prefect server cannot be used
     └── PartialFailureError         some months of a run failed; the others completed
 
@@ -90,6 +91,10 @@ class ConnectionLostError(StorageError):
     """The connection to the lake or the warehouse failed or was lost."""
 
     retryable = True
+
+
+class TransformError(NycTaxiError):
+    """A model or a test of silver or gold failed. The published tables are unchanged."""
 
 
 class ServerError(NycTaxiError):

@@ -20,6 +20,11 @@ SECRETS = re.compile(
     re.I,
 )
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+DBT = "dbt"
+DBT_WRITES = re.compile(r"(target|logs|\.user\.yml)$")
+"""What dbt writes into its project."""
+TRANSFORM = ("nyc_taxi", "transform")
+"""The package that runs the dbt project."""
 MAX_KEY_FILE = 100_000
 """Bytes; larger files are not searched for private keys."""
 
@@ -28,7 +33,8 @@ MAX_KEY_FILE = 100_000
 class Bundle:
     """A flow's folder and what it imports from `flows/`, laid out as where the code is stored.
 
-    The files of the flow's own folder are at the top, next to the packages it imports.
+    The files of the flow's own folder are at the top, next to the packages it imports and the dbt
+    project, if the flow builds tables.
     """
 
     files: dict[PurePosixPath, Path]
@@ -82,20 +88,33 @@ def build_bundle(flow: FlowFile) -> Bundle:
                 queue.append(name)
                 for rules in _collect_files(path.parent / "config", secrets):
                     files.setdefault(PurePosixPath(rules.relative_to(flows).as_posix()), rules)
+    if _builds_tables(files, flow):
+        for path in _collect_files(flow.root / DBT, secrets, DBT_WRITES):
+            files[PurePosixPath(path.relative_to(flow.root).as_posix())] = path
     return Bundle(files, tuple(secrets))
 
 
-def _collect_files(place: Path, secrets: list[Path]) -> Iterator[Path]:
+def _builds_tables(files: dict[PurePosixPath, Path], flow: FlowFile) -> bool:
+    """Return whether a module outside of the library imports TRANSFORM."""
+    library = flow.root / FLOWS / TRANSFORM[0]
+    own = (path for path in files.values() if not path.is_relative_to(library))
+    names = (name for path in own if path.suffix == ".py" for name in _imported_names(path, flow))
+    return any(name[: len(TRANSFORM)] == TRANSFORM for name in names)
+
+
+def _collect_files(
+    place: Path, secrets: list[Path], skipped: re.Pattern[str] = TESTS
+) -> Iterator[Path]:
     """Yield the file, or the code files under the folder; append what looks secret to `secrets`."""
     if SECRETS.match(place.name) or (place.is_file() and _contains_private_key(place)):
         secrets.append(place)
-    elif CACHES.match(place.name) or TESTS.match(place.name):
+    elif CACHES.match(place.name) or skipped.match(place.name):
         return
     elif place.is_file():
         yield place
     elif place.is_dir():
         for child in sorted(place.iterdir()):
-            yield from _collect_files(child, secrets)
+            yield from _collect_files(child, secrets, skipped)
 
 
 def _contains_private_key(path: Path) -> bool:
@@ -112,25 +131,29 @@ def _imported_files(
     """
     if path.suffix != ".py":
         return
+    flows = flow.root / FLOWS
+    at_top = name.parts[:-1] != path.relative_to(flows).parts[:-1]
+    for imported in _imported_names(path, flow, at_top):
+        yield from _module_files(imported, flows, secrets)
+
+
+def _imported_names(path: Path, flow: FlowFile, at_top: bool = False) -> Iterator[tuple[str, ...]]:
+    """Yield `a.b.c` for each name that a Python file imports."""
     try:
         tree = ast.parse(path.read_bytes())
     except SyntaxError:
         return
     flows = flow.root / FLOWS
     package = path.relative_to(flows).parts[:-1]
-    at_top = name.parts[:-1] != package
     for node in ast.walk(tree):
-        names: list[tuple[str, ...]] = []
         if isinstance(node, ast.Import):
-            names = [tuple(alias.name.split(".")) for alias in node.names]
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             if at_top and base and flows.joinpath(*base).is_relative_to(flow.folder):
                 continue
             module = (*base, *(node.module.split(".") if node.module else ()))
-            names = [(*module, alias.name) for alias in node.names]
-        for imported in names:
-            yield from _module_files(imported, flows, secrets)
+            yield from ((*module, alias.name) for alias in node.names)
 
 
 def _module_files(name: tuple[str, ...], flows: Path, secrets: list[Path]) -> Iterator[Path]:

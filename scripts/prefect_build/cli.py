@@ -35,6 +35,7 @@ def build(
     work_pool: str | None = None,
     image: str | None = None,
     env: Literal["dev", "prod"] | None = None,
+    update: Flag = False,
     dry_run: Flag = False,
     verify: Flag = False,
     prune_after: Hours = 24,
@@ -57,6 +58,7 @@ def build(
         work_pool: Work pool of all deployments; overrides deployment.yaml.
         image: Image of all deployments, for work pools that run containers.
         env: Read settings from .env.dev or .env.prod before .env.
+        update: Update existing deployments only; create none.
         dry_run: Show what would change, and change nothing.
         verify: Check and import without registering: the checkout, or the code in the bucket.
         prune_after: Hours until replaced code is deleted from the bucket.
@@ -81,7 +83,7 @@ def build(
         return commands.verify_stored_code(bucket)
     overrides = Overrides(labels, work_pool, image)
     min_age = timedelta(hours=prune_after)
-    return commands.register(files, overrides, bucket, min_age, prune_deployments, dry_run)
+    return commands.register(files, overrides, bucket, min_age, prune_deployments, dry_run, update)
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from nyc_taxi.errors import InvalidInputError
+
 from . import output
 from .buckets import Bucket
 from .code_store import CodeStore
@@ -22,17 +24,21 @@ def register(
     prune_after: timedelta,
     prune_deployments: bool,
     dry_run: bool,
+    update: bool = False,
 ) -> bool:
     """Register the flows and return True if every flow is up to date.
 
-    With `dry_run` nothing changes; returns True if every flow would be up to date.
+    With `dry_run` nothing changes; returns True if every flow would be up to date. With `update`
+    no deployment is created.
     """
     with connect() as server:
         store = CodeStore(bucket) if bucket else None
         loading = load_candidates(files, overrides, bundled=bucket is not None)
         candidates = list(output.progress(loading, len(files), "importing"))
         find_duplicate_names(candidates)
-        rows = list(plan(candidates, server, store))
+        rows = [row for row in plan(candidates, server, store) if not (update and row.is_new)]
+        if not rows:
+            raise InvalidInputError("these flows have no deployments yet; omit --update")
         orphans = dict(find_orphaned_deployments(candidates, server, store))
         current = {row.desired.code for row in rows if row.desired}
         deployments = server.deployments.values()

@@ -19,7 +19,7 @@ from .deployments import DeploymentFile, Overrides, read_deployments
 from .desired import DesiredDeployment, build_deployment
 from .introspection import FlowInfo, ImportRequest, introspect
 from .projects import FlowFile, declared_flows, find_flows
-from .server import Server
+from .server import CREATED, Server
 
 
 @dataclass
@@ -124,6 +124,10 @@ class Row:
     desired: DesiredDeployment | None = None
     status: str = "broken"
     findings: list[str] = field(default_factory=list)
+
+    @property
+    def is_new(self) -> bool:
+        return self.status == CREATED
 
     def cells(self, bucket: Bucket | None) -> tuple[str, ...]:
         """Return flow, entrypoint, code, work pool, schedule and status."""

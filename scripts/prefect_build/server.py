@@ -24,6 +24,7 @@ from .code_store import CodeStore
 from .deployments import DeploymentFile
 from .desired import DesiredDeployment
 
+CREATED = "created"
 PAGE_SIZE = 200
 POOL_SCRIPTS = {
     "process-pool": "blocks/make_process_pool.py",
@@ -56,7 +57,7 @@ class Server:
     def status(self, desired: DesiredDeployment) -> str:
         existing = self.deployments.get((desired.flow_name, desired.name))
         if existing is None:
-            return "created"
+            return CREATED
         changed = desired.differences(existing)
         return f"updated ({', '.join(changed)})" if changed else "unchanged"
 

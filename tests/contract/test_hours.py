@@ -1,12 +1,15 @@
 """Contract of every warehouse: a load of hours replaces them as a whole, or changes nothing."""
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -289,6 +292,23 @@ def test_load_of_hours_is_atomic_when_killed(
     assert target.open().replace_hours(TABLE, file, first, last) == 17568
     assert rows(target) == [(2.0, 17568, first, last - HOUR)]
     assert sum(load.row_count for load in target.open().read_loads()) == 17568
+
+
+def test_hours_do_not_wait_for_a_reader(
+    request: pytest.FixtureRequest, hourly: Hourly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In PostgreSQL, where a month waits for the readers of its table."""
+    target = empty_postgres(request)
+    first, last = NEW_YEAR, NEW_YEAR + HOUR
+    load(target, hourly, first, last, 1.0)
+    monkeypatch.setenv("NYC_TAXI_WAIT", "1")
+    with closing(psycopg2.connect(os.environ["POSTGRES_URL"])) as db, db.cursor() as cursor:
+        db.set_session(isolation_level="REPEATABLE READ")
+        for _ in range(2):
+            cursor.execute(f"SELECT DISTINCT rain FROM dezoomcamp.{TABLE}")
+            assert cursor.fetchall() == [(1.0,)]
+            load(target, hourly, first, last, 2.0)
+    assert [row[0] for row in rows(target)] == [2.0]
 
 
 def test_hours_do_not_depend_on_the_time_zone_of_the_database(

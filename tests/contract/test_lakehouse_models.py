@@ -524,3 +524,10 @@ def test_real_months(real: Path, tmp_path: Path, postgres_server: str) -> None:
             "trip_month, total_amount FROM silver.trips UNION ALL SELECT service, trip_month, "
             f"total_amount FROM silver.trips_rejected) {where}"
         ), trips
+
+
+def test_documentation_lists_every_table_and_rule(duck: Lakehouse) -> None:
+    page = (PROJECT.parent / "docs" / "lakehouse.md").read_text()
+    names = [table.partition(".")[2] for table in duck.tables()]
+    names += [rule for (rule,) in duck.query("SELECT DISTINCT rule FROM gold.rejections")]
+    assert [name for name in names if f"{name}`" not in page] == []

@@ -236,7 +236,9 @@ class TestTable:
                     gate.execute(f"SELECT {call}({lock})")
         assert [load.result() for load in loads] == [400_000, 400_000]
 
-    @pytest.mark.parametrize("name", ["Trips", "a b", "a.b.c", "x" * 41, "", "t; DROP TABLE t"])
+    @pytest.mark.parametrize(
+        "name", ["Trips", "a b", "a.b.c", "x" * 41, "", "t; DROP TABLE t", "a.loads"]
+    )
     def test_named_rejects_an_invalid_name(self, name: str) -> None:
         with pytest.raises(InvalidInputError, match="lower-case letters"):
             Table.named(name)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from load_new_months import load_again, load_version
+from load_new_months import find_version, load_again, load_version
 from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.errors import NotPublishedError
 from nyc_taxi.lakes.base import uri_or_local_copy
@@ -17,7 +17,7 @@ from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.settings import settings
 from nyc_taxi.sources.open_meteo_files import fetch_months
-from nyc_taxi.sources.open_meteo_tables import HourlyMonth, HourlyRequest
+from nyc_taxi.sources.open_meteo_months import HourlyMonth, HourlyRequest
 from nyc_taxi.storage.parquet_metadata import read_source_version
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.base import DATASET
@@ -100,7 +100,7 @@ def load(
 ) -> MonthReport | HourlyReport | None:
     if isinstance(month, HourlyRequest):
         return load_hours(month, loads)
-    if mode == "backfill":
+    if mode == "backfill" and find_version(month) is not None:
         return load_again(month, keep_missing=False)
     return load_version(month, keep_missing=False, skip_unpublished=True)
 
@@ -118,13 +118,15 @@ def load_hours(request: HourlyRequest, loads: Loads) -> HourlyReport:
 
 
 def is_unchanged(month: HourlyMonth, parquet: Path, loads: Loads) -> bool:
-    """Return whether the warehouse has these values, and they may still be revised.
+    """Return whether the warehouse has these values.
 
-    A settled month is loaded once more, so that no later run fetches it again.
+    A month is loaded once more when it is settled, so that no later run fetches it again.
     """
     load = loads.get((month.table.name, month.first_day))
+    if load is None or load.source_version != read_source_version(parquet):
+        return False
     settled = month.is_settled(datetime.now(UTC).replace(tzinfo=None))
-    return bool(load and load.source_version == read_source_version(parquet) and not settled)
+    return month.is_settled(load.loaded_at) or not settled
 
 
 def _count_nulls(parquet: Path) -> int:

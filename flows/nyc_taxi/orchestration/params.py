@@ -8,7 +8,7 @@ import cyclopts
 from pydantic import Field
 
 from nyc_taxi.trips.date_ranges import parse_day
-from nyc_taxi.trips.months import parse_integer, parse_months
+from nyc_taxi.trips.months import parse_integer, parse_months, parse_trip_months
 from nyc_taxi.trips.ui_field import ui_field
 
 
@@ -32,6 +32,22 @@ Months = Annotated[
     list[Annotated[int, Field(json_schema_extra=_ONE_TO_TWELVE)]],
     ui_field("Months of the files, such as [1, 2].", minItems=1, uniqueItems=True),
     _option(parse_months, "--months", "--month"),
+]
+TripMonths = Annotated[
+    list[Annotated[str, Field(pattern=r"^\d{4}-\d{2}$")]] | None,
+    ui_field('Only these months, such as ["2021-01", "2021-02"]. Default: all.'),
+    _option(parse_trip_months, "--months", "--month"),
+]
+PlanOnly = Annotated[bool, ui_field("Only show which months are stale, and why.")]
+FirstDay = Annotated[
+    date,
+    ui_field("First day; its whole month is loaded."),
+    _option(parse_day, "--start-date"),
+]
+LastDay = Annotated[
+    date,
+    ui_field("Last day; its whole month is loaded."),
+    _option(parse_day, "--end-date"),
 ]
 StartDate = Annotated[
     date | None,

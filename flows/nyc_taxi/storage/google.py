@@ -38,6 +38,7 @@ CONCURRENT_UPDATE_MESSAGES = (
     "concurrent update",
     "Failed to commit DuckLake transaction",
     "cannot rollback - no transaction is active",
+    "Conflict on update!",
 )
 """Messages of BigQuery and its emulator for a conflict with another transaction."""
 

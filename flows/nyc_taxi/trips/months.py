@@ -97,6 +97,17 @@ def parse_months(text: str) -> list[int]:
     return months
 
 
+def parse_trip_months(text: str) -> list[str]:
+    """Parse `2021-01,2021-02`, or the same in brackets and quotes, into a list of months."""
+    months = re.split(r"[,\s]+", text.strip("[] ").replace('"', ""))
+    for month in months:
+        if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month):
+            raise InvalidInputError(
+                f"{month[:20]!r} is not a month; write YYYY-MM, such as 2021-01,2021-02"
+            )
+    return months
+
+
 def _parse_month(digits: str) -> int:
     if not re.fullmatch(r"0*([1-9]|1[0-2])", digits):
         raise InvalidInputError(f"{digits[:20]} is not a month; choose from 1 to 12")

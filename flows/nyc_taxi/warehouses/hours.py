@@ -53,6 +53,7 @@ class Hours:
 
     @property
     def first_day(self) -> date:
+        """Of a whole month: its `trip_month` in the table `loads`."""
         return self.first.date()
 
 
@@ -66,13 +67,13 @@ def hourly_table_name(name: str) -> str:
     return name
 
 
-def check_hours(file: Path | str | BinaryIO, parquet: Path | str, hours: Hours) -> None:
+def check_hours(parquet: Path | str, hours: Hours, file: BinaryIO | None = None) -> None:
     """Check that the file has one row per location and hour, all of them in the range.
 
-    `parquet`: name of the file for messages. Raises StorageError.
+    `file`: the opened file, if `parquet` is a URL. Raises StorageError.
     """
     try:
-        with pq.ParquetFile(file) as opened:
+        with pq.ParquetFile(file or parquet) as opened:
             schema = opened.schema_arrow
             keys = opened.read(columns=[*KEY]) if {*KEY} <= {*schema.names} else None
     except pa.ArrowInvalid as error:

@@ -82,7 +82,7 @@ class BigQueryWarehouse:
         with self.dataset.translating_errors():
             file = self.dataset.footer(parquet)
             with self.dataset.open(parquet) as opened:
-                check_hours(opened, parquet, hours)
+                check_hours(parquet, hours, opened)
             table = self.dataset.table(name)
             new = hours_replacement(table, name, hours, file)
             self.dataset.create()

@@ -36,6 +36,12 @@ def table_names(db: Database) -> set[str]:
     return {row[0] for row in rows}
 
 
+def exists(db: Database, table: str) -> bool:
+    """Return whether there is a table or view `schema.name`."""
+    found = "SELECT 1 FROM information_schema.tables WHERE (table_schema, table_name) = (?, ?)"
+    return bool(db.execute(found, table.split(".")).fetchone())
+
+
 def columns(db: Database, table: str) -> dict[str, tuple[str, str]]:
     """Return lower-case name -> (name, type)."""
     rows = db.execute(f"DESCRIBE {table}").fetchall()

@@ -62,10 +62,11 @@ class DuckDBWarehouse:
         comments: Comments = NO_COMMENTS,
     ) -> int:
         table, hours = f"{DATASET}.{hourly_table_name(name)}", Hours(first, last)
-        check_hours(parquet, parquet, hours)
+        check_hours(parquet, hours)
         load = NewLoad(read_source_version(parquet))
         with self.file.transaction() as db:
-            kinds = {n: kind for n, kind in tables.file_types(db, parquet).items() if n != LOAD_ID}
+            types = tables.file_types(db, parquet)
+            kinds = {name: kind for name, kind in types.items() if name.lower() != LOAD_ID}
             select = f"SELECT {', '.join(map(quoted, kinds))}, '{load.load_id}' AS {LOAD_ID}"
             tables.create_loads(db)
             rows = tables.replace_rows(
@@ -107,7 +108,7 @@ class DuckDBWarehouse:
         if not self.path.exists():
             return []
         with self.file.open() as db:
-            if not tables.read_comments(db, table).columns:
+            if not tables.exists(db, table):
                 return []
             return db.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
 

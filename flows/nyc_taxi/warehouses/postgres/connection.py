@@ -144,6 +144,17 @@ class Database:
             with suppress(psycopg2.Error):
                 link.close()
 
+    def run_alone(self, statement: str) -> None:
+        """Run a statement that must not be in a transaction, such as VACUUM."""
+        link = self._connect()
+        try:
+            Session(link).execute(statement)
+        except psycopg2.Error as problem:
+            raise self._statement_error(problem, lost=bool(link.closed), ending=False) from problem
+        finally:
+            with suppress(psycopg2.Error):
+                link.close()
+
     def check(self) -> None:
         """Connect and check write access. Raises StorageError or InvalidInputError."""
         with self.session() as db:
@@ -169,12 +180,16 @@ class Database:
                 "SET default_transaction_read_only = off, or connect as another role"
             )
 
-    def _connect(self) -> connection:
+    def arguments(self) -> dict[str, Any]:
+        """Return libpq's parameters of a connection, the password among them."""
         url = _url(self.connector)
-        # Plain psycopg2: SQLAlchemy's pool would keep unused connections open.
         known = url.translate_connect_args(username="user", database="dbname")
         defaults = {"connect_timeout": max(2, int(settings().timeout)), **KEEPALIVE}
-        given = {**defaults, **known, **url.query, **(self.connector.connect_args or {})}
+        return {**defaults, **known, **url.query, **(self.connector.connect_args or {})}
+
+    def _connect(self) -> connection:
+        # Plain psycopg2: SQLAlchemy's pool would keep unused connections open.
+        given = self.arguments()
         # COPY sends UTF-8. This parameter overrides PGCLIENTENCODING, role and database defaults
         # and `options`, and PgBouncer supports it.
         given |= {"application_name": "nyc_taxi", "client_encoding": "UTF8"}

@@ -22,14 +22,16 @@ from nyc_taxi.warehouses.postgres.tables import (
 )
 from nyc_taxi.warehouses.postgres.views import comment
 
+_WITHIN = "time_utc >= %s AND time_utc < %s"
+
 
 def replace_hours(
     db: Session, file: Engine, table: Table, types: Columns, hours: Hours, comments: Comments
 ) -> int:
     """Replace the hours with the rows of the view `trips`; returns the number of rows.
 
-    Loads of the same table wait for each other; readers do not wait, and see the old hours until
-    the commit.
+    Loads of the same table wait for each other. Readers see the old hours until the commit, and
+    wait only while a column is added.
     """
     advisory_lock(db, str(table))
     _create_or_widen(db, file, table, types)
@@ -43,9 +45,6 @@ def record_hours(db: Session, table: Table, hours: Hours, load: NewLoad) -> None
     for month in hours.months():
         db.execute(f"SELECT count(*) FROM {table} WHERE {_WITHIN}", [month.first, month.last])
         record_load(db, table.schema, load.row(table.name, month.first_day, scalar(db)))
-
-
-_WITHIN = "time_utc >= %s AND time_utc < %s"
 
 
 def _create_or_widen(db: Session, file: Engine, table: Table, types: Columns) -> None:

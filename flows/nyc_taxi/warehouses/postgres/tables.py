@@ -9,6 +9,7 @@ from typing import Any
 from nyc_taxi.errors import InvalidInputError, StorageError
 from nyc_taxi.storage.duckdb_engine import quoted
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.warehouses.loads import LOADS
 from nyc_taxi.warehouses.postgres.connection import Session
 
 Columns = dict[str, str]
@@ -28,10 +29,11 @@ class Table:
         """Parse `trips` (schema public) or `schema.trips`. Raises InvalidInputError."""
         schema, _, name = text.rpartition(".")
         table = Table(schema or "public", name)
-        if not all(re.fullmatch(r"[a-z_][a-z0-9_]{0,39}", part) for part in (table.schema, name)):
+        parts = (table.schema, name)
+        if name == LOADS or not all(re.fullmatch(r"[a-z_][a-z0-9_]{0,39}", p) for p in parts):
             raise InvalidInputError(
-                f"{text!r} is not a valid table name; use up to 40 lower-case letters, "
-                "digits and _, such as yellow_taxi_trips or myschema.yellow_taxi_trips"
+                f"{text!r} is not a valid table name; use up to 40 lower-case letters, digits and "
+                "_, such as yellow_taxi_trips or myschema.yellow_taxi_trips, and not loads"
             )
         return table
 

@@ -108,7 +108,7 @@ class PostgresWarehouse:
     ) -> int:
         table, hours = Table(DATASET, hourly_table_name(name)), Hours(first, last)
         with translate_duckdb_errors(table), open_duckdb(threads=1) as file:
-            check_hours(parquet, parquet, hours)
+            check_hours(parquet, hours)
             load = NewLoad(read_source_version(parquet))
             given = file.execute(f"DESCRIBE FROM {parquet_sql(parquet)}").fetchall()
             names = ", ".join(quoted(name) for name, *_ in given if name.lower() != LOAD_ID)

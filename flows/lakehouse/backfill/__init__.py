@@ -1,0 +1,1 @@
+"""A range of dates from the sources to gold, in chunks that resume."""

@@ -1,0 +1,1 @@
+"""Bronze, silver and gold in one run."""

@@ -1,0 +1,1 @@
+"""Facts and dimensions, built aside, tested, and published together with silver."""

@@ -1,0 +1,1 @@
+"""Cleaned trips and hours, built aside and tested."""

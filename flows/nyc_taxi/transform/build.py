@@ -1,0 +1,105 @@
+"""Build silver and gold aside, test them there, and publish both in one transaction.
+
+`silver` that has passed its tests is marked in silver_next, where it waits for gold. A month is
+published only as a whole, its silver together with the gold made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from nyc_taxi.settings import settings
+from nyc_taxi.transform.dbt import Dbt, Report
+from nyc_taxi.transform.plan import BUILDS, StaleMonth, find_stale, read_builds
+from nyc_taxi.transform.targets.base import SUFFIX
+from nyc_taxi.transform.targets.registry import open_target
+
+SilverMode = Literal["incremental", "full"]
+GoldMode = Literal["all", "dims", "facts"]
+PARTS: dict[GoldMode, tuple[str, ...]] = {
+    "all": ("silver", "dims", "facts"),
+    "facts": ("silver", "facts"),
+    "dims": ("dims",),
+}
+"""What is published together: tags of the models. What is not among them is read as published."""
+AUDITED = f"silver{SUFFIX}.audited"
+"""Marks silver_next as tested: has one row, the definition."""
+
+
+def open_dbt() -> Dbt:
+    return Dbt(open_target(settings().warehouse))
+
+
+def find_stale_months(
+    dbt: Dbt, mode: SilverMode, months: Sequence[str] | None = None
+) -> list[StaleMonth]:
+    """Return the months to build; of `months` (2021-01) alone, if given. Does not import dbt."""
+    warehouse = dbt.target.warehouse
+    warehouse.create_loads()
+    builds = {} if mode == "full" else read_builds(warehouse)
+    stale = find_stale(warehouse.read_loads(), builds, dbt.definition)
+    return [one for one in stale if months is None or f"{one.first_day:%Y-%m}" in months]
+
+
+def build_silver(dbt: Dbt, months: Sequence[StaleMonth], report: Report) -> None:
+    """Build the months aside and test them. Raises TransformError.
+
+    Does nothing if a run that was stopped before gold has left exactly that.
+    """
+    days = [month.first_day for month in months]
+    if _is_staged(dbt, days):
+        return
+    drop_built_aside(dbt)
+    # Load ids first: a month that is loaded while its rows are read then counts as stale.
+    dbt.run([BUILDS], PARTS["all"], days, report)
+    dbt.run(["tag:silver", "--exclude", BUILDS], PARTS["all"], days, report)
+    dbt.test(["tag:silver"], PARTS["all"], days, report)
+    dbt.target.execute(f"CREATE TABLE {AUDITED} AS SELECT '{dbt.definition}' AS definition")
+
+
+def _is_staged(dbt: Dbt, months: Sequence[date]) -> bool:
+    warehouse = dbt.target.warehouse
+    if list(read_staged(dbt).months) != months:
+        return False
+    builds = read_builds(warehouse, SUFFIX)
+    stale = find_stale(warehouse.read_loads(), builds, dbt.definition)
+    return not {month.first_day for month in stale}.intersection(months)
+
+
+def drop_built_aside(dbt: Dbt) -> None:
+    dbt.target.drop(f"silver{SUFFIX}", f"gold{SUFFIX}")
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Months of silver that have passed their tests and wait for gold."""
+
+    months: tuple[date, ...]
+    everything: bool
+    """True if no other month is loaded, so that published tables are replaced as a whole."""
+
+
+def read_staged(dbt: Dbt) -> Staged:
+    warehouse = dbt.target.warehouse
+    if warehouse.read_rows(AUDITED, ["definition"]) != [(dbt.definition,)]:
+        return Staged((), everything=False)
+    months = {source.trip_month for source in read_builds(warehouse, SUFFIX)}
+    loaded = {load.trip_month for load in warehouse.read_loads()}
+    return Staged(tuple(sorted(months)), everything=loaded <= months)
+
+
+def build_gold(dbt: Dbt, mode: GoldMode, staged: Staged, report: Report) -> None:
+    """Build gold aside and test it. Raises TransformError."""
+    dbt.target.drop(f"gold{SUFFIX}")
+    gold = [f"tag:{part}" for part in PARTS[mode] if part != "silver"]
+    dbt.run(gold, PARTS[mode], staged.months, report)
+    dbt.test(gold, PARTS[mode], staged.months, report)
+
+
+def publish(dbt: Dbt, mode: GoldMode, staged: Staged) -> None:
+    """Replace the months in all published tables, in one transaction. Raises TransformError."""
+    dbt.publish(PARTS[mode], None if staged.everything else staged.months)
+    dbt.target.drop(f"gold{SUFFIX}", *([f"silver{SUFFIX}"] if mode != "dims" else []))

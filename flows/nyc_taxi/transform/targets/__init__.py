@@ -1,0 +1,1 @@
+"""Where dbt builds: one module per kind of warehouse, behind base.Target."""

@@ -1,0 +1,48 @@
+"""What a build needs from a warehouse, apart from its dbt adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from nyc_taxi.warehouses.base import Warehouse
+
+SUFFIX = "_next"
+"""Suffix of the schemas in which tables are built and tested before they are published."""
+
+
+class Target(Protocol):
+    """A warehouse as a place where dbt builds. Methods raise StorageError and its subclasses."""
+
+    profile: str
+    """Its output in dbt's profiles.yml."""
+    name: str
+    """Place of the warehouse: dbt's manifest contains the name of the database."""
+    warehouse: Warehouse
+
+    def opened(self) -> AbstractContextManager[Mapping[str, str]]:
+        """Reserve what dbt needs, for one invocation; yields the variables of profiles.yml.
+
+        Secrets have names that start with DBT_ENV_SECRET_: dbt neither stores nor logs them.
+        """
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Serialize the builds of this warehouse.
+
+        Raises LockTimeoutError after NYC_TAXI_WAIT seconds.
+        """
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]: ...
+
+    def execute(self, *statements: str) -> None:
+        """Run the statements, in one transaction where the warehouse has them for DDL."""
+
+    def drop(self, *schemas: str) -> None:
+        """Drop schemas with all that they hold, if they exist."""
+
+    def bytes(self, schema: str) -> int:
+        """Return the size of all tables of a schema."""
+
+    def maintain(self) -> str:
+        """Free space and refresh what the planner knows; returns what was done."""

@@ -1,0 +1,91 @@
+"""PostgreSQL: dbt connects on its own, with the parts of the block's or POSTGRES_URL's address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from nyc_taxi.warehouses.base import DATASET
+from nyc_taxi.warehouses.postgres.connection import find_database
+from nyc_taxi.warehouses.postgres.tables import advisory_lock
+from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
+
+VARIABLES = {
+    "host": "NYC_TAXI_DBT_HOST",
+    "port": "NYC_TAXI_DBT_PORT",
+    "user": "NYC_TAXI_DBT_USER",
+    "password": "DBT_ENV_SECRET_NYC_TAXI_PASSWORD",
+    "dbname": "NYC_TAXI_DBT_DATABASE",
+    "sslmode": "NYC_TAXI_DBT_SSLMODE",
+    # libpq reads the others from its own variables.
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "options": "PGOPTIONS",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "channel_binding": "PGCHANNELBINDING",
+    "service": "PGSERVICE",
+    "passfile": "PGPASSFILE",
+}
+"""Parameter of libpq -> variable of profiles.yml or of libpq."""
+LOCK = "build"
+"""Name of the advisory lock that serializes builds."""
+
+
+class PostgresTarget:
+    profile = "postgres"
+
+    @classmethod
+    def from_address(cls, block: str) -> PostgresTarget:
+        return cls(PostgresWarehouse(find_database(block)))
+
+    def __init__(self, warehouse: PostgresWarehouse) -> None:
+        self.warehouse = warehouse
+        self.database = warehouse.database
+        self.name = self.database.name
+
+    @contextmanager
+    def opened(self) -> Iterator[Mapping[str, str]]:
+        given = self.database.arguments()
+        yield {name: str(given[part]) for part, name in VARIABLES.items() if given.get(part)}
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold a transaction open: unlike a session's lock, it works behind a connection pooler."""
+        with self.database.session() as db:
+            advisory_lock(db, LOCK)
+            yield
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.database.session() as db:
+            db.execute(sql)
+            return db.fetchall()
+
+    def execute(self, *statements: str) -> None:
+        with self.database.session() as db:
+            for statement in statements:
+                db.execute(statement)
+
+    def drop(self, *schemas: str) -> None:
+        self.execute(*(f"DROP SCHEMA IF EXISTS {schema} CASCADE" for schema in schemas))
+
+    def bytes(self, schema: str) -> int:
+        [(size,)] = self.query(
+            "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c"
+            f" JOIN pg_namespace n ON n.oid = relnamespace AND nspname = '{schema}'"
+            " WHERE relkind = 'r'"
+        )
+        return int(size)
+
+    def maintain(self) -> str:
+        """Reclaim the rows that DELETE has left in silver, gold and the hourly tables."""
+        found = self.query(
+            "SELECT format('%I.%I', nspname, relname) FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind = 'r' AND ("
+            f"nspname IN ('silver', 'gold') OR (nspname = '{DATASET}' AND NOT relispartition))"
+            " ORDER BY 1"
+        )
+        for (table,) in found:
+            self.database.run_alone(f"VACUUM (ANALYZE) {table}")
+        return f"VACUUM (ANALYZE) of {len(found)} tables"

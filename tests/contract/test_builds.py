@@ -1,0 +1,204 @@
+"""Contract of every warehouse: silver and gold are built aside and published as a whole."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from pathlib import Path
+
+import pytest
+
+from nyc_taxi.cancellation import Stopped, stoppable
+from nyc_taxi.errors import LockTimeoutError, TransformError
+from nyc_taxi.transform import build
+from nyc_taxi.transform.project import definition
+from nyc_taxi.transform.targets.registry import open_target
+from tests.support.builds import FEBRUARY, JANUARY, PROJECT, SmallLakehouse
+from tests.support.processes import start
+from tests.support.warehouses import WAREHOUSES
+
+FIRST = [("2021-01-01", 3, 1, 3), ("2021-02-01", 2, 0, 2)]
+"""What is published of the months that `lakehouse` has loaded."""
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def lakehouse(request: pytest.FixtureRequest) -> SmallLakehouse:
+    """Two months in bronze; nothing is built."""
+    lakehouse = SmallLakehouse(WAREHOUSES[request.param](request))
+    lakehouse.load(JANUARY, [1, 2, 3, -1], "first")
+    lakehouse.load(FEBRUARY, [1, 2], "first")
+    return lakehouse
+
+
+def test_build_publishes_the_stale_months_and_no_others(lakehouse: SmallLakehouse) -> None:
+    assert lakehouse.stale() == [
+        "2021-01: yellow_rides never built",
+        "2021-02: yellow_rides never built",
+    ]
+    lakehouse.build()
+    assert lakehouse.published() == FIRST
+    assert lakehouse.stale() == []
+    lakehouse.load(FEBRUARY, [7], "second")
+    assert lakehouse.stale() == ["2021-02: yellow_rides loaded again"]
+    lakehouse.nodes.clear()
+    lakehouse.build()
+    assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
+    assert {node.kind for node in lakehouse.nodes} == {"model", "test"}
+    assert {node.status for node in lakehouse.nodes} == {"success", "pass"}
+    assert lakehouse.query(
+        "SELECT count(*) FROM information_schema.schemata WHERE schema_name LIKE '%_next'"
+    ) == [(0,)]
+
+
+def test_failed_test_is_named_and_leaves_the_published_tables(lakehouse: SmallLakehouse) -> None:
+    lakehouse.build()
+    lakehouse.load(FEBRUARY, [2_000_000], "second")
+    with pytest.raises(TransformError, match=r"1 of 2 .* failed: test cheap_fares: Got 1 result"):
+        lakehouse.build()
+    assert lakehouse.published() == FIRST
+    assert build.read_staged(lakehouse.dbt).months == ()
+    lakehouse.load(FEBRUARY, [2], "third")
+    lakehouse.build()
+    assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
+
+
+def test_failed_model_is_named_in_one_line(lakehouse: SmallLakehouse) -> None:
+    lakehouse.build()
+    lakehouse.dbt.target.execute("ALTER TABLE dezoomcamp.yellow_rides RENAME fare TO price")
+    with pytest.raises(TransformError, match=r"model silver.trips: .*fare") as raised:
+        lakehouse.build("full")
+    assert "\n" not in str(raised.value)
+    assert lakehouse.published() == FIRST
+
+
+def test_silver_waits_for_gold(lakehouse: SmallLakehouse) -> None:
+    """A run that was stopped in between is not done again."""
+    stale = build.find_stale_months(lakehouse.dbt, "incremental")
+    build.build_silver(lakehouse.dbt, stale, lakehouse._report)
+    lakehouse.nodes.clear()
+    build.build_silver(lakehouse.dbt, stale, lakehouse._report)
+    assert lakehouse.nodes == []
+    lakehouse.load(FEBRUARY, [1], "second")
+    build.build_silver(lakehouse.dbt, stale, lakehouse._report)
+    assert lakehouse.nodes
+    lakehouse.build_gold()
+    assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
+
+
+def test_month_that_is_loaded_during_a_build_stays_stale(lakehouse: SmallLakehouse) -> None:
+    build.build_silver(
+        lakehouse.dbt, build.find_stale_months(lakehouse.dbt, "incremental"), lakehouse._report
+    )
+    lakehouse.load(FEBRUARY, [1], "second")
+    lakehouse.build_gold()
+    assert lakehouse.stale() == ["2021-02: yellow_rides loaded again"]
+
+
+POINTS = ["publish", "locked", "silver.trips", "not_null_trips_trip_month", "gold.dim_service"]
+
+
+@pytest.mark.few(1)
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_build_is_completed_by_the_next(lakehouse: SmallLakehouse, point: str) -> None:
+    lakehouse.build()
+    lakehouse.load(FEBRUARY, [*range(1, 20_000)], "second")
+    with start("-c", lakehouse.script()) as run:
+        assert run.stdout
+        seen = []
+        while (line := run.stdout.readline().strip()) and line != point:
+            seen.append(line)
+        assert line == point, seen
+        time.sleep(0.01)
+        run.kill()
+    old, new = FIRST, [FIRST[0], ("2021-02-01", 19_999, 0, 19_999)]
+    assert lakehouse.published() in (old, new)
+    lakehouse.build()
+    assert lakehouse.published() == new
+    assert lakehouse.stale() == []
+
+
+def test_second_build_waits_for_the_first(
+    lakehouse: SmallLakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lakehouse.dbt.target.lock():
+        monkeypatch.setenv("NYC_TAXI_WAIT", "0.3")
+        with pytest.raises(LockTimeoutError), open_target(lakehouse.address).lock():
+            pass
+        monkeypatch.setenv("NYC_TAXI_WAIT", "30")
+        waiting = threading.Thread(target=_hold, args=(lakehouse.address,))
+        waiting.start()
+        time.sleep(0.3)
+        assert waiting.is_alive()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def _hold(address: str) -> None:
+    with open_target(address).lock():
+        pass
+
+
+@pytest.mark.slow
+def test_builds_of_two_processes_both_succeed(lakehouse: SmallLakehouse) -> None:
+    with start("-c", lakehouse.script()) as one, start("-c", lakehouse.script()) as other:
+        for run in (one, other):
+            output = run.communicate()[0]
+            assert run.returncode == 0, output
+    assert lakehouse.published() == FIRST
+
+
+def test_stop_cancels_the_running_model(lakehouse: SmallLakehouse, slow_project: Path) -> None:
+    lakehouse.build()
+    lakehouse.load(FEBRUARY, [1], "second")
+    slow = SmallLakehouse.__new__(SmallLakehouse)
+    slow.__dict__.update(lakehouse.__dict__)
+    slow.dbt = type(lakehouse.dbt)(lakehouse.dbt.target, slow_project)
+    with stoppable() as stop, ThreadPoolExecutor(1) as pool:
+        run = pool.submit(copy_context().run, slow.build)
+        time.sleep(2)
+        stop.set()
+        began = time.monotonic()
+        assert isinstance(run.exception(), Stopped)
+        assert time.monotonic() - began < 10
+    assert lakehouse.published() == FIRST
+    lakehouse.build()
+    assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
+
+
+@pytest.fixture
+def slow_project(tmp_path: Path) -> Path:
+    """The small project with a model that takes minutes."""
+    folder = tmp_path / "slow"
+    shutil.copytree(PROJECT, folder)
+    (folder / "models" / "silver" / "trips.sql").write_text(
+        "select date '2021-02-01' as trip_month, cast(1 as real) as fare from"
+        " generate_series(1, 2000000) as a(x), generate_series(1, 2000000) as b(y)"
+        " having sum(a.x * b.y) > 0"
+    )
+    return folder
+
+
+Change = Callable[[Path], object]
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (lambda folder: (folder / "models/silver/trips.sql").write_text("select 1"), False),
+        (lambda folder: (folder / "macros/months.sql").write_text("{# #}"), False),
+        (lambda folder: (folder / "models/gold/dims/dim_service.sql").unlink(), False),
+        (lambda folder: (folder / "models/silver/silver.yml").write_text("version: 2"), True),
+    ],
+    ids=["model", "macro", "model removed", "description"],
+)
+def test_definition_covers_what_decides_the_rows(
+    tmp_path: Path, change: Change, same: bool
+) -> None:
+    shutil.copytree(PROJECT, tmp_path / "project")
+    before = definition(tmp_path / "project")
+    change(tmp_path / "project")
+    assert (definition(tmp_path / "project") == before) is same

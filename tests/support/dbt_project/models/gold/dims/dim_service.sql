@@ -1,0 +1,1 @@
+select 'yellow' as service

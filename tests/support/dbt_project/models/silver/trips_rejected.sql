@@ -1,0 +1,3 @@
+-- depends_on: {{ ref('month_builds') }}
+select trip_month, fare, 'fare_negative' as first_reason
+from {{ source('bronze', 'yellow_rides') }} where fare < 0 and {{ in_months() }}
