@@ -100,13 +100,13 @@
     commit; begin;
     {% for table in tables if table.exists %} lock table {{ table.live }} in share row exclusive mode; {% endfor %}
     {% for table in tables -%}
-    {% if table.exists -%}
-    {{ replace_rows(table) }}
-    drop table {{ table.next }};
-    {% else -%}
-    alter table {{ table.next }} set schema {{ table.live.schema }};
+    {% if not table.exists -%}
+    {# Created here rather than moved: default privileges of the schema then apply. #}
+    create table {{ table.live }} (like {{ table.next }});
     {% if table.by_month %} create index on {{ table.live }} using brin (trip_month); {% endif -%}
     {% endif -%}
+    {{ replace_rows(table) }}
+    drop table {{ table.next }};
     {% endfor -%}
     {{ comment_statements(tables) }}
     commit;
