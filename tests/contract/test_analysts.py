@@ -200,7 +200,8 @@ def test_rides_labeled_exists_as_soon_as_its_tables_do(
     )
     for *pickup, where, borough, zone in zones:
         for id, *names in (pickup, (where, borough, zone)):
-            assert names == ([f"Borough {id}", f"Zone {id}"] if id <= KNOWN else [None, None])
+            known = (f"Borough {id}", f"Zone {id}")
+            assert tuple(names) == (known if id <= KNOWN else (None, None))
     assert {id > KNOWN for id, *_ in zones} == {True, False}
     kinds = place.query("SELECT DISTINCT color, trip_type_name FROM dezoomcamp.rides_labeled")
     assert {name for color, name in kinds if color == "yellow"} == {None}

@@ -2,32 +2,25 @@
 
 import datetime
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import duckdb
 import psycopg2
 import pytest
-from prefect_sqlalchemy import SqlAlchemyConnector
 
 from nyc_taxi.trips.descriptions import CODES
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.warehouses.duckdb import DuckDBWarehouse
-from nyc_taxi.warehouses.postgres.connection import FROM_ENVIRONMENT, Database, components
-from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 from tests.support.bronze import load_hours, load_trips, record_loads, write_zones_table
-from tests.support.dbt_runs import (
-    PROJECT,
-    DbtFailedError,
-    DbtProject,
-    duckdb_environment,
-    postgres_environment,
-)
+from tests.support.dbt_runs import PROJECT, DbtFailedError
+from tests.support.lakehouses import Lakehouse, on_bigquery, on_duckdb, on_postgres
+from tests.support.processes import start
 
 JANUARY, FEBRUARY = "2021-01-01", "2021-02-01"
 MONTHS = (
@@ -44,86 +37,17 @@ MONTHS = (
 ROWS = 1500
 
 
-class Lakehouse(NamedTuple):
-    """A warehouse with bronze, and the dbt project on it."""
-
-    dbt: DbtProject
-    query: Callable[[str], list[tuple[Any, ...]]]
-    execute: Callable[[str], Any]
-    columns: Callable[[str], dict[str, str]]
-    """Name and type of each column of schema.table."""
-    warehouse: DuckDBWarehouse | PostgresWarehouse
-
-    def tables(self) -> list[str]:
-        rows = self.query(
-            "SELECT table_schema || '.' || table_name FROM information_schema.tables "
-            "WHERE table_schema IN ('silver', 'gold') ORDER BY 1"
-        )
-        return [name for (name,) in rows]
-
-    def rows(self, table: str) -> list[tuple[Any, ...]]:
-        """Return all rows of a table in a fixed order; lists as tuples."""
-        columns = ", ".join(self.columns(table))
-        found = self.query(f"SELECT {columns} FROM {table}")
-        return sorted((tuple(map(_hashable, row)) for row in found), key=repr)
-
-    def state(self) -> dict[str, list[tuple[Any, ...]]]:
-        return {table: self.rows(table) for table in self.tables()}
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def on_duckdb(folder: Path, project: Path = PROJECT) -> Lakehouse:
-    path = folder / "warehouse.duckdb"
-
-    def execute(sql: str) -> Any:
-        with duckdb.connect(str(path)) as db:
-            return db.execute(sql).fetchall()
-
-    def columns(table: str) -> dict[str, str]:
-        return {name: kind for name, kind, *_ in execute(f"DESCRIBE {table}")}
-
-    dbt = DbtProject(folder, duckdb_environment(path), project)
-    return Lakehouse(dbt, execute, execute, columns, DuckDBWarehouse(path))
-
-
-def on_postgres(folder: Path, url: str) -> Lakehouse:
-    def run(sql: str, fetch: bool) -> Any:
-        with closing(psycopg2.connect(url)) as link, link, link.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchall() if fetch else None
-
-    def columns(table: str) -> dict[str, str]:
-        return dict(
-            run(
-                "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid"
-                f" = '{table}'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-                True,
-            )
-        )
-
-    connector = SqlAlchemyConnector(connection_info=components(url))
-    return Lakehouse(
-        DbtProject(folder, postgres_environment(url)),
-        lambda sql: run(sql, True),
-        lambda sql: run(sql, False),
-        columns,
-        PostgresWarehouse(Database(connector, FROM_ENVIRONMENT)),
-    )
-
-
 def load_bronze(
-    lakehouse: Lakehouse, folder: Path, month_file: Callable[..., Path], rows: int = ROWS
+    lakehouse: Lakehouse,
+    folder: Path,
+    month_file: Callable[..., Path],
+    months: Iterable[TripMonth] = MONTHS,
 ) -> None:
-    folder.mkdir(exist_ok=True)
-    for trips in MONTHS:
-        load_trips(lakehouse.warehouse, trips, month_file(trips, rows), folder)
+    for trips in months:
+        load_trips(lakehouse.warehouse, trips, month_file(trips, ROWS), folder)
     lakehouse.warehouse.replace_table("zones", write_zones_table(folder))
     first, last = datetime.date(2020, 12, 30), datetime.date(2021, 3, 3)
     load_hours(lakehouse.warehouse, first, last, folder)
-    is_duckdb = isinstance(lakehouse.warehouse, DuckDBWarehouse)
     lakehouse.execute("DROP TABLE IF EXISTS dezoomcamp.loads")
     record_loads(
         lakehouse.execute,
@@ -132,7 +56,7 @@ def load_bronze(
             ("green_rides", FEBRUARY, "g2"),
             ("air_quality_hourly", FEBRUARY, "a2"),
         ],
-        {"text": "varchar" if is_duckdb else "text", "whole": "bigint", "time": "timestamp"},
+        lakehouse.dbt.environment["NYC_TAXI_DBT_TARGET"],
     )
 
 
@@ -416,3 +340,193 @@ def test_amounts_are_exact_decimals(duck: Lakehouse) -> None:
     [(total,)] = duck.query("SELECT sum(total_amount) FROM gold.trips_by_route")
     assert isinstance(total, Decimal)
     assert duck.query("SELECT sum(total_amount) FROM silver.trips") == [(total,)]
+
+
+@pytest.mark.slow
+def test_tables_are_equal_on_bigquery(
+    bigquery_block: str,
+    month_file: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On the emulator, which does not name the destination of CREATE TABLE AS; dbt needs it."""
+    from google.cloud.bigquery.job.query import QueryJob
+
+    named: Any = QueryJob.destination
+
+    def destination(job: Any) -> Any:
+        found = named.fget(job)
+        return found if getattr(found, "table_id", None) else job.ddl_target_table
+
+    monkeypatch.setattr(QueryJob, "destination", property(destination))
+    months = [trips for trips in MONTHS if (trips.year, trips.month) == (2021, 1)]
+    both = []
+    for name in ("duckdb", "bigquery"):
+        folder = tmp_path / name
+        (folder / "clean").mkdir(parents=True)
+        lakehouse = on_duckdb(folder) if name == "duckdb" else on_bigquery(folder, bigquery_block)
+        load_bronze(lakehouse, folder / "clean", month_file, months)
+        lakehouse.dbt.build(unit_tests=True)
+        lakehouse.dbt.publish()
+        both.append(lakehouse)
+    first, second = both
+    for table in first.tables():
+        assert second.rows(table) == first.rows(table), table
+    second.dbt.build_and_publish(months=[JANUARY])
+    assert second.rows("gold.trips_by_hour") == first.rows("gold.trips_by_hour")
+
+
+PUBLISH = """
+from dbt.cli.main import dbtRunner
+
+def listen(event):
+    if event.info.name == "SQLQuery" and "delete from" in event.data.sql:
+        print("publishing", flush=True)
+
+dbtRunner(callbacks=[listen]).invoke(["--quiet", "run-operation", "publish"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.7])
+@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+def test_publish_is_atomic_when_killed(
+    kind: str, share: float, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Every table then has the state before or the state after; a rerun completes it."""
+    lakehouse: Lakehouse = request.getfixturevalue("lakehouse" if kind == "duckdb" else "elephant")
+    before = lakehouse.state()
+    lakehouse.execute("DELETE FROM dezoomcamp.green_rides WHERE VendorID = 1")
+    try:
+        lakehouse.dbt.build()
+        began = time.monotonic()
+        _kill_publish(lakehouse, None)
+        whole = time.monotonic() - began
+        after = lakehouse.state()
+        assert after != before
+        lakehouse.execute("DELETE FROM dezoomcamp.green_rides WHERE VendorID = 2")
+        lakehouse.dbt.build()
+        _kill_publish(lakehouse, min(whole, 1.0) * share)
+        found = lakehouse.state()
+        lakehouse.dbt.build_and_publish()
+        assert found in (after, lakehouse.state())
+        assert lakehouse.state() != after
+    finally:
+        if kind == "postgres":
+            _restore_green(lakehouse, request, tmp_path)
+
+
+def _restore_green(lakehouse: Lakehouse, request: pytest.FixtureRequest, folder: Path) -> None:
+    month_file = request.getfixturevalue("month_file")
+    for trips in MONTHS:
+        if trips.color == "green":
+            load_trips(lakehouse.warehouse, trips, month_file(trips, ROWS), folder)
+    lakehouse.dbt.build_and_publish()
+
+
+def _kill_publish(lakehouse: Lakehouse, after: float | None) -> None:
+    """Run publish in another process; kill it that many seconds after its transaction began."""
+    with start("-c", PUBLISH, cwd=PROJECT, **lakehouse.dbt.environment) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "publishing\n"
+        if after is None:
+            assert run.wait() == 0
+            return
+        time.sleep(after)
+        run.kill()
+
+
+NEW_RULE = """
+- name: is_airport_trip
+  action: flag
+  sql: pickup_zone_id in (1, 132, 138)
+  why: Trips from an airport queue.
+  example: {pickup_zone_id: 132}
+{%- endset -%}"""
+
+
+@pytest.mark.slow
+def test_a_new_rule_touches_one_file(duck: Lakehouse, tmp_path: Path) -> None:
+    """Its column, comment and counts follow; a rule that does not parse is named."""
+    lakehouse = _with_rules(duck, tmp_path, NEW_RULE)
+    lakehouse.dbt.build_and_publish()
+    [(flagged,)] = lakehouse.query("SELECT count(*) FROM silver.trips WHERE is_airport_trip")
+    assert flagged > 0
+    assert lakehouse.query(
+        "SELECT sum(matching_rows) FROM gold.rejections WHERE rule = 'is_airport_trip'"
+    ) >= [(flagged,)]
+    assert lakehouse.query(
+        "SELECT comment FROM duckdb_columns() WHERE column_name = 'is_airport_trip' LIMIT 1"
+    ) == [("Trips from an airport queue.",)]
+    for broken, message in (
+        ("pickup_zone_id in (1, 132", "rule is_airport_trip"),
+        ("pickup_zone = 132", "rule is_airport_trip"),
+        ("pickup_zone_id = 138", "each_rule_matches_its_example"),
+    ):
+        folder = tmp_path / str(len(broken))
+        folder.mkdir()
+        rule = NEW_RULE.replace("pickup_zone_id in (1, 132, 138)", broken)
+        with pytest.raises(DbtFailedError, match=message):
+            _with_rules(duck, folder, rule).dbt.build()
+
+
+def _with_rules(duck: Lakehouse, folder: Path, rule: str) -> Lakehouse:
+    shutil.copytree(PROJECT, folder / "dbt")
+    rules = folder / "dbt" / "macros" / "rules.sql"
+    rules.write_text(rules.read_text().replace("{%- endset -%}", rule, 1))
+    shutil.copy(duck.dbt.environment["NYC_TAXI_DBT_PATH"], folder / "warehouse.duckdb")
+    return on_duckdb(folder, folder / "dbt")
+
+
+RAW_CSV = "all_varchar = true, delim = ',', header = true, quote = '', strict_mode = false"
+
+
+@pytest.mark.slow
+def test_real_months(real: Path, tmp_path: Path, postgres_server: str) -> None:
+    """Published files of the TLC: equal tables, and the sums of the files."""
+    name = f"lakehouse_{uuid4().hex}"
+    files = {
+        TripMonth("green", *map(int, f.stem.split("_")[-1].split("-"))): f
+        for f in (real / "trip-data").glob("green_*.parquet")
+    }
+    files[TripMonth("green", 2020, 4)] = real / "csv" / "green_tripdata_2020-04.csv.gz"
+    samples = real / "samples"
+    files[TripMonth("yellow", 2025, 1)] = samples / "yellow_tripdata_2025-01_sample.parquet"
+    for year in (2019, 2020):
+        sample = samples / f"yellow_tripdata_sample_{year}-01.csv"
+        files[TripMonth("yellow", year, 1)] = sample
+    files[TripMonth("fhvhv", 2021, 1)] = samples / "fhvhv_tripdata_2021-01.sample.csv"
+    with closing(psycopg2.connect(postgres_server)) as db, db.cursor() as cursor:
+        db.autocommit = True
+        cursor.execute(f"CREATE DATABASE {name}")
+        url = urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
+        both = []
+        for kind in ("duckdb", "postgres"):
+            folder = tmp_path / kind
+            folder.mkdir()
+            lakehouse = on_duckdb(folder) if kind == "duckdb" else on_postgres(folder, url)
+            for trips, file in files.items():
+                load_trips(lakehouse.warehouse, trips, file, folder)
+            lakehouse.dbt.build_and_publish()
+            both.append(lakehouse)
+        first, second = both
+        for table in first.tables():
+            assert second.rows(table) == first.rows(table), table
+        cursor.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        cursor.execute(f"DROP DATABASE {name}")
+    for trips, file in files.items():
+        if trips.color == "fhvhv":
+            continue
+        where = f"WHERE service = '{trips.color}' AND trip_month = DATE '{trips.first_day}'"
+        source = f"'{file}'" if file.suffix == ".parquet" else f"read_csv('{file}', {RAW_CSV})"
+        with duckdb.connect() as raw:
+            [expected] = raw.execute(
+                f"SELECT count(*), sum(CAST(total_amount AS DECIMAL(18, 2))) FROM {source}"
+            ).fetchall()
+        assert [expected] == first.query(
+            "SELECT count(*), sum(CAST(total_amount AS DECIMAL(18, 2))) FROM (SELECT service, "
+            "trip_month, total_amount FROM silver.trips UNION ALL SELECT service, trip_month, "
+            f"total_amount FROM silver.trips_rejected) {where}"
+        ), trips

@@ -400,7 +400,7 @@ class TestFlags:
             report = conform(trips, raw).write(tmp_path / "clean.parquet")
             clean = pq.read_table(tmp_path / "clean.parquet")
             for name in [name for c, name in self.FLAGS if c == color]:
-                codes = [1, 0] if name == "SR_Flag" else ["Y", "N"]
+                codes: list[object] = [1, 0] if name == "SR_Flag" else ["Y", "N"]
                 assert clean[name].to_pylist() == codes * 5, name
             assert not [what for what in report.anomalies if "other than" in what]
 

@@ -17,7 +17,7 @@ from synthetic_tlc import write_zones
 LOCATIONS = ("manhattan", "brooklyn", "queens", "bronx", "staten_island", "newark_airport")
 LOADS_SQL = (
     "CREATE TABLE dezoomcamp.loads (table_name {text}, trip_month date, row_count {whole}, "
-    "source_version {text}, load_id {text}, loaded_at {time})"
+    "source_version {text}, load_id {text}, loaded_at timestamp)"
 )
 _HOURS_SQL = """
     SELECT location, CAST(time_utc AS TIMESTAMP) AS time_utc, {columns},
@@ -103,10 +103,11 @@ def load_hours(
 
 
 def record_loads(
-    execute: Callable[[str], Any], rows: Iterable[tuple[str, str, str]], types: dict[str, str]
+    execute: Callable[[str], Any], rows: Iterable[tuple[str, str, str]], kind: str
 ) -> None:
     """Create the table of loads: (table, month, load id)."""
-    execute(LOADS_SQL.format(**types))
+    text, whole = ("STRING", "INT64") if kind == "bigquery" else ("VARCHAR", "BIGINT")
+    execute(LOADS_SQL.format(text=text, whole=whole))
     values = ", ".join(
         f"('{table}', date '{month}', 1, null, '{load}', null)" for table, month, load in rows
     )

@@ -95,7 +95,7 @@ def cast_undeclared(
     """
     name = source.strip()
     default, method = _default_cast(kind)
-    if rule not in (None, default, "VARCHAR") or (rule and default == "DOUBLE"):
+    if rule and (rule not in (default, "VARCHAR") or default == "DOUBLE"):
         return cast_column(Column(name, rule), source, kind, file, secret, counters), rule
     if rule and rule != default and method != CastSql.nested_to_json:
         method = CastSql.other_to_text
