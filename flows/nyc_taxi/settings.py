@@ -15,6 +15,7 @@ from nyc_taxi.errors import InvalidInputError
 
 ROOT = Path(__file__).resolve().parents[2]
 """Project root: the folder that contains `flows/`."""
+HttpUrl = Annotated[str, Field(pattern=r"^\s*https?://[^/?#\s]+")]
 _SECRET = re.compile("URL|KEY|CREDENTIALS")
 """Matches the names of settings whose values may contain a secret."""
 
@@ -32,8 +33,8 @@ class Settings(BaseSettings):
 
     source_url: str = "https://d37ci6vzurychx.cloudfront.net/trip-data"
     """Folder of the months (URL or path), or a template with {color}, {year} and {month:02}."""
-    air_quality_url: str = "https://air-quality-api.open-meteo.com/v1/air-quality"
-    weather_url: str = "https://archive-api.open-meteo.com/v1/archive"
+    air_quality_url: HttpUrl = "https://air-quality-api.open-meteo.com/v1/air-quality"
+    weather_url: HttpUrl = "https://archive-api.open-meteo.com/v1/archive"
     open_meteo_key: SecretStr | None = None
     """Key of a plan of Open-Meteo. None: free use, within its limits."""
     lake: str = "local:data/lake"

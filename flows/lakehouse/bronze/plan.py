@@ -6,13 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 
 from nyc_taxi.errors import InvalidInputError
-from nyc_taxi.sources.open_meteo_tables import (
-    HOURLY_TABLES,
+from nyc_taxi.sources.open_meteo_months import (
     HourlyMonth,
     HourlyRequest,
     group_months,
     hourly_months,
 )
+from nyc_taxi.sources.open_meteo_tables import HOURLY_TABLES
 from nyc_taxi.trips.date_ranges import date_range
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES

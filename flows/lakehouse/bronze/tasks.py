@@ -17,7 +17,7 @@ from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.settings import settings
 from nyc_taxi.sources.open_meteo_files import fetch_months
-from nyc_taxi.sources.open_meteo_tables import HourlyMonth, HourlyRequest
+from nyc_taxi.sources.open_meteo_months import HourlyMonth, HourlyRequest
 from nyc_taxi.storage.parquet_metadata import read_source_version
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.base import DATASET

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pytest
 
 from nyc_taxi.errors import InvalidInputError, PartialFailureError
-from nyc_taxi.sources import open_meteo_tables
+from nyc_taxi.sources import open_meteo_months
 from nyc_taxi.sources.open_meteo_files import write_month
-from nyc_taxi.sources.open_meteo_tables import POINTS, WEATHER, HourlyMonth
+from nyc_taxi.sources.open_meteo_months import HourlyMonth
+from nyc_taxi.sources.open_meteo_tables import POINTS, WEATHER
 from nyc_taxi.storage.parquet_metadata import read_source_version
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.loads import Load
@@ -148,7 +149,7 @@ def test_hours_are_fetched_again_until_they_are_settled(
     sources: OpenMeteo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Equal values are not loaded again, so that nothing built from them becomes stale."""
-    monkeypatch.setattr(open_meteo_tables, "SETTLED", timedelta(days=36_500))
+    monkeypatch.setattr(open_meteo_months, "SETTLED", timedelta(days=36_500))
     bronze(**RANGE)
     first = loads(tmp_path)
     assert requests(sources) == AUGUST
@@ -161,7 +162,7 @@ def test_hours_are_fetched_again_until_they_are_settled(
     for table in ("air_quality_hourly", "weather_hourly"):
         assert revised[table][1] != first[table][1]
     assert revised["yellow_rides"] == first["yellow_rides"]
-    monkeypatch.setattr(open_meteo_tables, "SETTLED", timedelta())
+    monkeypatch.setattr(open_meteo_months, "SETTLED", timedelta())
     assert bronze(**RANGE) == 0
 
 

@@ -13,9 +13,10 @@ wait. With a key, the host has the prefix `customer-`.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from functools import partial
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +24,6 @@ from pydantic import SecretStr
 
 from nyc_taxi.errors import (
     CorruptFileError,
-    InvalidInputError,
     SourceError,
     SourceRefusedError,
     TransientSourceError,
@@ -37,9 +37,9 @@ from nyc_taxi.sources.open_meteo_responses import (
     read_response,
 )
 from nyc_taxi.sources.open_meteo_tables import POINTS, HourlyTable
-from nyc_taxi.urls import is_remote, safe_url
+from nyc_taxi.urls import safe_url
 
-HOST = "open-meteo.com"
+_FREE_HOST = re.compile(r"^(https?://)(?!customer-)([\w.-]+\.open-meteo\.com\b)", re.I)
 MINUTE = 61.0
 """Seconds after which the calls of a minute no longer count."""
 REFUSALS = (400, 401, 403, 429)
@@ -57,7 +57,7 @@ def fetch_hours(
     """Return the hours from the first day to the last one, without those in the future.
 
     `first` and `last` are days in UTC. Raises TransientSourceError if a retry may succeed, else
-    another SourceError; InvalidInputError for an invalid URL.
+    another SourceError.
     """
     now = datetime.now(UTC).replace(tzinfo=None)
     address = request_url(table, first, last, url, key)
@@ -83,15 +83,6 @@ def request_url(
 ) -> str:
     """Return the URL of a request. It may contain the key: log `safe_url` of it instead."""
     url = url.strip()
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        host = ""
-    if not is_remote(url) or not host:
-        raise InvalidInputError(
-            f"{table.setting}={safe_url(url)!r} cannot be fetched; use an http(s) URL such as "
-            f"https://api.{HOST}/v1/..."
-        )
     latitudes, longitudes = zip(*POINTS.values(), strict=True)
     query = {
         "latitude": ",".join(map(str, latitudes)),
@@ -104,8 +95,7 @@ def request_url(
     }
     if secret := key.get_secret_value().strip() if key else "":
         query["apikey"] = secret
-        if host.endswith(f".{HOST}") and not host.startswith("customer-"):
-            url = url.replace(host, f"customer-{host}", 1)
+        url = _FREE_HOST.sub(r"\1customer-\2", url)
     return f"{url}{'&' if '?' in url else '?'}{urlencode(query, safe=',')}"
 
 

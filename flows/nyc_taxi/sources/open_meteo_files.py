@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from nyc_taxi.settings import Settings
 from nyc_taxi.sources.open_meteo import fetch_hours
-from nyc_taxi.sources.open_meteo_tables import HourlyMonth, HourlyRequest
+from nyc_taxi.sources.open_meteo_months import HourlyMonth, HourlyRequest
 from nyc_taxi.storage.atomic_files import atomic_write
 from nyc_taxi.storage.parquet_metadata import SOURCE_VERSION
 
