@@ -12,8 +12,8 @@ from google.cloud import bigquery
 from prefect_gcp import GcpCredentials
 from prefect_sqlalchemy import SqlAlchemyConnector
 
-from nyc_taxi.warehouses.bigquery import BigQueryWarehouse
-from nyc_taxi.warehouses.duckdb import DuckDBWarehouse
+from nyc_taxi.warehouses.bigquery.warehouse import BigQueryWarehouse
+from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
 from nyc_taxi.warehouses.postgres.connection import FROM_ENVIRONMENT, Database, components
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 from tests.support.dbt_runs import PROJECT, DbtProject, duckdb_environment, postgres_environment
