@@ -8,12 +8,12 @@ from bench.memory_use import resident
 from nyc_taxi.transform import build
 from nyc_taxi.transform.dbt import Dbt, Node
 from nyc_taxi.transform.plan import batches
-from nyc_taxi.transform.targets.duckdb import DuckDBTarget
+from nyc_taxi.transform.targets.registry import open_target
 
 
 def run(warehouse: Path, *given: Path) -> None:
     """Build what is stale. With more than one argument: month by month, printing the memory."""
-    dbt = Dbt(DuckDBTarget(warehouse))
+    dbt = Dbt(open_target(f"duckdb:{warehouse}"))
     dbt.tables(["silver"])  # a warm process: dbt is imported, the project parsed
     for batch in batches(build.find_stale_months(dbt, "incremental"), 1 if given else 10**9):
         began = time.perf_counter()
