@@ -67,7 +67,7 @@
   action: flag
   sql: service in ('yellow', 'green') and coalesce(passenger_count, 0) = 0
   blanks: passenger_count
-  why: The driver enters the number of passengers; none, or 0, means that no one counted.
+  why: The driver enters the number of passengers; none, or 0, means that no one counted them.
   example: {passenger_count: 0}
   but_not: {service: 'fhv', passenger_count: null}
 

@@ -137,9 +137,7 @@ def _imported_files(
         yield from _module_files(imported, flows, secrets)
 
 
-def _imported_names(
-    path: Path, flow: FlowFile, at_top: bool = False
-) -> Iterator[tuple[str, ...]]:
+def _imported_names(path: Path, flow: FlowFile, at_top: bool = False) -> Iterator[tuple[str, ...]]:
     """Yield `a.b.c` for each name that a Python file imports."""
     try:
         tree = ast.parse(path.read_bytes())

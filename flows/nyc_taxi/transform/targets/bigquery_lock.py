@@ -70,7 +70,7 @@ class _Row:
 
     def renew_until(self, done: Event) -> None:
         while not done.wait(SECONDS / 4):
-            with suppress(Exception):  # the next renewal comes before the row expires
+            with suppress(Exception):  # retried before the row expires
                 self._run(
                     f"UPDATE `{self.table}` SET until = {_UNTIL} WHERE owner = '{self.owner}'"
                 )
