@@ -158,6 +158,9 @@ bench: install  ## run the benchmarks of docs/benchmarks.md
 
 docs: install  ## build the documentation into site/
 	$(DOCS)
+	@NYC_TAXI_DBT_PATH=:memory: $(BIN)/dbt --quiet docs generate --static --empty-catalog \
+	  --vars '{suffix: ""}' --project-dir dbt --profiles-dir dbt
+	@cp dbt/target/static_index.html site/models.html
 	@echo "open site/index.html"
 
 docs-output: install  ## regenerate the tables and recorded outputs of the documentation

@@ -19,10 +19,12 @@
   {{ return(found) }}
 {%- endmacro %}
 
-{# COMMENT statements for what differs from the comments that are there. #}
-{% macro comment_statements(tables) -%}
+{# COMMENT statements for what differs from the comments that are there; `made` names new tables. #}
+{% macro comment_statements(tables, made=[]) -%}
   {%- set there = {} -%}
-  {%- for key, comment in run_query(existing_comments(tables)).rows -%} {%- do there.update({key: comment}) -%} {%- endfor -%}
+  {%- for key, comment in run_query(existing_comments(tables)).rows -%} 
+    {%- if key.split('.')[1] not in made -%} {%- do there.update({key: comment}) -%} {%- endif -%}
+  {%- endfor -%}
   {%- for table in tables -%}
     {%- set name = table.live.schema ~ '.' ~ table.name -%}
     {%- set about = table.node.description | trim -%}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -15,13 +13,9 @@ from nyc_taxi.warehouses.base import Warehouse
 from synthetic_tlc import write_zones
 
 LOCATIONS = ("manhattan", "brooklyn", "queens", "bronx", "staten_island", "newark_airport")
-LOADS_SQL = (
-    "CREATE TABLE dezoomcamp.loads (table_name {text}, trip_month date, row_count {whole}, "
-    "source_version {text}, load_id {text}, loaded_at timestamp)"
-)
 _HOURS_SQL = """
     SELECT location, CAST(time_utc AS TIMESTAMP) AS time_utc, {columns},
-        'load' AS load_id, TIMESTAMP '2026-01-01 00:00:00' AS fetched_at
+        TIMESTAMP '2026-01-01 00:00:00' AS fetched_at
     FROM generate_series(TIMESTAMP '{first}', TIMESTAMP '{last}' - INTERVAL 1 HOUR,
         INTERVAL 1 HOUR) AS hours(time_utc),
         (SELECT unnest({locations}) AS location, unnest(range(6)) AS place) AS places,
@@ -99,16 +93,8 @@ def load_hours(
 ) -> None:
     for table in _MEASURES:
         path = write_hours(table, first, last, folder / f"{table}.parquet")
-        warehouse.replace_table(table, path)
+        warehouse.replace_hours(table, path, midnight(first), midnight(last))
 
 
-def record_loads(
-    execute: Callable[[str], Any], rows: Iterable[tuple[str, str, str]], kind: str
-) -> None:
-    """Create the table of loads: (table, month, load id)."""
-    text, whole = ("STRING", "INT64") if kind == "bigquery" else ("VARCHAR", "BIGINT")
-    execute(LOADS_SQL.format(text=text, whole=whole))
-    values = ", ".join(
-        f"('{table}', date '{month}', 1, null, '{load}', null)" for table, month, load in rows
-    )
-    execute(f"INSERT INTO dezoomcamp.loads VALUES {values}")
+def midnight(day: datetime.date) -> datetime.datetime:
+    return datetime.datetime.combine(day, datetime.time())

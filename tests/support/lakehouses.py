@@ -34,8 +34,8 @@ class Lakehouse(NamedTuple):
         return sorted(f"{m.relative_to(PROJECT / 'models').parts[0]}.{m.stem}" for m in models)
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
-        """Return all rows of a table in a fixed order; lists as tuples."""
-        columns = ", ".join(self.columns(table))
+        """Return all rows of a table in a fixed order, without the random ids of loads."""
+        columns = ", ".join(name for name in self.columns(table) if name != "load_id")
         found = self.query(f"SELECT {columns} FROM {table}")
         return sorted((tuple(map(_hashable, row)) for row in found), key=repr)
 
