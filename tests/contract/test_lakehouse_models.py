@@ -377,7 +377,10 @@ def listen(event):
     if event.info.name == "SQLQuery" and "delete from" in event.data.sql:
         print("publishing", flush=True)
 
-dbtRunner(callbacks=[listen]).invoke(["--quiet", "run-operation", "publish"])
+variables = "{months: ['2021-01-01', '2021-02-01']}"
+dbtRunner(callbacks=[listen]).invoke(
+    ["--quiet", "run-operation", "publish", "--vars", variables]
+)
 """
 
 
@@ -392,17 +395,17 @@ def test_publish_is_atomic_when_killed(
     before = lakehouse.state()
     lakehouse.execute("DELETE FROM dezoomcamp.green_rides WHERE VendorID = 1")
     try:
-        lakehouse.dbt.build()
+        lakehouse.dbt.build(months=[JANUARY, FEBRUARY])
         began = time.monotonic()
         _kill_publish(lakehouse, None)
         whole = time.monotonic() - began
         after = lakehouse.state()
         assert after != before
         lakehouse.execute("DELETE FROM dezoomcamp.green_rides WHERE VendorID = 2")
-        lakehouse.dbt.build()
+        lakehouse.dbt.build(months=[JANUARY, FEBRUARY])
         _kill_publish(lakehouse, min(whole, 1.0) * share)
         found = lakehouse.state()
-        lakehouse.dbt.build_and_publish()
+        lakehouse.dbt.build_and_publish(months=[JANUARY, FEBRUARY])
         assert found in (after, lakehouse.state())
         assert lakehouse.state() != after
     finally:
