@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import build, cached, conform, gcp, image, memory, postgres
+from bench import build, cached, conform, gcp, image, lakehouse, memory, postgres
 
 
 def main() -> None:
@@ -18,6 +18,8 @@ def main() -> None:
     conform_parser.add_argument("--rows", type=int, nargs="+", default=conform.ROWS)
     memory_parser = commands.add_parser("memory", help=memory.__doc__)
     memory_parser.add_argument("--rows", type=int, default=memory.ROWS)
+    lakehouse_parser = commands.add_parser("lakehouse", help=lakehouse.__doc__)
+    lakehouse_parser.add_argument("--rows", type=int, nargs="+", default=lakehouse.ROWS)
     commands.add_parser("cached", help=cached.__doc__)
     commands.add_parser("gcp", help=gcp.__doc__)
     commands.add_parser("postgres", help=postgres.__doc__)
@@ -30,6 +32,9 @@ def main() -> None:
             print(conform.conform(rows), end="\n\n", flush=True)
     if args.what in (None, "memory"):
         print(memory.memory(args.rows if args.what else memory.ROWS), end="\n\n", flush=True)
+    if args.what in (None, "lakehouse"):
+        rows = args.rows if args.what else lakehouse.ROWS
+        print(lakehouse.lakehouse(rows), end="\n\n", flush=True)
     if args.what in (None, "cached"):
         print(cached.cached(), end="\n\n", flush=True)
     if args.what in (None, "gcp"):

@@ -30,6 +30,7 @@ def scripts() -> list[str]:
     folders = ("flows", "blocks", "scripts")
     found = [path for folder in folders for path in (ROOT / folder).glob("[a-z]*.py")]
     found.append(ROOT / "scripts" / "prefect_build" / "build.py")
+    found.append(ROOT / "flows" / "lakehouse" / "deploy.py")
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 

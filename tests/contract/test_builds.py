@@ -54,6 +54,7 @@ def test_build_publishes_the_stale_months_and_no_others(lakehouse: SmallLakehous
     ) == [(0,)]
 
 
+@pytest.mark.slow_on("postgres")
 def test_failed_test_is_named_and_leaves_the_published_tables(lakehouse: SmallLakehouse) -> None:
     lakehouse.build()
     lakehouse.load(FEBRUARY, [2_000_000], "second")
@@ -66,6 +67,7 @@ def test_failed_test_is_named_and_leaves_the_published_tables(lakehouse: SmallLa
     assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
 
 
+@pytest.mark.slow_on("postgres")
 def test_failed_model_is_named_in_one_line(lakehouse: SmallLakehouse) -> None:
     lakehouse.build()
     lakehouse.dbt.target.execute("ALTER TABLE dezoomcamp.yellow_rides RENAME fare TO price")
@@ -75,6 +77,7 @@ def test_failed_model_is_named_in_one_line(lakehouse: SmallLakehouse) -> None:
     assert lakehouse.published() == FIRST
 
 
+@pytest.mark.slow_on("postgres")
 def test_silver_waits_for_gold(lakehouse: SmallLakehouse) -> None:
     """A run that was stopped in between is not done again."""
     stale = build.find_stale_months(lakehouse.dbt, "incremental")
@@ -89,6 +92,7 @@ def test_silver_waits_for_gold(lakehouse: SmallLakehouse) -> None:
     assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
 
 
+@pytest.mark.slow_on("postgres")
 def test_month_that_is_loaded_during_a_build_stays_stale(lakehouse: SmallLakehouse) -> None:
     build.build_silver(
         lakehouse.dbt, build.find_stale_months(lakehouse.dbt, "incremental"), lakehouse._report
@@ -151,6 +155,7 @@ def test_builds_of_two_processes_both_succeed(lakehouse: SmallLakehouse) -> None
     assert lakehouse.published() == FIRST
 
 
+@pytest.mark.slow_on("postgres")
 def test_stop_cancels_the_running_model(lakehouse: SmallLakehouse, slow_project: Path) -> None:
     lakehouse.build()
     lakehouse.load(FEBRUARY, [1], "second")

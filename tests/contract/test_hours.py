@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import InvalidInputError, StorageError
 from nyc_taxi.storage.parquet_metadata import SOURCE_VERSION
 from nyc_taxi.trips.comments import Comments
+from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.base import lookup_table_name
 from nyc_taxi.warehouses.hours import Hours
 from nyc_taxi.warehouses.registry import open_warehouse
@@ -295,19 +297,36 @@ def test_load_of_hours_is_atomic_when_killed(
 
 
 def test_hours_do_not_wait_for_a_reader(
-    request: pytest.FixtureRequest, hourly: Hourly, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    hourly: Hourly,
+    month_file: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
-    """In PostgreSQL, where a month waits for the readers of its table."""
+    """Nor for a month, which waits for the readers of its table in PostgreSQL."""
     target = empty_postgres(request)
     first, last = NEW_YEAR, NEW_YEAR + HOUR
     load(target, hourly, first, last, 1.0)
-    monkeypatch.setenv("NYC_TAXI_WAIT", "1")
-    with closing(psycopg2.connect(os.environ["POSTGRES_URL"])) as db, db.cursor() as cursor:
+    trips = TripMonth("green", 2021, 1)
+    month = conform(trips, month_file(trips, 1000)).write(tmp_path / "green.parquet").path
+    target.open().replace_month(trips, month, {})
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    with (
+        closing(psycopg2.connect(os.environ["POSTGRES_URL"])) as db,
+        db.cursor() as cursor,
+        ThreadPoolExecutor(1) as pool,
+    ):
         db.set_session(isolation_level="REPEATABLE READ")
+        cursor.execute("SELECT count(*) FROM dezoomcamp.green_rides")
+        month_load = pool.submit(target.open().replace_month, trips, month, {})
+        while target.query(locks) < [(2,)]:  # of its month, and of the schema
+            time.sleep(0.05)
         for _ in range(2):
             cursor.execute(f"SELECT DISTINCT rain FROM dezoomcamp.{TABLE}")
             assert cursor.fetchall() == [(1.0,)]
             load(target, hourly, first, last, 2.0)
+        assert not month_load.done()
+        db.rollback()
+        assert month_load.result() == 1000
     assert [row[0] for row in rows(target)] == [2.0]
 
 

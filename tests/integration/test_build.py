@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -244,3 +245,28 @@ def test_build_without_a_server_is_a_one_line_error(
     assert built.returncode == 1
     assert built.stderr.startswith(message)
     assert built.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_deploy_registers_the_lakehouse_once(checkout: Checkout, bare_system: System) -> None:
+    """flows/lakehouse/deploy.py: created, then unchanged; --update creates nothing."""
+
+    def deploy(*options: str) -> dict[str, list[str]]:
+        done = bare_system.shell(sys.executable, "flows/lakehouse/deploy.py", *options)
+        assert done.returncode == 0, done.stderr
+        return rows(done.stdout)
+
+    none = bare_system.shell(
+        sys.executable, "flows/lakehouse/deploy.py", "--flow", "silver", "--update"
+    )
+    assert none.stderr == "error: these flows have no deployments yet; omit --update\n"
+    assert {row[-1] for row in deploy("--all").values()} == {"created"}
+    assert {row[-1] for row in deploy("--all").values()} == {"unchanged"}
+    again = deploy("--flow", "full-pipeline", "--update")
+    assert set(again) == {"full-pipeline/full-pipeline", "full-pipeline/hourly"}
+    hourly = read(bare_system, "full-pipeline/hourly")
+    assert hourly.parameters == {"hourly": True}
+    assert hourly.schedules[0].schedule.model_dump(exclude_defaults=True) == {
+        "cron": "0 * * * *",
+        "timezone": "America/New_York",
+    }

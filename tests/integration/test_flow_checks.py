@@ -412,3 +412,27 @@ def test_invalid_options_are_a_one_line_error(options: tuple[str, ...], message:
     assert built.stderr.startswith("error: ")
     assert message in built.stderr
     assert built.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("place", ["lakehouse/gold/flow.py", "load_new_months.py"])
+def test_bundle_of_a_flow_that_builds_tables_has_the_dbt_project(
+    place: str, tmp_path: Path
+) -> None:
+    """dbt finds its project next to the library, with its tests, without what it has written."""
+    bundle = build_bundle(FlowFile(ROOT, ROOT / "flows" / place))
+    kept = {name.as_posix() for name in bundle.files}
+    assert {"dbt/dbt_project.yml", "dbt/profiles.yml", "dbt/models/silver/trips.sql"} < kept
+    assert any(name.startswith("dbt/tests/") for name in kept)
+    assert not any(name.startswith(("dbt/target", "dbt/logs")) for name in kept)
+    bundle.copy_to(tmp_path)
+    code = "from nyc_taxi.transform.project import project_folder; print(project_folder())"
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == str(tmp_path / "dbt"), done.stderr
+
+
+def test_bundle_of_another_flow_has_no_dbt_project() -> None:
+    bundle = build_bundle(FlowFile(ROOT, ROOT / "flows" / "reference" / "zones" / "flow.py"))
+    assert not [name for name in bundle.files if name.parts[0] == "dbt"]

@@ -65,14 +65,14 @@ def plan_trips(dates: Dates) -> list[TripMonth]:
 
 
 def plan_hours(mode: Mode, dates: Dates, loads: Loads) -> list[HourlyRequest]:
-    """Return the requests of a run; an upsert leaves out months that are settled (SETTLED).
+    """Return the requests of a run; an upsert skips months that are settled (SETTLED).
 
-    The last evening of a month in New York is the next month in UTC.
+    The month after the last one is wanted too: it has, in UTC, the last evening in New York.
     """
-    ranges = [(dates.start, dates.end + timedelta(days=1))]
+    ranges = [(dates.start, _next_first(dates.end))]
     if not dates.given:
         trip_months = {month for table, month in loads if table.endswith("_rides")}
-        ranges += [(month, month + timedelta(days=31)) for month in trip_months]
+        ranges += [(month, _next_first(month)) for month in trip_months]
     today = datetime.now(UTC).date()
     wanted = {
         month
@@ -82,6 +82,10 @@ def plan_hours(mode: Mode, dates: Dates, loads: Loads) -> list[HourlyRequest]:
         if mode == "backfill" or not _is_settled(month, loads)
     }
     return group_months(sorted(wanted, key=lambda m: (m.table.name, m.year, m.month)))
+
+
+def _next_first(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 def _is_settled(month: HourlyMonth, loads: Loads) -> bool:

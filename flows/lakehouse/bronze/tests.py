@@ -37,7 +37,8 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 YELLOW, GREEN = TripMonth("yellow", 2022, 8), TripMonth("green", 2022, 8)
 RANGE: dict[str, Any] = {"start_date": date(2022, 8, 3), "end_date": date(2022, 8, 20)}
-HOURS = 31 * 24 * len(POINTS)
+HOURS = (31 + 30) * 24 * len(POINTS)
+"""Rows of an hourly table: September has, in UTC, New York's last evening of August."""
 DAY = timedelta(days=1)
 
 
@@ -59,9 +60,13 @@ def query(tmp_path: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 def loads(tmp_path: Path) -> dict[str, tuple[int, str]]:
-    """Return table -> rows and load id."""
-    rows = query(tmp_path, "SELECT table_name, row_count, load_id FROM dezoomcamp.loads")
-    return {table: (count, load) for table, count, load in rows}
+    """Return table -> rows and load ids."""
+    rows = query(
+        tmp_path,
+        "SELECT table_name, sum(row_count)::int, string_agg(load_id ORDER BY trip_month) "
+        "FROM dezoomcamp.loads GROUP BY table_name",
+    )
+    return {table: (count, ids) for table, count, ids in rows}
 
 
 def requests(server: OpenMeteo) -> list[str]:
@@ -75,13 +80,13 @@ def requests(server: OpenMeteo) -> list[str]:
     return sorted(found)
 
 
-AUGUST = ["air-quality 2022-08-01 2022-08-31", "archive 2022-08-01 2022-08-31"]
+BOTH = ["air-quality 2022-08-01 2022-09-30", "archive 2022-08-01 2022-09-30"]
 
 
 def test_upsert_loads_what_is_published_once(sources: OpenMeteo, tmp_path: Path) -> None:
     """Two colors are not published: not an error. A second run finds nothing to load."""
     assert bronze(**RANGE) == 2 * 500 + 2 * HOURS
-    assert requests(sources) == AUGUST
+    assert requests(sources) == BOTH
     first = loads(tmp_path)
     assert {table: rows for table, (rows, _) in first.items()} == {
         "yellow_rides": 500,
@@ -96,10 +101,12 @@ def test_upsert_loads_what_is_published_once(sources: OpenMeteo, tmp_path: Path)
         tmp_path,
         "SELECT location, count(*), min(time_utc), max(time_utc), count(DISTINCT load_id) "
         "FROM dezoomcamp.weather_hourly GROUP BY ALL ORDER BY ALL LIMIT 1",
-    ) == [("bronx", 744, datetime(2022, 8, 1), datetime(2022, 8, 31, 23), 1)]
-    assert query(tmp_path, "SELECT any_value(load_id) FROM dezoomcamp.weather_hourly") == [
-        (first["weather_hourly"][1],)
-    ]
+    ) == [("bronx", 61 * 24, datetime(2022, 8, 1), datetime(2022, 9, 30, 23), 2)]
+    assert query(
+        tmp_path,
+        "SELECT string_agg(load_id ORDER BY month) FROM (SELECT DISTINCT load_id, "
+        "month(time_utc) AS month FROM dezoomcamp.weather_hourly)",
+    ) == [(first["weather_hourly"][1],)]
     check_comments(tmp_path)
     assert bronze(**RANGE) == 0
     assert requests(sources) == []
@@ -128,18 +135,20 @@ def test_upsert_loads_into_every_warehouse(
     monkeypatch.setenv("NYC_TAXI_WAREHOUSE", target.address)
     assert bronze(**RANGE) == 2 * 500 + 2 * HOURS
     first = target.open().read_loads()
-    assert {(load.table_name, load.row_count) for load in first} == {
-        ("yellow_rides", 500),
+    assert sorted((load.table_name, load.row_count) for load in first) == [
+        ("air_quality_hourly", 30 * 24 * 6),
+        ("air_quality_hourly", 31 * 24 * 6),
         ("green_rides", 500),
-        ("air_quality_hourly", HOURS),
-        ("weather_hourly", HOURS),
-    }
+        ("weather_hourly", 30 * 24 * 6),
+        ("weather_hourly", 31 * 24 * 6),
+        ("yellow_rides", 500),
+    ]
     comment, columns = read_comments(target, "air_quality_hourly")
     assert comment and "modelled, not measured" in comment and all(columns.values())
     assert target.query(
         "SELECT location, count(*), count(ozone) FROM dezoomcamp.air_quality_hourly "
         "GROUP BY location ORDER BY location LIMIT 1"
-    ) == [("bronx", 744, 744)]
+    ) == [("bronx", 61 * 24, 61 * 24)]
     assert bronze(**RANGE) == 0
     assert set(target.open().read_loads()) == set(first)
 
@@ -152,9 +161,9 @@ def test_hours_are_fetched_again_until_they_are_settled(
     monkeypatch.setattr(open_meteo_months, "SETTLED", timedelta(days=36_500))
     bronze(**RANGE)
     first = loads(tmp_path)
-    assert requests(sources) == AUGUST
+    assert requests(sources) == BOTH
     assert bronze(**RANGE) == 0
-    assert requests(sources) == AUGUST
+    assert requests(sources) == BOTH
     assert loads(tmp_path) == first
     sources.revision = 0.5
     assert bronze(**RANGE) == 2 * HOURS
@@ -178,7 +187,7 @@ def test_backfill_loads_everything_again(sources: OpenMeteo, tmp_path: Path) -> 
     for table, (rows, load) in first.items():
         assert again[table][0] == rows
         assert again[table][1] != load
-    assert requests(sources) == sorted(2 * AUGUST)
+    assert requests(sources) == sorted(2 * BOTH)
 
 
 @pytest.mark.slow
@@ -186,7 +195,7 @@ def test_failure_of_open_meteo_does_not_stop_the_trips(sources: OpenMeteo, tmp_p
     refusal = b'{"error":true,"reason":"Parameter \'hourly\' is wrong"}'
     sources.answer(400, path="/archive", body=refusal, times=None)
     with pytest.raises(
-        PartialFailureError, match=r"weather 2022-08: Open-Meteo refuses .*'hourly'"
+        PartialFailureError, match=r"weather 2022-08 to 2022-09: Open-Meteo refuses .*'hourly'"
     ):
         bronze(**RANGE)
     assert set(loads(tmp_path)) == {"yellow_rides", "green_rides", "air_quality_hourly"}
@@ -241,14 +250,15 @@ def test_upsert_skips_settled_hours_and_adds_those_of_loaded_trips() -> None:
     early = dict([load_of(WEATHER.name, date(2024, 1, 1), days=6)])
     given = Dates(date(2024, 1, 10), date(2024, 1, 20), True)
     names = [str(request) for request in plan_hours("upsert", given, settled)]
-    assert names == ["air_quality 2024-01"]
-    assert "weather 2024-01" in map(str, plan_hours("upsert", given, early))
+    assert names == ["air_quality 2024-01 to 2024-02", "weather 2024-02"]
+    assert "weather 2024-01 to 2024-02" in map(str, plan_hours("upsert", given, early))
     trips = dict([load_of("yellow_rides", date(2015, 12, 1))])
     default = Dates(date(2024, 1, 1), date(2024, 1, 20), False)
     assert [str(request) for request in plan_hours("upsert", default, settled | trips)] == [
-        "air_quality 2024-01",
+        "air_quality 2024-01 to 2024-02",
         "weather 2015-12",
         "weather 2016-01",
+        "weather 2024-02",
     ]
     assert plan_hours("upsert", given, settled | trips) == plan_hours("upsert", given, settled)
 

@@ -122,7 +122,8 @@ def test_chunk_knows_its_months() -> None:
 def test_nothing_stale_does_not_import_dbt(prefect_server: None, warehouse: Path) -> None:
     code = (
         "import sys; from lakehouse.silver.flow import silver; silver();"
-        "from lakehouse.gold.flow import gold; gold(); print([name for name in sys.modules if name.split('.')[0] == 'dbt'])"
+        "from lakehouse.gold.flow import gold; gold();"
+        "print([name for name in sys.modules if name.split('.')[0] == 'dbt'])"
     )
     with start("-c", code) as run:
         output = run.communicate()[0]

@@ -7,13 +7,13 @@ published only as a whole, its silver together with the gold made of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 from nyc_taxi.settings import settings
 from nyc_taxi.transform.dbt import Dbt, Report
-from nyc_taxi.transform.plan import BUILDS, StaleMonth, find_stale, read_builds
+from nyc_taxi.transform.plan import BUILDS, REQUESTED, StaleMonth, find_stale, read_builds
 from nyc_taxi.transform.targets.base import SUFFIX
 from nyc_taxi.transform.targets.registry import open_target
 
@@ -41,6 +41,8 @@ def find_stale_months(
     warehouse.create_loads()
     builds = {} if mode == "full" else read_builds(warehouse)
     stale = find_stale(warehouse.read_loads(), builds, dbt.definition)
+    if mode == "full":
+        stale = [replace(month, reasons=(REQUESTED,)) for month in stale]
     return [one for one in stale if months is None or f"{one.first_day:%Y-%m}" in months]
 
 

@@ -14,6 +14,8 @@ BUILDS = "month_builds"
 HOURLY = "_hourly"
 """End of the names of bronze tables whose months are UTC: a month's last evening in New York is in
 the next month there."""
+REDEFINED = "definition changed"
+REQUESTED = "all months are built again"
 BATCH_ROWS = 10_000_000
 """Bronze rows that are built and published at a time, unless one month has more."""
 
@@ -85,14 +87,18 @@ def _reasons(
         elif build.load_id != load.load_id:
             yield f"{name} loaded again"
         elif build.definition != definition:
-            yield "definition changed"
+            yield REDEFINED
 
 
 def batches(months: Sequence[StaleMonth], rows: int = BATCH_ROWS) -> Iterator[list[StaleMonth]]:
-    """Group consecutive months into batches of at most `rows` bronze rows, or of one month."""
+    """Group consecutive months into batches of at most `rows` bronze rows, or of one month.
+
+    A changed definition may change the type of a column, so its months are published together.
+    """
+    together = any({REDEFINED, REQUESTED}.intersection(month.reasons) for month in months)
     batch: list[StaleMonth] = []
     for month in months:
-        if batch and sum(one.rows for one in batch) + month.rows > rows:
+        if batch and not together and sum(one.rows for one in batch) + month.rows > rows:
             yield batch
             batch = []
         batch.append(month)

@@ -19,7 +19,9 @@ class Target(Protocol):
     """Its output in dbt's profiles.yml."""
     name: str
     """Place of the warehouse: dbt's manifest contains the name of the database."""
-    warehouse: Warehouse
+
+    @property
+    def warehouse(self) -> Warehouse: ...
 
     def opened(self) -> AbstractContextManager[Mapping[str, str]]:
         """Reserve what dbt needs, for one invocation; yields the variables of profiles.yml.

@@ -19,10 +19,11 @@ from nyc_taxi.warehouses.postgres.views import comment
 
 def create_loads(db: Session, schema: str, tables: Iterable[Table]) -> None:
     """Create the schema and its table `loads`, with the months of `tables` that are there."""
-    create_schema(db, schema)
     loads = Table(schema, LOADS)
-    if find_oid(db, loads):
-        return check_is_ours(loads, attributes(db, loads), COLUMNS)
+    if find_oid(db, loads) is None:
+        create_schema(db, schema)  # and wait for another run that creates the table
+    if have := attributes(db, loads):
+        return check_is_ours(loads, have, COLUMNS)
     db.execute(
         f"CREATE TABLE {loads} (table_name text, trip_month date, row_count bigint NOT NULL,"
         " source_version text, load_id text NOT NULL, loaded_at timestamp NOT NULL,"

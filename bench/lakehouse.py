@@ -1,0 +1,82 @@
+"""Time and memory of silver and gold on DuckDB, with the same SQL without dbt, and pandas."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.markdown import table
+from bench.measured import Measure, measure
+from bench.processes import environment, python
+
+ROWS = [10_000_000, 40_000_000]
+MONTHS = 12
+LOAD = """
+import sys
+from pathlib import Path
+from nyc_taxi.conform.plan import conform
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
+from synthetic_tlc import write_month
+folder, rows = Path(sys.argv[1]), int(sys.argv[2])
+warehouse = DuckDBWarehouse(folder / "warehouse.duckdb")
+for month in map(int, sys.argv[3:]):
+    trips = TripMonth("yellow", 2021, month)
+    raw, clean = write_month(folder, "yellow", 2021, month, rows), folder / "clean.parquet"
+    conform(trips, raw).write(clean)
+    raw.unlink()
+    warehouse.replace_month(trips, clean, {})
+"""
+CHANGE = """
+import duckdb, sys
+month = "UPDATE dezoomcamp.loads SET load_id = 'new' WHERE trip_month = DATE '2021-05-01'"
+duckdb.connect(sys.argv[1]).execute(month)
+"""
+
+
+def lakehouse(rows: list[int]) -> str:
+    return "\n\n".join(_tables(count) for count in rows)
+
+
+def _tables(rows: int) -> str:
+    with TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        env = environment(folder)
+        python("-c", LOAD, folder, str(rows // MONTHS), *map(str, range(1, MONTHS + 1)), env=env)
+        bronze = folder / "warehouse.duckdb"
+        runs: dict[str, Measure] = {}
+        built = _copy(bronze, "built")
+        runs["all months, published"] = measure("lakehouse_build", built, env=env)
+        statements = _collect_statements(folder / "dbt" / "duckdb", folder / "statements")
+        runs["the same SQL and tests without dbt, unpublished"] = measure(
+            "lakehouse_bare", _copy(bronze, "bare"), statements, env=env
+        )
+        changed = _copy(built, "changed")
+        python("-c", CHANGE, changed)
+        runs["one month of 12 that was loaded again"] = measure("lakehouse_build", changed, env=env)
+        single = _copy(bronze, "single")
+        runs["month by month"] = measure("lakehouse_build", single, Path("months"), env=env)
+        runs["four of the fact tables with pandas"] = measure("lakehouse_pandas", bronze, env=env)
+    lines = [(what, f"{run.seconds:.1f}", f"{run.peak:,.0f}") for what, run in runs.items()]
+    title = f"Silver and gold of {rows:,} yellow trips in {MONTHS} months on DuckDB"
+    return f"{title}\n\n{table(('run', 'seconds', 'peak MB'), lines)}"
+
+
+def _copy(warehouse: Path, name: str) -> Path:
+    """Copy a warehouse; its file keeps its name, which is the database's name in dbt's SQL."""
+    target = warehouse.parent / name / warehouse.name
+    target.parent.mkdir()
+    shutil.copy(warehouse, target)
+    return target
+
+
+def _collect_statements(scratch: Path, folder: Path) -> Path:
+    """Copy what dbt ran, numbered by the time it ran."""
+    folder.mkdir()
+    paths = sorted((scratch / "run").rglob("*.sql"), key=lambda path: path.stat().st_mtime_ns)
+    for number, path in enumerate(paths):
+        (folder / f"{number:04}.sql").write_text(path.read_text().replace("__dbt_tmp", ""))
+    print(f"{len(paths)} statements", file=sys.stderr)
+    return folder
