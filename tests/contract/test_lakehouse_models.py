@@ -177,7 +177,7 @@ def test_a_month_without_rejected_rows_keeps_none_of_the_old(
 
 def test_a_failed_test_leaves_every_table_as_it_was(lakehouse: Lakehouse) -> None:
     """The message names the month, the limit and the rules."""
-    before = lakehouse.state()
+    before = _hashes(lakehouse)
     with pytest.raises(DbtFailedError) as problem:
         lakehouse.dbt.build(
             "--select", "tag:silver", "--indirect-selection", "empty",
@@ -186,7 +186,13 @@ def test_a_failed_test_leaves_every_table_as_it_was(lakehouse: Lakehouse) -> Non
     assert "fhv 2021-01: " in str(problem.value)
     assert "max_rejected_fraction allows 0.0 %" in str(problem.value)
     assert "dropoff_before_pickup" in str(problem.value)
-    assert lakehouse.state() == before
+    assert _hashes(lakehouse) == before
+
+
+def _hashes(lakehouse: Lakehouse) -> dict[str, Any]:
+    """Content of every table on DuckDB, much faster than its rows."""
+    query = "SELECT count(*), bit_xor(hash(t)) FROM {} AS t"
+    return {table: lakehouse.query(query.format(table)) for table in lakehouse.tables()}
 
 
 @pytest.mark.slow
