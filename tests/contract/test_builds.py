@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -9,11 +10,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from nyc_taxi.cancellation import Stopped, stoppable
 from nyc_taxi.errors import LockTimeoutError, TransformError
+from nyc_taxi.settings import settings
 from nyc_taxi.transform import build
 from nyc_taxi.transform.project import definition
 from nyc_taxi.transform.targets.registry import open_target
@@ -52,6 +55,10 @@ def test_build_publishes_the_stale_months_and_no_others(lakehouse: SmallLakehous
     assert lakehouse.query(
         "SELECT count(*) FROM information_schema.schemata WHERE schema_name LIKE '%_next'"
     ) == [(0,)]
+    written = [path for path in settings().data_dir.rglob("*") if path.is_file()]
+    password = urlsplit(os.environ.get("POSTGRES_URL", "")).password or "no password"
+    assert written
+    assert not [path for path in written if password.encode() in path.read_bytes()]
 
 
 @pytest.mark.slow_on("postgres")
