@@ -25,9 +25,10 @@ with dbt.target.lock():
     print("locked", flush=True)
     build.build_silver(dbt, build.find_stale_months(dbt, "incremental"), report)
     staged = build.read_staged(dbt)
-    build.build_gold(dbt, "all", staged, report)
-    print("publish", flush=True)
-    build.publish(dbt, "all", staged)
+    if staged.is_due("all"):
+        build.build_gold(dbt, "all", staged, report)
+        print("publish", flush=True)
+        build.publish(dbt, "all", staged)
 print("published", flush=True)
 """
 """Python code that builds and publishes what is stale; a test can kill it after a line."""

@@ -24,8 +24,7 @@ def gold(mode: Mode = "all", plan: PlanOnly = False) -> LayerMetrics:
     check_stores("warehouse")
     waiting = find_waiting()
     show_plan(waiting)
-    due = not plan and (waiting.months or mode == "dims")
-    published = build_gold(mode) if due else LayerMetrics("gold")
+    published = build_gold(mode) if waiting.is_due(mode) and not plan else LayerMetrics("gold")
     print(f"gold: {published.rows_out} rows published")
     return published
 

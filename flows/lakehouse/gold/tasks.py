@@ -40,6 +40,8 @@ def build_gold(mode: build.GoldMode) -> LayerMetrics:
     dbt, started = build.open_dbt(), time.monotonic()
     with dbt.target.lock(), node_reports("gold") as report:
         staged = build.read_staged(dbt)
+        if not staged.is_due(mode):
+            return LayerMetrics("gold")
         build.build_gold(dbt, mode, staged, report)
         metrics = measure_gold(dbt, build.PARTS[mode], time.monotonic() - started)
         build.publish(dbt, mode, staged)

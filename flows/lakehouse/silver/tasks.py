@@ -39,6 +39,8 @@ def build_silver(mode: build.SilverMode, months: Sequence[str] | None) -> LayerM
     dbt, started = build.open_dbt(), time.monotonic()
     with dbt.target.lock(), node_reports("silver") as report:
         stale = build.find_stale_months(dbt, mode, months)
+        if not stale:  # another build has published them in the meantime
+            return LayerMetrics("silver")
         build.build_silver(dbt, stale, report)
         metrics = measure_silver(dbt, sum(m.rows for m in stale), time.monotonic() - started)
     get_run_logger().info("%s", metrics)

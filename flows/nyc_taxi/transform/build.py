@@ -52,7 +52,7 @@ def build_silver(dbt: Dbt, months: Sequence[StaleMonth], report: Report) -> None
     Does nothing if a run that was stopped before gold has left exactly that.
     """
     days = [month.first_day for month in months]
-    if _is_staged(dbt, days):
+    if not days or _is_staged(dbt, days):
         return
     drop_built_aside(dbt)
     # Load ids first: a month that is loaded while its rows are read then counts as stale.
@@ -82,6 +82,10 @@ class Staged:
     months: tuple[date, ...]
     everything: bool
     """True if no other month is loaded, so that published tables are replaced as a whole."""
+
+    def is_due(self, mode: GoldMode) -> bool:
+        """Return whether gold has anything to build; another build may have published it."""
+        return bool(self.months) or mode == "dims"
 
 
 def read_staged(dbt: Dbt) -> Staged:
