@@ -73,7 +73,7 @@ def test_failed_test_is_named_and_leaves_the_published_tables(lakehouse: SmallLa
     assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
 
 
-@pytest.mark.slow_on("postgres")
+@pytest.mark.slow
 def test_failed_model_is_named_in_one_line(lakehouse: SmallLakehouse) -> None:
     lakehouse.build()
     lakehouse.dbt.target.execute("ALTER TABLE dezoomcamp.yellow_rides RENAME fare TO price")
@@ -83,7 +83,7 @@ def test_failed_model_is_named_in_one_line(lakehouse: SmallLakehouse) -> None:
     assert lakehouse.published() == FIRST
 
 
-@pytest.mark.slow_on("postgres")
+@pytest.mark.slow
 def test_silver_waits_for_gold(lakehouse: SmallLakehouse) -> None:
     """A run that was stopped in between is not done again."""
     stale = build.find_stale_months(lakehouse.dbt, "incremental")
@@ -98,7 +98,7 @@ def test_silver_waits_for_gold(lakehouse: SmallLakehouse) -> None:
     assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
 
 
-@pytest.mark.slow_on("postgres")
+@pytest.mark.slow
 def test_month_that_is_loaded_during_a_build_stays_stale(lakehouse: SmallLakehouse) -> None:
     build.build_silver(
         lakehouse.dbt, build.find_stale_months(lakehouse.dbt, "incremental"), lakehouse._report
@@ -120,7 +120,7 @@ def test_password_is_in_no_file() -> None:
 POINTS = ["publish", "locked", "silver.trips", "not_null_trips_trip_month", "gold.dim_service"]
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_build_is_completed_by_the_next(lakehouse: SmallLakehouse, point: str) -> None:
     lakehouse.build()
@@ -170,7 +170,7 @@ def test_builds_of_two_processes_both_succeed(lakehouse: SmallLakehouse) -> None
     assert lakehouse.published() == FIRST
 
 
-@pytest.mark.slow_on("postgres")
+@pytest.mark.slow
 def test_stop_cancels_the_running_model(lakehouse: SmallLakehouse, slow_project: Path) -> None:
     lakehouse.build()
     lakehouse.load(FEBRUARY, [1], "second")
