@@ -207,6 +207,7 @@ def test_image_is_small_and_not_root(stack: Compose) -> None:
     output = docker("run", "--rm", IMAGE, "sh", "-c", "ls -A /opt/prefect; id -un")
     assert output.split() == [
         "blocks",
+        "dbt",
         "docker",
         "docker-requirements.txt",
         "flows",
