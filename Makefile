@@ -9,7 +9,7 @@ BIN := .venv/bin
 COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 UV := $(BIN)/uv
 # Three workers keep two cores busy while some tests wait.
-PYTEST := -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder --durations 10
+PYTEST := -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 10
 # The secrets scan stays offline (-n). Passwords and users in URLs of tests and pages are fake.
 FILES := git ls-files -z --cached --others --exclude-standard --
 SCAN := $(BIN)/detect-secrets-hook -n

@@ -50,7 +50,11 @@ from tests.support.prefect_systems import (  # noqa: F401
 )
 from tests.support.processes import ROOT
 from tests.support.services import NO_SERVICE, pytest_sessionfinish  # noqa: F401
-from tests.support.tiers import pytest_collection_modifyitems, pytest_configure  # noqa: F401
+from tests.support.tiers import (  # noqa: F401
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_xdist_make_scheduler,
+)
 
 # Background jobs of a shell ignore SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

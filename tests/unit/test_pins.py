@@ -14,9 +14,9 @@ from tests.support.services import NO_SERVICE
 INTEL_MAC = ("--python-platform", "x86_64-apple-darwin", "--only-binary", ":all:")
 
 
-def newest(package: str, *options: str) -> str:
-    """Return the newest version on the package index for Python 3.12."""
-    done = subprocess.run(
+def resolve(package: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Find the newest version on the package index for Python 3.12."""
+    return subprocess.run(
         [".venv/bin/uv", "pip", "compile", "-", "--quiet", "--no-deps", "--no-annotate",
          "--no-header", "--python-version", "3.12", *options],
         cwd=ROOT,
@@ -25,6 +25,10 @@ def newest(package: str, *options: str) -> str:
         capture_output=True,
         text=True,
     )  # fmt: skip
+
+
+def newest(package: str, *options: str) -> str:
+    done = resolve(package, *options)
     if done.returncode:
         pytest.skip(f"{NO_SERVICE}no package index: {done.stderr.strip()[:200]}")
     return done.stdout.strip().removeprefix(f"{package}==")
@@ -32,7 +36,7 @@ def newest(package: str, *options: str) -> str:
 
 def test_holds_are_those_tested_here() -> None:
     held = re.findall(r"^([\w-]+)[<>=]", (ROOT / "requirements.in").read_text(), re.MULTILINE)
-    assert set(held) == {"cryptography", "prefect-aws", "pyproj"}
+    assert set(held) == {"cryptography", "dbt-core", "prefect-aws", "pyproj"}
 
 
 @pytest.mark.parametrize("package", ["cryptography", "pyproj"])
@@ -47,3 +51,9 @@ def test_prefect_aws_excludes_the_newest_boto3() -> None:
         if requirement.name == "botocore" and not requirement.marker
     ]
     assert newest("botocore") not in botocore.specifier
+
+
+def test_newest_dbt_core_needs_a_package_without_wheels() -> None:
+    """Its source distribution downloads a compiler from outside the package index."""
+    parser = "dbt-core-experimental-parser"
+    assert newest(parser, "--only-binary", ":all:") != newest(parser, "--prerelease", "allow")
