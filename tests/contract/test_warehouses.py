@@ -591,9 +591,10 @@ class TestDuckDB:
         self, target: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         target.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
+        large = clean(YELLOW, 300_000)
         monkeypatch.setenv("NYC_TAXI_MEMORY", "4MB")
         with pytest.raises(StorageError, match=r"NYC_TAXI_MEMORY=4MB; .* raise it") as problem:
-            target.open().replace_month(YELLOW, clean(YELLOW, 300_000), FILL)
+            target.open().replace_month(YELLOW, large, FILL)
         assert "\n" not in str(problem.value)
         monkeypatch.setenv("NYC_TAXI_MEMORY", "300MB")
         assert target.open().count(YELLOW) == 1000
