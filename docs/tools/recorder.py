@@ -130,7 +130,7 @@ def _environment(folder: Path) -> dict[str, str]:
     env = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PREFECT_", "NYC_TAXI_", "POSTGRES_", "PG"))
+        if not name.startswith(("PREFECT_", "NYC_TAXI_", "POSTGRES_", "PG", "MAKE", "COVERAGE_"))
     }
     env |= {
         "PYTHONPATH": str(folder / "flows"),
