@@ -105,7 +105,7 @@ down:  ## stop the system in Docker; its volumes are kept
 	$(COMPOSE) --profile emulators down
 
 test: install  ## test every behavior once on every lake and warehouse, in a few minutes
-	$(BIN)/python $(PYTEST) -m "not slow"
+	$(BIN)/python $(MEASURE) $(PYTEST) -m "not slow"
 
 test-slow: install  ## run the slow tests: every kill point, 200 flows, deployments
 	$(BIN)/python $(PYTEST) -m slow
@@ -121,9 +121,9 @@ test-minio: install  ## test the S3 lake on MinIO's gateway
 	$(UV) pip install --quiet --python $(BIN)/python --group minio
 	NYC_TAXI_TEST_SERVICES=minio $(BIN)/python -m pytest tests/contract/test_lakes.py -k minio
 
-coverage: install  ## run the tests of make test with coverage; fails below the floor
+coverage: install  ## run make test with coverage; fails below the floor
 	rm -rf .coverage
-	$(BIN)/python -m coverage run $(PYTEST) -m "not slow"
+	@$(MAKE) --no-print-directory test MEASURE="-m coverage run"
 	$(BIN)/python -m coverage combine --quiet || true # files of killed processes are unusable
 	rm -f .coverage/data.* # of processes that were killed while writing
 	$(BIN)/python -m coverage report --fail-under 0 --format total > docs/coverage.txt

@@ -47,7 +47,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests of one file and destination share a worker; all tests of BigQuery share an emulator.
+    """Tests of one file and destination share a worker; those of BigQuery share an emulator.
 
     Marks for --dist=loadgroup have no effect with pytest 9.2 (pytest-xdist issue 1386).
     """
@@ -56,8 +56,10 @@ class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
         file, _, ids = nodeid.removesuffix("]").partition("[")
         file = file.partition("::")[0]
         found = [name for name in DESTINATIONS if f"-{name}-" in f"-{ids}-"]
-        if "bigquery" in found or file.endswith(USES_BIGQUERY):
-            return "bigquery"
+        if self.config.getoption("markexpr") == "not slow" and (
+            "bigquery" in found or file.endswith(USES_BIGQUERY)
+        ):
+            return "bigquery"  # the slow ones would take too long on one worker
         return f"{file}-{found}"
 
 
