@@ -100,14 +100,13 @@ _own_servers: list[str] = []
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Prefect server with its own database, also used by scripts that a test starts."""
     os.environ.update(LIGHTWEIGHT_SERVER)
-    with running(prefect_service(tmp_path_factory.mktemp("prefect"))) as server:
-        url = f"{server.url}/api"
-        with use_prefect_server(url):
-            os.environ["PREFECT_API_URL"] = url
-            _own_servers.append(url)
-            yield
-            _own_servers.clear()
-            del os.environ["PREFECT_API_URL"]
+    service = prefect_service(tmp_path_factory.mktemp("prefect"))
+    with running(service), use_prefect_server(service) as url:
+        os.environ["PREFECT_API_URL"] = url
+        _own_servers.append(url)
+        yield
+        _own_servers.clear()
+        del os.environ["PREFECT_API_URL"]
 
 
 @pytest.fixture(scope="module", autouse=True)
