@@ -15,7 +15,7 @@ VARIABLES = {
     "host": "NYC_TAXI_DBT_HOST",
     "port": "NYC_TAXI_DBT_PORT",
     "user": "NYC_TAXI_DBT_USER",
-    "password": "DBT_ENV_SECRET_NYC_TAXI_PASSWORD",
+    "password": "DBT_ENV_SECRET_NYC_TAXI_PASSWORD",  # pragma: allowlist secret
     "dbname": "NYC_TAXI_DBT_DATABASE",
     "sslmode": "NYC_TAXI_DBT_SSLMODE",
     # libpq reads the others from its own variables.
