@@ -111,7 +111,7 @@
 
 {# Lists of texts #}
 
-{# Those of the texts that are not null. #}
+{# A list of the texts that are not null. #}
 {% macro list_of(texts) -%} {{ return(adapter.dispatch('list_of', 'nyc_taxi')(texts)) }} {%- endmacro %}
 {% macro default__list_of(texts) -%} list_filter([{{ texts | join(', ') }}], lambda x: x is not null) {%- endmacro %}
 {% macro postgres__list_of(texts) -%} array_remove(array[{{ texts | join(', ') }}], null) {%- endmacro %}

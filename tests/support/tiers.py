@@ -32,10 +32,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             tests[item.nodeid.partition("[")[0]].append(item)
     for cases in tests.values():
         named = [id for mark in cases[0].iter_markers("slow_on") for id in mark.args]
-        slow = [case for case in cases if any(_has(case, id) for id in named)]
+        slow = [case for case in cases if any(_has(case.callspec.id, id) for id in named)]
         if few := cases[0].get_closest_marker("few"):
             for destination in (*DESTINATIONS, None):
-                of_it = [case for case in cases if _destination(case) == destination]
+                of_it = [case for case in cases if _destination(case.callspec.id) == destination]
                 slow += [case for case in of_it if case not in _spread(of_it, *few.args)]
         for case in slow:
             case.add_marker("slow")
@@ -53,22 +53,21 @@ class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file, _, ids = nodeid.removesuffix("]").partition("[")
-        file = file.partition("::")[0]
-        found = [name for name in DESTINATIONS if f"-{name}-" in f"-{ids}-"]
+        test, _, ids = nodeid.removesuffix("]").partition("[")
+        file, destination = test.partition("::")[0], _destination(ids)
         if self.config.getoption("markexpr") == "not slow" and (
-            "bigquery" in found or file.endswith(USES_BIGQUERY)
+            destination == "bigquery" or file.endswith(USES_BIGQUERY)
         ):
             return "bigquery"  # the slow ones would take too long on one worker
-        return f"{file}-{found}"
+        return f"{file}-{destination}"
 
 
-def _has(case: pytest.Function, id: str) -> bool:
-    return f"-{id}-" in f"-{case.callspec.id}-"
+def _has(ids: str, id: str) -> bool:
+    return f"-{id}-" in f"-{ids}-"
 
 
-def _destination(case: pytest.Function) -> str | None:
-    return next((name for name in DESTINATIONS if _has(case, name)), None)
+def _destination(ids: str) -> str | None:
+    return next((name for name in DESTINATIONS if _has(ids, name)), None)
 
 
 def _spread(cases: list[pytest.Function], n: int) -> list[pytest.Function]:
