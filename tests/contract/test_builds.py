@@ -60,7 +60,7 @@ def test_build_publishes_the_stale_months_and_no_others(lakehouse: SmallLakehous
     ) == [(0,)]
 
 
-@pytest.mark.slow_on("postgres")
+@pytest.mark.slow
 def test_failed_test_is_named_and_leaves_the_published_tables(lakehouse: SmallLakehouse) -> None:
     lakehouse.build()
     lakehouse.load(FEBRUARY, [2_000_000], "second")

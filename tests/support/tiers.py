@@ -13,9 +13,9 @@ MARKS = [
     "slow_on(*ids): slow with these parameters",
     "few(n): slow but for n of its cases on each lake and warehouse",
 ]
-DESTINATIONS = ("local", "gcs", "duckdb", "postgres", "bigquery", "S3", "Gcs")
-USES_BIGQUERY = ("test_gcp.py", "test_google_errors.py")
-"""Files whose tests use the emulator and do not have it among their parameters."""
+DESTINATIONS = ("local", "gcs", "s3", "duckdb", "postgres", "bigquery", "S3", "Gcs")
+ONE_EMULATOR = {"bigquery": ("test_gcp.py", "test_google_errors.py"), "s3": ("test_s3.py",)}
+"""Destinations whose tests share an emulator, and the files of tests that are not named after it."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,7 +47,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests of one file and destination share a worker; those of BigQuery share an emulator.
+    """Tests of one file and destination share a worker; those of an emulator share that.
 
     Marks for --dist=loadgroup have no effect with pytest 9.2 (pytest-xdist issue 1386).
     """
@@ -55,10 +55,10 @@ class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         test, _, ids = nodeid.removesuffix("]").partition("[")
         file, destination = test.partition("::")[0], _destination(ids)
-        if self.config.getoption("markexpr") == "not slow" and (
-            destination == "bigquery" or file.endswith(USES_BIGQUERY)
-        ):
-            return "bigquery"  # the slow ones would take too long on one worker
+        if self.config.getoption("markexpr") == "not slow":
+            for emulator, files in ONE_EMULATOR.items():
+                if emulator in test or destination == emulator or file.endswith(files):
+                    return emulator  # the slow ones would take too long on one worker
         return f"{file}-{destination}"
 
 
