@@ -15,7 +15,7 @@ MARKS = [
 ]
 DESTINATIONS = ("local", "gcs", "s3", "duckdb", "postgres", "bigquery", "S3", "Gcs")
 ONE_EMULATOR = {"bigquery": ("test_gcp.py", "test_google_errors.py"), "s3": ("test_s3.py",)}
-"""Destinations whose tests share an emulator, and the files of tests that are not named after it."""
+"""Destinations whose tests share an emulator, and files of tests that are not named after them."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
