@@ -16,7 +16,6 @@ SCAN := $(BIN)/detect-secrets-hook -n
 IGNORE_FAKE := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 export UV_COMPILE_BYTECODE := 1
-export UV_LINK_MODE := copy
 export UV_PYTHON_DOWNLOADS := never
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
@@ -115,6 +114,7 @@ test-all: install  ## run all of these tests, with more generated inputs
 	$(BIN)/python $(PYTEST)
 
 test-docker: install  ## run the tests that need a Docker engine
+	$(UV) pip install --quiet --python $(BIN)/python --group browser
 	$(BIN)/python -m pytest tests/e2e
 
 test-minio: install  ## test the S3 lake on MinIO's gateway
