@@ -23,7 +23,7 @@ export DO_NOT_TRACK ?= 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run \
+.PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop spark doctor run \
         deploy up-local down-local image up down test test-slow test-all test-docker test-minio coverage check \
         audit fix pins bench docs docs-output clean
 
@@ -66,6 +66,13 @@ emulators: install  ## start the GCS and BigQuery emulators
 
 emulators-stop: install  ## stop the emulators
 	@$(BIN)/python -m local_services down
+
+spark: install  ## install Spark, Iceberg and JDBC drivers; needs Java 17 or 21, and Maven
+	$(UV) pip install --quiet --python $(BIN)/python --editable '.[spark]'
+	@mvn -v >/dev/null 2>&1 || { echo "error: Maven is not installed (the package maven)" >&2; exit 1; }
+	mvn --quiet --batch-mode --file local_services/spark/pom.xml \
+	  org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies -DexcludeTransitive=true \
+	  -DoutputDirectory="$$($(BIN)/python -c 'import pyspark; print(pyspark.__path__[0])')/jars"
 
 doctor: install  ## check the server, source, lake and warehouse of the settings
 	@$(BIN)/python -m nyc_taxi.doctor
