@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock
@@ -84,12 +85,13 @@ def download_jars(pom: Path, folder: Path) -> Path:
 
 
 def java_command(
-    main: str, *arguments: str, classpath: str, megabytes: int, **properties: object
+    main: str,
+    *arguments: str,
+    classpath: str,
+    megabytes: int,
+    properties: Mapping[str, object],
 ) -> tuple[str, ...]:
-    """Return the command of a Java program with a heap of `megabytes`.
-
-    Underscores in the names of the system properties stand for dots.
-    """
-    options = [f"-D{name.replace('_', '.')}={value}" for name, value in properties.items()]
+    """Return the command of a Java program with a heap of `megabytes`."""
     java = str(java_home() / "bin" / "java")
+    options = [f"-D{name}={value}" for name, value in properties.items()]
     return (java, f"-Xmx{megabytes}m", *SMALL, *options, "-cp", classpath, main, *arguments)

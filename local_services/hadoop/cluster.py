@@ -13,9 +13,16 @@ from typing import Any
 
 import httpx
 
-from local_services.hadoop.configuration import Ports, write_configuration
+from local_services.hadoop.configuration import (
+    EVENT_LOGS,
+    WAREHOUSE,
+    Ports,
+    spark_defaults,
+    write_configuration,
+)
 from local_services.java import download_jars, java_command, java_home
 from local_services.process import Service, ServiceStartError
+from local_services.spark import history_server, spark_home, write_defaults
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -24,8 +31,6 @@ NODES = 2
 HDFS = "org.apache.hadoop.hdfs.server"
 YARN = "org.apache.hadoop.yarn.server"
 LIVE_DATANODES = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
-WAREHOUSE = "/warehouse/iceberg"
-EVENT_LOGS = "/spark-events"
 FOLDERS = (WAREHOUSE, EVENT_LOGS, "/lake", f"/user/{getpass.getuser()}")
 """Folders that exist once HDFS is ready, writable for everyone."""
 
@@ -71,6 +76,12 @@ class Hadoop:
         return [*self.nodemanagers, self.resourcemanager, self.datanode, self.namenode]
 
     @property
+    def history(self) -> Service:
+        """The Spark History Server. Raises ServiceStartError if Spark is not installed."""
+        logs = f"{self.hdfs}{EVENT_LOGS}"
+        return history_server(self.folder, self.ports["history"], logs, self.conf)
+
+    @property
     def hdfs(self) -> str:
         return f"hdfs://{self.ports.address('namenode')}"
 
@@ -97,10 +108,13 @@ class Hadoop:
             service.stop()
 
     def environment(self) -> dict[str, str]:
-        """What a client of this cluster needs."""
+        """What a client of this cluster needs, Spark included."""
+        jars = {"spark.yarn.jars": f"local:{spark_home()}/jars/*"}
+        conf = write_defaults(self.folder / "spark", spark_defaults(self.ports) | jars)
         return {
             "JAVA_HOME": str(java_home()),
             "HADOOP_CONF_DIR": str(self.conf),
+            "SPARK_CONF_DIR": str(conf),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_MASTER": "yarn",
             "WAREHOUSE_URI": f"{self.hdfs}{WAREHOUSE}",
@@ -121,8 +135,7 @@ class Hadoop:
             main,
             classpath=f"{self.folder / conf}:{self.jars}/*",
             megabytes=megabytes,
-            hadoop_log_dir=logs,
-            yarn_log_dir=logs,
+            properties={"hadoop.log.dir": logs, "yarn.log.dir": logs},
         )
         env = {
             "JAVA_HOME": str(java_home()),

@@ -12,6 +12,8 @@ NODE_MEMORY = 3072
 """MiB for the containers of one NodeManager."""
 NODE_CORES = 4
 """Virtual cores of one NodeManager: an application master takes one of them."""
+WAREHOUSE = "/warehouse/iceberg"
+EVENT_LOGS = "/spark-events"
 LOG4J = """\
 log4j.rootLogger=INFO,console
 log4j.appender.console=org.apache.log4j.ConsoleAppender
@@ -38,7 +40,7 @@ NAMES = (
     "resourcemanager", "scheduler", "tracker", "admin", "resourcemanager_http",
     "nodemanager1", "localizer1", "nodemanager1_http", "collector1", "proxy1",
     "nodemanager2", "localizer2", "nodemanager2_http", "collector2", "proxy2",
-    "history", "master", "master_http", "worker1", "worker1_http", "worker2", "worker2_http",
+    "history",
 )  # fmt: skip
 """What listens, in the order of the ports."""
 
@@ -149,3 +151,27 @@ def _write(path: Path, properties: Mapping[str, object]) -> None:
         for name, value in properties.items()
     ]
     path.write_text("\n".join(["<configuration>", *lines, "</configuration>", ""]))
+
+
+def spark_defaults(ports: Ports) -> dict[str, object]:
+    """Properties of Spark for this cluster: small executors, and no upload of Spark's jars."""
+    return {
+        "spark.driver.host": HOST,
+        "spark.driver.bindAddress": HOST,
+        "spark.driver.memory": "1g",
+        "spark.yarn.am.memory": "512m",
+        "spark.executor.memory": "1g",
+        "spark.executor.memoryOverhead": "384m",
+        "spark.executor.cores": 1,
+        "spark.dynamicAllocation.maxExecutors": 2,
+        "spark.yarn.appMasterEnv.SPARK_LOCAL_IP": HOST,
+        "spark.executorEnv.SPARK_LOCAL_IP": HOST,
+        "spark.yarn.historyServer.address": ports.address("history"),
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": f"hdfs://{ports.address('namenode')}{EVENT_LOGS}",
+        "spark.scheduler.minRegisteredResourcesRatio": 0,
+        "spark.sql.shuffle.partitions": 4,
+        "spark.yarn.am.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.executor.extraJavaOptions": "-XX:+UseSerialGC",
+    }

@@ -1,4 +1,4 @@
-"""Pytest plugin: tests that `make test` leaves to `make test-slow`, and tests of one worker."""
+"""Pytest plugin: tests that `make test` leaves to another command, and tests of one worker."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ MARKS = [
     "slow: run by `make test-slow` only",
     "slow_on(*ids): slow with these parameters",
     "few(n): slow but for n of its cases on each lake and warehouse",
+    "cluster: needs Hadoop or Spark; run by `make test-cluster` only",
 ]
-DESTINATIONS = ("local", "gcs", "duckdb", "postgres", "bigquery", "S3", "Gcs")
+DESTINATIONS = ("local", "gcs", "hdfs", "duckdb", "postgres", "bigquery", "S3", "Gcs")
 USES_BIGQUERY = ("test_gcp.py", "test_google_errors.py")
 """Files whose tests use the emulator and do not have it among their parameters."""
 
@@ -24,8 +25,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the cases as slow that `slow_on` and `few` mean."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the cases as slow that `slow_on` and `few` mean; leave out those of a cluster."""
+    if "cluster" not in config.getoption("markexpr"):
+        items[:] = [item for item in items if not item.get_closest_marker("cluster")]
     tests = defaultdict[str, list[pytest.Function]](list)
     for item in items:
         if isinstance(item, pytest.Function) and hasattr(item, "callspec"):

@@ -74,7 +74,8 @@ def _start() -> SparkSession:
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # set by spark-submit
+    # Of spark-submit: it has started this process, or this process starts it.
+    submitted = not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}.isdisjoint(os.environ)
     given = _submitted_properties() if submitted else _spark_defaults()
     master = settings().spark_master or given.get("spark.master", LOCAL_MASTER)
     is_local = master.startswith("local")
@@ -86,7 +87,7 @@ def _start() -> SparkSession:
     if not submitted:
         given["spark.master"] = master
     _check_iceberg(given)
-    if given.get("spark.app.name", ".py").endswith(".py"):  # spark-submit's default
+    if given.get("spark.app.name", ".py").endswith((".py", "pyspark-shell")):  # the default
         given["spark.app.name"] = _app_name()
     conf = DEFAULTS | (LOCAL_DEFAULTS if is_local else {}) | given
     try:
