@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the cases as slow that `slow_on` and `few` mean; leave out those of a cluster."""
+    """Mark the cases as slow that `slow_on` and `few` mean; omit what needs a cluster."""
     if "cluster" not in config.getoption("markexpr"):
         items[:] = [item for item in items if not item.get_closest_marker("cluster")]
     tests = defaultdict[str, list[pytest.Function]](list)

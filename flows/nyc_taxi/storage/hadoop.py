@@ -17,7 +17,7 @@ def hadoop_configuration() -> Mapping[str, str]:
     """Return the properties of the cluster; {} without HADOOP_CONF_DIR.
 
     `${name}` in a value is replaced by that property or environment variable. Raises
-    InvalidInputError for a folder or a file that cannot be read.
+    InvalidInputError for an unreadable folder or file.
     """
     place = os.environ.get("HADOOP_CONF_DIR")
     if not place:

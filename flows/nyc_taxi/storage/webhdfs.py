@@ -82,7 +82,7 @@ class WebHdfs:
                 yield chunk
 
     def replace(self, path: str, target: str) -> None:
-        """Rename a file, atomically, in the place of any other."""
+        """Rename a file atomically; it replaces any other of that name."""
         self._ask("PUT", "RENAME", path, destination=target, renameoptions="OVERWRITE")
 
     def delete(self, path: str) -> None:
