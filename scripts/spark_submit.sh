@@ -39,6 +39,7 @@ esac
 export SPARK_MASTER=${SPARK_MASTER:-yarn}
 SPARK_HOME=${SPARK_HOME:-$("$python" -c 'import pyspark; print(pyspark.__path__[0])' 2>/dev/null)} ||
   fail "Spark is not installed; run: make spark"
+has_iceberg() { compgen -G "$SPARK_HOME/jars/iceberg-spark-runtime-*.jar" >/dev/null; }
 export SPARK_HOME PYSPARK_PYTHON=${PYSPARK_PYTHON:-$python}
 command -v "${JAVA_HOME:+$JAVA_HOME/bin/}java" >/dev/null ||
   fail "Java was not found in ${JAVA_HOME:-PATH}; install Java 17 or 21, or set JAVA_HOME"
@@ -60,6 +61,7 @@ options=(
   --conf "spark.archives=$code#code"
   --conf spark.executorEnv.PYTHONPATH=code
 )
+has_iceberg || options+=(--packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0)
 if [ "${ENABLE_YARN_DEFAULTS:-true}" != false ]; then
   options+=(
     --conf spark.dynamicAllocation.enabled=true

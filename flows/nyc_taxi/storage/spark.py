@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.runtime import flow_run
 
-from nyc_taxi.errors import InvalidInputError, StorageError
+from nyc_taxi.errors import InvalidInputError, NycTaxiError, StorageError
 from nyc_taxi.settings import settings
+from nyc_taxi.storage.yarn import why_ended
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,6 +46,8 @@ LOCAL_DEFAULTS = {
 """Of a session on this machine: nothing listens on the network."""
 _JAR_PROPERTIES = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
 _session: SparkSession | None = None
+_application = ""
+"""Id of its application, which outlives it."""
 _starting = Lock()
 
 
@@ -55,18 +58,45 @@ def spark_session() -> Iterator[SparkSession]:
     Raises InvalidInputError if Spark, Java or Iceberg is missing, or if the session's master is
     not SPARK_MASTER; StorageError if the session has ended.
     """
-    global _session
+    global _session, _application
     with _starting:
         if _session is None:
             _session = _start()
-    if not is_running(_session):
-        raise StorageError("the Spark application has ended; see its log, then rerun")
-    yield _session
+            _application = _session.sparkContext.applicationId
+    cause = None
+    try:
+        if is_running(_session):
+            yield _session
+            return
+    except Exception as problem:
+        if is_running(_session):
+            raise
+        cause = problem
+    raise StorageError(f"the Spark application has ended: {_why_ended()}; rerun") from cause
+
+
+def current_session() -> SparkSession | None:
+    return _session
 
 
 def is_running(session: SparkSession) -> bool:
+    from py4j.protocol import Py4JError
+
     context = session.sparkContext._jsc
-    return context is not None and not context.sc().isStopped()
+    try:
+        return context is not None and not context.sc().isStopped()
+    except (Py4JError, OSError):  # the JVM has ended
+        return False
+
+
+def _why_ended() -> str:
+    """Return YARN's diagnostics, or where to find the reason."""
+    if _application.startswith("application_"):
+        try:
+            return why_ended(_application)
+        except NycTaxiError as problem:
+            return f"{_application}: {problem}"
+    return f"see the log of {_application or 'Spark'}"
 
 
 def _start() -> SparkSession:
