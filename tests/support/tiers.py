@@ -11,9 +11,10 @@ from xdist.scheduler import LoadScopeScheduling
 MARKS = [
     "slow: run by `make test-slow` only",
     "slow_on(*ids): slow with these parameters",
+    "cluster: needs Spark or Hadoop; run by `make test-cluster` only",
     "few(n): slow but for n of its cases on each lake and warehouse",
 ]
-DESTINATIONS = ("local", "gcs", "duckdb", "postgres", "bigquery", "S3", "Gcs")
+DESTINATIONS = ("local", "gcs", "duckdb", "postgres", "bigquery", "spark", "S3", "Gcs")
 USES_BIGQUERY = ("test_gcp.py", "test_google_errors.py")
 """Files whose tests use the emulator and do not have it among their parameters."""
 
@@ -39,6 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 slow += [case for case in of_it if case not in _spread(of_it, *few.args)]
         for case in slow:
             case.add_marker("slow")
+        for case in cases:
+            if _destination(case.callspec.id) == "spark":
+                case.add_marker("cluster")
 
 
 @pytest.hookimpl(optionalhook=True)
