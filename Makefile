@@ -124,10 +124,10 @@ down:  ## stop the system in Docker; its volumes are kept
 	$(COMPOSE) --profile emulators down
 
 test: install  ## test every behavior once on every lake and warehouse, in a few minutes
-	$(BIN)/python $(MEASURE) $(PYTEST) -m "not slow"
+	$(BIN)/python $(MEASURE) $(PYTEST) -m "not slow and not cluster"
 
 test-slow: install  ## run the slow tests: every kill point, 200 flows, deployments
-	$(BIN)/python $(PYTEST) -m slow
+	$(BIN)/python $(PYTEST) -m "slow and not cluster"
 
 test-all: export NYC_TAXI_TEST_EXAMPLES ?= 200
 test-all: install  ## run all of these tests, with more generated inputs

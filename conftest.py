@@ -51,6 +51,7 @@ from tests.support.prefect_systems import (  # noqa: F401
 )
 from tests.support.processes import ROOT
 from tests.support.services import NO_SERVICE, pytest_sessionfinish  # noqa: F401
+from tests.support.spark import spark  # noqa: F401
 from tests.support.tiers import (  # noqa: F401
     pytest_collection_modifyitems,
     pytest_configure,

@@ -49,11 +49,7 @@ LAKES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
 }
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(kind, marks=pytest.mark.cluster if kind == "hdfs" else ()) for kind in LAKES
-    ]
-)
+@pytest.fixture(params=LAKES)
 def address(request: pytest.FixtureRequest) -> str:
     return LAKES[request.param](request)
 

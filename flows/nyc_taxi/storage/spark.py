@@ -6,6 +6,7 @@ Properties come from spark-submit or spark-defaults.conf, then from the settings
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import re
 import shutil
@@ -132,6 +133,7 @@ def _start() -> SparkSession:
             f"SPARK_MASTER={master}; set SPARK_MASTER to it, or run "
             f"bash scripts/spark_submit.sh {_script()}"
         )
+    logging.getLogger("SQLQueryContextLogger").disabled = True  # logs what it also raises
     atexit.register(session.stop)
     return session
 
