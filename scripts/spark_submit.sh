@@ -37,10 +37,6 @@ case $flow in
 esac
 
 export SPARK_MASTER=${SPARK_MASTER:-yarn}
-SPARK_HOME=${SPARK_HOME:-$("$python" -c 'import pyspark; print(pyspark.__path__[0])' 2>/dev/null)} ||
-  fail "Spark is not installed; run: make spark"
-has_iceberg() { compgen -G "$SPARK_HOME/jars/iceberg-spark-runtime-*.jar" >/dev/null; }
-export SPARK_HOME PYSPARK_PYTHON=${PYSPARK_PYTHON:-$python}
 command -v "${JAVA_HOME:+$JAVA_HOME/bin/}java" >/dev/null ||
   fail "Java was not found in ${JAVA_HOME:-PATH}; install Java 17 or 21, or set JAVA_HOME"
 if [ "$SPARK_MASTER" = yarn ]; then
@@ -48,6 +44,10 @@ if [ "$SPARK_MASTER" = yarn ]; then
     "set it to the folder of core-site.xml, hdfs-site.xml and yarn-site.xml of the cluster"
   "$python" -m nyc_taxi.storage.yarn # one line if no ResourceManager answers
 fi
+SPARK_HOME=${SPARK_HOME:-$("$python" -c 'import pyspark; print(pyspark.__path__[0])' 2>/dev/null)} ||
+  fail "Spark is not installed; run: make spark"
+has_iceberg() { compgen -G "$SPARK_HOME/jars/iceberg-spark-runtime-*.jar" >/dev/null; }
+export SPARK_HOME PYSPARK_PYTHON=${PYSPARK_PYTHON:-$python}
 
 # The code of the flows and of dbt, for Python on the executors.
 code=$root/data/spark/code.zip

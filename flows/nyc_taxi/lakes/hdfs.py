@@ -19,8 +19,7 @@ from nyc_taxi.errors import ConnectionLostError, InvalidInputError, NycTaxiError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.atomic_files import atomic_write
 from nyc_taxi.storage.hadoop import hadoop_configuration
-from nyc_taxi.storage.range_reader import open_ranges
-from nyc_taxi.storage.webhdfs import WebHdfs
+from nyc_taxi.storage.webhdfs import WebHdfs, inode, replaced
 
 T = TypeVar("T")
 ABANDONED = timedelta(days=1)
@@ -66,15 +65,8 @@ class HdfsLake:
 
     def open(self, key: str) -> BinaryIO:
         """Raises ConnectionLostError while it is read if the file is replaced meanwhile."""
-        status = self._run(partial(self._status, key))
-
-        def read(first: int, last: int) -> bytes:
-            content = self.hdfs.read(_inode(status), first, last - first + 1)
-            return b"".join(content)
-
-        return open_ranges(
-            lambda first, last: self._run(partial(read, first, last)), status["length"]
-        )
+        self._run(partial(self._status, key))
+        return self._run(partial(self.hdfs.open, self._path(key)))
 
     def check(self) -> str:
         """Write a temporary file under a unique name and delete it."""
@@ -113,7 +105,7 @@ class HdfsLake:
                 return copy
         with atomic_write(copy) as part:
             with part.open("wb") as content:
-                for chunk in self.hdfs.read(_inode(status)):
+                for chunk in self.hdfs.read(inode(status)):
                     content.write(chunk)
             if part.stat().st_size != status["length"]:
                 raise ConnectionLostError(f"{self._uri(key)} was cut short on its way; rerun")
@@ -151,11 +143,4 @@ class HdfsLake:
         try:
             return interruptible(call, lambda: None)
         except FileNotFoundError as problem:
-            raise ConnectionLostError(
-                f"a file of {self._uri('')} was replaced while it was read ({problem}); rerun"
-            ) from problem
-
-
-def _inode(status: dict[str, Any]) -> str:
-    """The path of this version of the file: another one that replaces it has another inode."""
-    return f"/.reserved/.inodes/{status['fileId']}"
+            raise replaced(self._uri("")) from problem

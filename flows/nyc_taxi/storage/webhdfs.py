@@ -15,16 +15,17 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 import httpx
 
-from nyc_taxi.cancellation import check_stopped
+from nyc_taxi.cancellation import check_stopped, interruptible
 from nyc_taxi.errors import ConnectionLostError, StorageError
 from nyc_taxi.network import create_tls_context
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.hadoop import hadoop_configuration, with_host
+from nyc_taxi.storage.range_reader import open_ranges
 
 PREFIX = "/webhdfs/v1"
 CHUNK = 1 << 20
@@ -80,6 +81,22 @@ class WebHdfs:
             for chunk in answer.iter_bytes(CHUNK):
                 check_stopped()
                 yield chunk
+
+    def open(self, path: str) -> BinaryIO:
+        """Open this version of a file for reading in place, by a request for each range.
+
+        Reads raise ConnectionLostError if the file is replaced meanwhile.
+        """
+        status = self.status(path)
+
+        def read(first: int, last: int) -> bytes:
+            content = self.read(inode(status), first, last - first + 1)
+            try:
+                return interruptible(lambda: b"".join(content), lambda: None)
+            except FileNotFoundError as problem:
+                raise replaced(f"hdfs://{self.place}{path}") from problem
+
+        return open_ranges(read, status["length"])
 
     def replace(self, path: str, target: str) -> None:
         """Rename a file atomically; it replaces any other of that name."""
@@ -158,6 +175,13 @@ class WebHdfs:
         )
 
 
+def open_uri(uri: str) -> BinaryIO:
+    """Open an hdfs:// URI for reading in place, as WebHdfs.open. Raises FileNotFoundError."""
+    parts = urlsplit(uri)
+    hdfs = WebHdfs(parts.netloc)
+    return interruptible(lambda: hdfs.open(parts.path), lambda: None)
+
+
 def namenode_urls(place: str) -> list[str]:
     """Return the URLs of the NameNodes: of NYC_TAXI_WEBHDFS_URL, or of hdfs-site.xml."""
     if given := settings().webhdfs_url:
@@ -173,6 +197,15 @@ def namenode_urls(place: str) -> list[str]:
 def _of_nameservice(known: Mapping[str, str], name: str, service: str) -> list[str]:
     nodes = known.get(f"dfs.ha.namenodes.{service}", "")
     return [known.get(f"{name}.{service}.{node.strip()}", "") for node in nodes.split(",") if node]
+
+
+def replaced(uri: str) -> ConnectionLostError:
+    return ConnectionLostError(f"{uri} was replaced while it was read; rerun")
+
+
+def inode(status: dict[str, Any]) -> str:
+    """Return the path of this version of a file: one that replaces it has another inode."""
+    return f"/.reserved/.inodes/{status['fileId']}"
 
 
 def _chunks(file: Path) -> Iterator[bytes]:
