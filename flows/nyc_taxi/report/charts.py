@@ -163,14 +163,9 @@ def air() -> Chart:
     y = alt.Y("aqi:Q", title=None, axis=alt.Axis(tickCount=4))
     base = _chart("air", height=190).encode(x=x, y=y)
     line = base.mark_line(strokeWidth=1.4, color="var(--part-0)")
-    # Days are dots too: a line needs two, and each has a description.
-    dots = base.mark_circle(opacity=1).encode(
-        size=alt.condition("datum.stands_out", alt.value(80), alt.value(12)),
-        color=alt.condition(
-            "datum.stands_out", alt.value("var(--bad)"), alt.value("var(--part-0)")
-        ),
-    )
-    return line + dots
+    points = base.mark_circle(opacity=0, size=60)  # what the pointer finds
+    worst = base.mark_circle(opacity=1, size=80, color="var(--bad)")
+    return line + points + worst.transform_filter("datum.stands_out")
 
 
 def months() -> Chart:

@@ -17,11 +17,17 @@ const sum = (values) => values.reduce((total, value) => total + value, 0);
 const plural = (count, word) => `${int(count)} ${word}${count === 1 ? "" : "s"}`;
 const best = (rows, value) => rows.reduce((top, row) => (top === null || value(row) > value(top) ? row : top), null);
 
-/* Cubes of 32-bit numbers: measure (trips, dollars, ...), month or part, column. */
+/* Cubes of 32-bit numbers: measure (trips, dollars, ...), month or part, column. Packed, the lowest
+   bytes of all numbers come first. */
 async function unpack(text) {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Int32Array(await new Response(stream).arrayBuffer());
+  const packed = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const count = bytes.length / 4, values = new Int32Array(count);
+  for (let n = 0; n < count; n++) {
+    values[n] = bytes[n] | (bytes[count + n] << 8) | (bytes[2 * count + n] << 16) | (bytes[3 * count + n] << 24);
+  }
+  return values;
 }
 
 class Cube {

@@ -119,7 +119,7 @@ PANELS.air = (s) => {
   const worst = known.slice().sort((a, b) => b.aqi - a.aqi || b.pm - a.pm).slice(0, 3);
   const pm = (day) => (day.pm === null ? "not known" : `${day.pm.toFixed(1)} µg/m³`);
   return {
-    rows: days.map((day) => ({ ...day, stands_out: worst.includes(day), label: dayLabel(day.date) })),
+    rows: known.map((day) => ({ ...day, stands_out: worst.includes(day), label: dayLabel(day.date) })),
     answer: worst.length ? `${dayLabel(worst[0].date)}: AQI ${worst[0].aqi}, ${epa(worst[0].aqi)}.` : "No air quality is loaded for this choice.",
     note: days.length > known.length ? `${plural(days.length - known.length, "day")} without air quality.` : "",
     facts: worst.length ? [["Day", "AQI", "PM2.5 (mean)", "Rain or snow"], worst.map((day) => [dayLabel(day.date), day.aqi, pm(day), day.rain === null ? "not known" : `${day.rain.toFixed(1)} mm`])] : null,
