@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     s3_addressing: Literal["auto", "path", "virtual"] = "auto"
     """Bucket addressing style. auto: path style for a custom endpoint, virtual-hosted style for
     Amazon S3."""
+    webhdfs_url: str = ""
+    """URL of WebHDFS or HttpFS; several are separated by commas. Empty: of hdfs-site.xml in
+    HADOOP_CONF_DIR, else port 9870 of the host of the lake."""
     bq_location: str = "US"
     """Location of a new BigQuery dataset; use the location of the bucket."""
 

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.runtime import flow_run
 
-from nyc_taxi.errors import InvalidInputError, StorageError
+from nyc_taxi.errors import InvalidInputError, NycTaxiError, StorageError
 from nyc_taxi.settings import settings
+from nyc_taxi.storage.yarn import why_ended
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -47,6 +48,8 @@ LOCAL_DEFAULTS = {
 """Of a session on this machine, of which nothing listens on the network."""
 _JAR_PROPERTIES = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
 _session: SparkSession | None = None
+_application = ""
+"""Id of its application, which outlives it."""
 _starting = Lock()
 
 
@@ -57,18 +60,45 @@ def spark_session() -> Iterator[SparkSession]:
     Raises InvalidInputError if Spark, Java or Iceberg is missing, or if the session's master is
     not SPARK_MASTER; StorageError if the session has ended.
     """
-    global _session
+    global _session, _application
     with _starting:
         if _session is None:
             _session = _start()
-    if not is_running(_session):
-        raise StorageError("the Spark application has ended; see its log, then rerun")
-    yield _session
+            _application = _session.sparkContext.applicationId
+    cause = None
+    try:
+        if is_running(_session):
+            yield _session
+            return
+    except Exception as problem:
+        if is_running(_session):
+            raise
+        cause = problem
+    raise StorageError(f"the Spark application has ended: {_why_ended()}; rerun") from cause
+
+
+def current_session() -> SparkSession | None:
+    return _session
 
 
 def is_running(session: SparkSession) -> bool:
+    from py4j.protocol import Py4JError
+
     context = session.sparkContext._jsc
-    return context is not None and not context.sc().isStopped()
+    try:
+        return context is not None and not context.sc().isStopped()
+    except (Py4JError, OSError):  # the JVM has ended
+        return False
+
+
+def _why_ended() -> str:
+    """Return YARN's diagnostics, or where to find the reason."""
+    if _application.startswith("application_"):
+        try:
+            return why_ended(_application)
+        except NycTaxiError as problem:
+            return f"{_application}: {problem}"
+    return f"see the log of {_application or 'Spark'}"
 
 
 def _start() -> SparkSession:
@@ -76,7 +106,8 @@ def _start() -> SparkSession:
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # set by spark-submit
+    # Of spark-submit: it has started this process, or this process starts it.
+    submitted = not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}.isdisjoint(os.environ)
     given = _submitted_properties() if submitted else _spark_defaults()
     master = settings().spark_master or given.get("spark.master", LOCAL_MASTER)
     is_local = master.startswith("local")
@@ -88,7 +119,7 @@ def _start() -> SparkSession:
     if not submitted:
         given["spark.master"] = master
     _check_iceberg(given)
-    if given.get("spark.app.name", ".py").endswith(".py"):  # spark-submit's default
+    if given.get("spark.app.name", ".py").endswith((".py", "pyspark-shell")):  # the default
         given["spark.app.name"] = _app_name()
     conf = DEFAULTS | (LOCAL_DEFAULTS if is_local else {}) | given
     try:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from nyc_taxi.errors import StorageError
 from nyc_taxi.storage.parquet_metadata import source_version
+from nyc_taxi.storage.webhdfs import open_uri
 from nyc_taxi.warehouses.base import MAX_EXACT, check_names
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ class Footer:
 
 def read_footer(parquet: Path | str, is_month: bool = True) -> Footer:
     """Raise StorageError for names and types that not every warehouse supports."""
+    source = open_uri(str(parquet)) if str(parquet).startswith("hdfs://") else parquet
     try:
-        with pq.ParquetFile(parquet) as opened:
+        with pq.ParquetFile(source) as opened:
             metadata, schema = opened.metadata, opened.schema_arrow
     except pa.ArrowInvalid as problem:
         raise StorageError(
