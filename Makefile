@@ -23,8 +23,9 @@ export DO_NOT_TRACK ?= 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop spark hadoop hadoop-stop spark-local spark-local-stop doctor run \
-        deploy up-local down-local image up down test test-slow test-all test-docker test-minio test-cluster coverage check \
+.PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop spark hadoop \
+        hadoop-stop spark-local spark-local-stop doctor run deploy report up-local down-local image up \
+        down test test-slow test-all test-docker test-minio test-cluster test-report coverage check \
         audit fix pins bench docs docs-output clean
 
 help:  ## list the commands
@@ -51,7 +52,7 @@ endif
 	[ "$$version" = "$$($(BIN)/python $(VERSION))" ] || rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
-	$(UV) pip install --quiet --python $(BIN)/python --editable . --group dev
+	$(UV) pip install --quiet --python $(BIN)/python --editable '.[report]' --group dev
 	@mkdir -p -m 700 .prefect # Prefect's database contains the secrets of the blocks
 	@touch $@
 
@@ -91,6 +92,9 @@ doctor: install  ## check the server, source, lake and warehouse of the settings
 
 run: install  ## ingest published months: make run COLOR=green YEAR=2021 MONTHS=1,2
 	$(BIN)/python flows/etl_web_to_bq.py --color $(COLOR) --year $(YEAR) --months $(MONTHS)
+
+report: install  ## write the page of what is in gold: data/report.html
+	@$(BIN)/python -m lakehouse.report.flow
 
 postgres: install  ## start a local PostgreSQL on 127.0.0.1:5434 and create its block
 	@$(BIN)/python -m local_services.postgres up --port $(POSTGRES_PORT)
@@ -142,6 +146,9 @@ test-minio: install  ## test the S3 lake on MinIO's gateway
 
 test-cluster: spark  ## run the tests that need HDFS, YARN and Spark; needs Java and Maven
 	$(BIN)/python -m pytest -m cluster tests
+
+test-report: install  ## test the page of make report in a browser (needs Chromium)
+	$(BIN)/python -m pytest tests/browser
 
 coverage: install  ## run make test with coverage; fails below the floor
 	rm -rf .coverage

@@ -6,6 +6,7 @@ Services are real: a Prefect server, PostgreSQL, emulators of GCS and BigQuery, 
 import os
 import signal
 import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ import boto3
 import httpx
 import psycopg2
 import pytest
+from google.cloud import bigquery as google_bigquery
 from google.cloud import storage
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -57,6 +59,10 @@ from tests.support.tiers import (  # noqa: F401
     pytest_configure,
     pytest_xdist_make_scheduler,
 )
+
+# Where Python may not write bytecode, each of the many processes of the tests compiles all modules.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Background jobs of a shell ignore SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -105,10 +111,11 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     service = prefect_service(tmp_path_factory.mktemp("prefect"))
     with running(service), use_prefect_server(service) as url:
         os.environ["PREFECT_API_URL"] = url
+        os.environ["PREFECT_API_SSL_CERT_FILE"] = str(service.folder / "ca.pem")
         _own_servers.append(url)
         yield
         _own_servers.clear()
-        del os.environ["PREFECT_API_URL"]
+        del os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_SSL_CERT_FILE"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -293,6 +300,12 @@ def bigquery_block(
 ) -> str:
     """Name of a GcpCredentials block, and of its empty project in the emulator."""
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_server.url)
-    name = f"project-{uuid.uuid4().hex[:8]}"
-    GcpCredentials(project=name).save(name)
+    name = "test-project"
+    GcpCredentials(project=name).save(name, overwrite=True)
+    # One project for all tests: the emulator reads the catalog of every project for each statement.
+    client = google_bigquery.Client(project=name)
+    for job in client.list_jobs(state_filter="running"):  # of a process that a test killed
+        job.exception()
+    for dataset in client.list_datasets():
+        client.delete_dataset(dataset.dataset_id, delete_contents=True)
     return name
