@@ -8,15 +8,14 @@ ENV PYTHONUNBUFFERED=1 PYTHONPATH=/opt/prefect/flows \
 WORKDIR /opt/prefect
 
 # The layer that rarely changes. The list is complete, so there is nothing to resolve. Removed: the
-# libraries' tests (not those in dbt/include, which test tables), Arrow's headers, Flight and S3,
-# Vertex AI (dbt's notebooks), and the descriptions of Google and AWS services that neither flows nor
-# workers (Cloud Run, ECS) use.
+# libraries' tests (not those in dbt/include, which test tables), Arrow's headers, Flight and S3, and
+# the descriptions of Google and AWS services that neither flows nor workers (Cloud Run, ECS) use.
 # pip's bytecode is kept: without it each start takes 50% longer.
 COPY docker-requirements.txt .
 RUN pip install --no-cache-dir --no-deps --requirement docker-requirements.txt \
  && cd "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
  && find . -path ./dbt/include -prune -o -name tests -type d -prune -exec rm -r {} + \
- && rm -r pyarrow/include pyarrow/*flight* pyarrow/*_s3* google/cloud/aiplatform* google/genai vertexai \
+ && rm -r pyarrow/include pyarrow/*flight* pyarrow/*_s3* \
  && find googleapiclient/discovery_cache/documents -type f ! -name 'run.v*' -delete \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d \
     | grep -Ev '/(batch|ec2|ecs|lambda|logs|s3|secretsmanager|ssm|sso|sso-oidc|sts)$' | xargs rm -r

@@ -6,6 +6,7 @@ Services are real: a Prefect server, PostgreSQL, emulators of GCS and BigQuery, 
 import os
 import signal
 import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ import boto3
 import httpx
 import psycopg2
 import pytest
+from google.cloud import bigquery as google_bigquery
 from google.cloud import storage
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -40,6 +42,7 @@ from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site, write_month
 from synthetic_tlc.open_meteo import OpenMeteo
 from tests.support.aws import minio_server, moto_server
+from tests.support.clusters import cluster, hadoop, hadoop_servers, sources  # noqa: F401
 from tests.support.prefect_systems import (  # noqa: F401
     LIGHTWEIGHT_SERVER,
     bare_system,
@@ -50,11 +53,16 @@ from tests.support.prefect_systems import (  # noqa: F401
 )
 from tests.support.processes import ROOT
 from tests.support.services import NO_SERVICE, pytest_sessionfinish  # noqa: F401
+from tests.support.spark import spark  # noqa: F401
 from tests.support.tiers import (  # noqa: F401
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_xdist_make_scheduler,
 )
+
+# Where Python may not write bytecode, each of the many processes of the tests compiles all modules.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Background jobs of a shell ignore SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -103,10 +111,11 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     service = prefect_service(tmp_path_factory.mktemp("prefect"))
     with running(service), use_prefect_server(service) as url:
         os.environ["PREFECT_API_URL"] = url
+        os.environ["PREFECT_API_SSL_CERT_FILE"] = str(service.folder / "ca.pem")
         _own_servers.append(url)
         yield
         _own_servers.clear()
-        del os.environ["PREFECT_API_URL"]
+        del os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_SSL_CERT_FILE"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -291,6 +300,12 @@ def bigquery_block(
 ) -> str:
     """Name of a GcpCredentials block, and of its empty project in the emulator."""
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_server.url)
-    name = f"project-{uuid.uuid4().hex[:8]}"
-    GcpCredentials(project=name).save(name)
+    name = "test-project"
+    GcpCredentials(project=name).save(name, overwrite=True)
+    # One project for all tests: the emulator reads the catalog of every project for each statement.
+    client = google_bigquery.Client(project=name)
+    for job in client.list_jobs(state_filter="running"):  # of a process that a test killed
+        job.exception()
+    for dataset in client.list_datasets():
+        client.delete_dataset(dataset.dataset_id, delete_contents=True)
     return name

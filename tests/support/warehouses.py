@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import duckdb
 import psycopg2
@@ -63,7 +64,27 @@ def empty_postgres(request: pytest.FixtureRequest) -> EmptyWarehouse:
     return EmptyWarehouse("postgres:no-such-block", query)
 
 
-WAREHOUSES = {"duckdb": empty_duckdb, "bigquery": empty_bigquery, "postgres": empty_postgres}
+def empty_spark(request: pytest.FixtureRequest) -> EmptyWarehouse:
+    session = request.getfixturevalue("spark")
+    folder = request.getfixturevalue("tmp_path") / "iceberg"
+    request.getfixturevalue("monkeypatch").setenv("WAREHOUSE_URI", str(folder))
+    name = f"test_{uuid4().hex}"
+
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        session.catalog.setCurrentCatalog(name)
+        return [tuple(row) for row in session.sql(sql).collect()]
+
+    place = EmptyWarehouse(f"spark:{name}", query)
+    place.open()  # adds the catalog to the session
+    return place
+
+
+WAREHOUSES = {
+    "duckdb": empty_duckdb,
+    "bigquery": empty_bigquery,
+    "postgres": empty_postgres,
+    "spark": empty_spark,
+}
 
 
 def read_comments(place: EmptyWarehouse, table: str) -> tuple[str | None, dict[str, str | None]]:
@@ -72,6 +93,11 @@ def read_comments(place: EmptyWarehouse, table: str) -> tuple[str | None, dict[s
     if kind == "bigquery":
         found = bigquery.Client(project=name).get_table(f"{name}.dezoomcamp.{table}")
         return found.description, {f.name.lower(): f.description for f in found.schema}
+    if kind == "spark":
+        shown = place.query(f"SHOW TBLPROPERTIES dezoomcamp.{table}")
+        columns = place.query(f"DESCRIBE dezoomcamp.{table}")
+        named = [row for row in columns if row[0] and not row[0].startswith("#")]
+        return dict(shown).get("comment"), {row[0].lower(): row[2] for row in named}
     if kind == "duckdb":
         about = (
             f"SELECT comment FROM duckdb_tables() WHERE table_name = '{table}' UNION ALL "
@@ -97,6 +123,8 @@ def execute(place: EmptyWarehouse, sql: str) -> None:
     elif kind == "duckdb":
         with duckdb.connect(name) as db:
             db.execute(sql)
+    elif kind == "spark":
+        place.query(sql)
     else:
         with closing(psycopg2.connect(os.environ["POSTGRES_URL"])) as link, link:
             link.cursor().execute(sql)
@@ -111,4 +139,6 @@ def write_comment(place: EmptyWarehouse, table: str, column: str, text: str) -> 
             f"ALTER TABLE `{name}.dezoomcamp.{table}` ALTER COLUMN {column} "
             f"SET OPTIONS (description = '{text}')"
         )
+    if kind == "spark":
+        sql = f"ALTER TABLE dezoomcamp.{table} ALTER COLUMN {column} COMMENT '{text}'"
     execute(place, sql)

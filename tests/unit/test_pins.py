@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import tomllib
 from importlib.metadata import requires
 
 import pytest
@@ -51,6 +52,14 @@ def test_prefect_aws_excludes_the_newest_boto3() -> None:
         if requirement.name == "botocore" and not requirement.marker
     ]
     assert newest("botocore") not in botocore.specifier
+
+
+def test_excluded_package_is_required_and_not_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    [excluded] = project["tool"]["uv"]["exclude-dependencies"]
+    required = {Requirement(requirement).name for requirement in requires("dbt-bigquery") or ()}
+    assert excluded in required
+    assert excluded not in (ROOT / "docker-requirements.txt").read_text()
 
 
 def test_newest_dbt_core_needs_a_package_without_wheels() -> None:
