@@ -23,7 +23,9 @@ async function refresh() {
     $(`about-${name}`).textContent = about;
   }
   const trips = sum(s.chosen.map((month) => s.of(month, 0)));
-  $("status").textContent = `${plural(trips, "trip")} in ${int(s.chosen.length)} of ${plural(LOADED.length, "month")}` + (s.zone ? `, picked up in ${zoneName(s.zone)}` : "") + ".";
+  $("status").textContent = `${plural(trips, "trip")} in ${int(s.chosen.length)} of ${plural(LOADED.length, "month")}` +
+    (s.zone ? `, picked up in ${zoneName(s.zone)}` : "") +
+    (s.services.size < DATA.services.length ? `, ${[...s.services].join(" and ") || "no service"}` : "") + `, ${s.window}.`;
   $("money").textContent = `Dollars: ${moneyNote(s.chosen)}`;
   const active = { service: s.services.size < DATA.services.length, month: s.month, zone: s.zone, measure: s.isMoney, year: s.year };
   for (const item of document.querySelectorAll("[data-filter]")) item.classList.toggle("active", Boolean(active[item.dataset.filter]));
@@ -46,7 +48,8 @@ async function start() {
   if (!DATA.shapes.length) delete DATA.charts.zones;
   await Promise.all(Object.entries(DATA.charts).map(([name, spec]) => embed(name, spec)));
   numbers.forEach(prepareNumbers);
-  form.addEventListener("change", (event) => (event.target.name === "theme" ? setTheme() : refresh()));
+  form.addEventListener("change", refresh);
+  form.elements.theme.addEventListener("change", setTheme);
   form.addEventListener("reset", () => setTimeout(() => { setTheme(); refresh(); }));
   form.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", () => { readLink(); refresh(); });
