@@ -22,8 +22,9 @@ export DO_NOT_TRACK ?= 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop doctor run \
-        deploy up-local down-local image up down test test-slow test-all test-docker test-minio coverage check \
+.PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop spark hadoop \
+        hadoop-stop spark-local spark-local-stop doctor run deploy report up-local down-local image up \
+        down test test-slow test-all test-docker test-minio test-cluster test-report coverage check \
         audit fix pins bench docs docs-output clean
 
 help:  ## list the commands
@@ -50,7 +51,7 @@ endif
 	[ "$$version" = "$$($(BIN)/python $(VERSION))" ] || rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
-	$(UV) pip install --quiet --python $(BIN)/python --editable . --group dev
+	$(UV) pip install --quiet --python $(BIN)/python --editable '.[report]' --group dev
 	@mkdir -p -m 700 .prefect # Prefect's database contains the secrets of the blocks
 	@touch $@
 
@@ -66,11 +67,33 @@ emulators: install  ## start the GCS and BigQuery emulators
 emulators-stop: install  ## stop the emulators
 	@$(BIN)/python -m local_services down
 
+spark: install  ## install Spark, Iceberg and JDBC drivers; needs Java 17 or 21, and Maven
+	$(UV) pip install --quiet --python $(BIN)/python --editable '.[spark]'
+	@mvn -v >/dev/null 2>&1 || { echo "error: Maven is not installed (the package maven)" >&2; exit 1; }
+	mvn --quiet --batch-mode --file local_services/spark/pom.xml \
+	  org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies -DexcludeTransitive=true \
+	  -DoutputDirectory="$$($(BIN)/python -c 'import pyspark; print(pyspark.__path__[0])')/jars"
+
+hadoop: spark  ## start HDFS, YARN and the Spark History Server on 127.0.0.1:21000 to 21020
+	@$(BIN)/python -m local_services.hadoop up
+
+hadoop-stop: install  ## stop them; their data is kept
+	@$(BIN)/python -m local_services.hadoop down
+
+spark-local: spark  ## start a standalone Spark master and two workers on 127.0.0.1:7077
+	@$(BIN)/python -m local_services.spark up
+
+spark-local-stop: install  ## stop them
+	@$(BIN)/python -m local_services.spark down
+
 doctor: install  ## check the server, source, lake and warehouse of the settings
 	@$(BIN)/python -m nyc_taxi.doctor
 
 run: install  ## ingest published months: make run COLOR=green YEAR=2021 MONTHS=1,2
 	$(BIN)/python flows/etl_web_to_bq.py --color $(COLOR) --year $(YEAR) --months $(MONTHS)
+
+report: install  ## write the page of what is in gold: data/report.html
+	@$(BIN)/python -m lakehouse.report.flow
 
 postgres: install  ## start a local PostgreSQL on 127.0.0.1:5434 and create its block
 	@$(BIN)/python -m local_services.postgres up --port $(POSTGRES_PORT)
@@ -104,10 +127,10 @@ down:  ## stop the system in Docker; its volumes are kept
 	$(COMPOSE) --profile emulators down
 
 test: install  ## test every behavior once on every lake and warehouse, in a few minutes
-	$(BIN)/python $(MEASURE) $(PYTEST) -m "not slow"
+	$(BIN)/python $(MEASURE) $(PYTEST) -m "not slow and not cluster"
 
 test-slow: install  ## run the slow tests: every kill point, 200 flows, deployments
-	$(BIN)/python $(PYTEST) -m slow
+	$(BIN)/python $(PYTEST) -m "slow and not cluster"
 
 test-all: export NYC_TAXI_TEST_EXAMPLES ?= 200
 test-all: install  ## run all of these tests, with more generated inputs
@@ -120,6 +143,12 @@ test-docker: install  ## run the tests that need a Docker engine
 test-minio: install  ## test the S3 lake on MinIO's gateway
 	$(UV) pip install --quiet --python $(BIN)/python --group minio
 	NYC_TAXI_TEST_SERVICES=minio $(BIN)/python -m pytest tests/contract/test_lakes.py -k minio
+
+test-cluster: spark  ## run the tests that need HDFS, YARN and Spark; needs Java and Maven
+	$(BIN)/python -m pytest -m cluster tests
+
+test-report: install  ## test the page of make report in a browser (needs Chromium)
+	$(BIN)/python -m pytest tests/browser
 
 coverage: install  ## run make test with coverage; fails below the floor
 	rm -rf .coverage

@@ -42,6 +42,7 @@ from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site, write_month
 from synthetic_tlc.open_meteo import OpenMeteo
 from tests.support.aws import minio_server, moto_server
+from tests.support.clusters import cluster, hadoop, hadoop_servers, sources  # noqa: F401
 from tests.support.prefect_systems import (  # noqa: F401
     LIGHTWEIGHT_SERVER,
     bare_system,
@@ -52,6 +53,7 @@ from tests.support.prefect_systems import (  # noqa: F401
 )
 from tests.support.processes import ROOT
 from tests.support.services import NO_SERVICE, pytest_sessionfinish  # noqa: F401
+from tests.support.spark import spark  # noqa: F401
 from tests.support.tiers import (  # noqa: F401
     pytest_collection_modifyitems,
     pytest_configure,

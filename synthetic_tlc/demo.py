@@ -22,6 +22,7 @@ COMMANDS = (
     "flows/etl_web_to_bq.py --color yellow --year 2024 --months 1,2",
     "flows/etl_web_to_bq.py --color green --year 2024 --months 1",
     "-m lakehouse.full_pipeline.flow --start-date 2024-01-01 --end-date 2024-02-29",
+    "-m lakehouse.report.flow",
 )
 LOADED_MONTHS = """
     SELECT color, trip_month AS "month", count(*) AS trips,
@@ -111,6 +112,7 @@ The files are in {folder}:
   warehouse.duckdb  dezoomcamp: tables yellow_rides, green_rides, air_quality_hourly,
                     weather_hourly, zones, lookup tables; views rides, rides_labeled
                     silver: trips, trips_rejected, ...; gold: facts and dimensions
+  report.html       what is in gold; open it in a browser
 
 Next:
   make demo                                     rerun: downloads are skipped, rows are not doubled

@@ -8,7 +8,6 @@ import duckdb
 def run(warehouse: Path, statements: Path) -> None:
     with duckdb.connect(str(warehouse)) as db:
         db.execute("SET preserve_insertion_order = false")
-        for schema in ("silver_next", "gold_next"):
-            db.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}")
+        db.execute("CREATE SCHEMA silver; CREATE SCHEMA gold")
         for path in sorted(statements.glob("*.sql")):
             db.execute(path.read_text()).fetchall()

@@ -1,14 +1,11 @@
 {# dbt run-operation publish: makes what was built and tested aside visible, in one transaction.
 
-   It replaces the months asked for in tables with a trip_month, and other tables whole. Live tables
-   are changed by DELETE and INSERT, so they keep their grants, and readers see all of it or none. #}
+   A new table is renamed, not copied. In a live one, DELETE and INSERT replace the months asked for,
+   or all rows if it has no trip_month; it keeps its grants, and readers see all of it or none. #}
 {% macro publish() -%}
   {%- set tables = [] -%}
   {%- for node in graph.nodes.values() if node.resource_type == 'model' and part(node) in var('parts') -%}
     {%- do tables.append(next_and_live(node)) -%}
-  {%- endfor -%}
-  {%- for schema in tables | map(attribute='live') | map(attribute='schema') | unique -%}
-    {%- do adapter.create_schema(api.Relation.create(database=target.database, schema=schema)) -%}
   {%- endfor -%}
   {%- do publish_tables(tables) -%}
   {%- do log('Published ' ~ (tables | map(attribute='name') | sort | join(', ')), info=true) -%}
@@ -16,12 +13,12 @@
 
 {# Both tables of a model, and how their columns differ: name -> type. #}
 {% macro next_and_live(node) -%}
-  {%- set next = adapter.get_relation(target.database, node.config.schema ~ var('suffix'), node.name) -%}
+  {%- set next = adapter.get_relation(target.database, node.schema, node.alias) -%}
   {%- if next is none -%}
-    {{ exceptions.raise_compiler_error(node.config.schema ~ var('suffix') ~ '.' ~ node.name ~ ' does not exist; run dbt build first') }}
+    {{ exceptions.raise_compiler_error(node.schema ~ '.' ~ node.alias ~ ' does not exist; run dbt build first') }}
   {%- endif -%}
-  {%- set live = api.Relation.create(database=target.database, schema=node.config.schema, identifier=node.name, type='table') -%}
-  {%- set exists = adapter.get_relation(target.database, node.config.schema, node.name) is not none -%}
+  {%- set live = next.replace_path(identifier=node.name) -%}
+  {%- set exists = adapter.get_relation(target.database, node.schema, node.name) is not none -%}
   {%- set new = column_types(next) -%}
   {%- set old = column_types(live) if exists else new -%}
   {%- set added, changed, dropped = {}, {}, {} -%}
@@ -68,26 +65,25 @@
 
 {% macro publish_tables(tables) -%} {{ return(adapter.dispatch('publish_tables', 'nyc_taxi')(tables)) }} {%- endmacro %}
 
-{# DuckDB: the file has one writer and no grants, so a table that is replaced whole is made anew. #}
+{# DuckDB has no grants, and no reader while this runs: a table that is replaced whole is dropped. #}
 {% macro default__publish_tables(tables) -%}
   {%- set made = [] -%}
-  {%- set sql -%}
-    begin;
+  {%- call statement('publish', auto_begin=true) -%}
     {% for table in tables -%}
     {% if not table.exists or table.where == 'true' -%}
     {%- do made.append(table.name) -%}
-    create or replace table {{ table.live }} as select * from {{ table.next }};
+    drop table if exists {{ table.live }};
+    alter table {{ table.next }} rename to {{ table.name }};
     {% else -%}
     {{ alter_columns(table) }}
     {{ replace_rows(table) }}
     {% for name in table.dropped %} alter table {{ table.live }} drop column {{ name }}; {% endfor %}
-    {% endif -%}
     drop table {{ table.next }};
+    {% endif -%}
     {% endfor -%}
     {{ comment_statements(tables, made) }}
-    commit;
-  {%- endset -%}
-  {%- do run_query(sql) -%}
+  {%- endcall -%}
+  {%- do adapter.commit() -%}
 {%- endmacro %}
 
 {# The transaction takes no lock that a reader waits for. Columns are added before it and dropped after
@@ -101,12 +97,12 @@
     {% for table in tables if table.exists %} lock table {{ table.live }} in share row exclusive mode; {% endfor %}
     {% for table in tables -%}
     {% if not table.exists -%}
-    {# Created here rather than moved: default privileges of the schema then apply. #}
-    create table {{ table.live }} (like {{ table.next }});
+    alter table {{ table.next }} rename to {{ table.name }};
     {% if table.by_month %} create index on {{ table.live }} using brin (trip_month); {% endif -%}
-    {% endif -%}
+    {% else -%}
     {{ replace_rows(table) }}
     drop table {{ table.next }};
+    {% endif -%}
     {% endfor -%}
     {{ comment_statements(tables) }}
     commit;

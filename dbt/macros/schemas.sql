@@ -1,7 +1,11 @@
-{# Write-audit-publish: models are built in silver_next and gold_next; publish.sql moves them. #}
+{# Write-audit-publish: silver.trips is built and tested as silver.trips_next; publish.sql renames it. #}
 
 {% macro generate_schema_name(custom_schema_name, node) -%}
-  {{ (custom_schema_name or target.schema) ~ (var('suffix') if node.resource_type == 'model' else '') }}
+  {{ custom_schema_name or target.schema }}
+{%- endmacro %}
+
+{% macro generate_alias_name(custom_alias_name=none, node=none) -%}
+  {{ (custom_alias_name or node.name) ~ (var('suffix') if node.resource_type == 'model' and part(node) in ('silver', 'dims', 'facts') else '') }}
 {%- endmacro %}
 
 {# silver, dims or facts: the folder of a model #}
@@ -14,9 +18,9 @@
 
 {% macro located(relation) -%}
   {%- if execute and graph.nodes is defined and var('suffix') -%}
-    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == relation.identifier -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.alias == relation.identifier -%}
       {%- if part(node) in ('silver', 'dims', 'facts') and part(node) not in var('parts') -%}
-        {{ return(relation.replace_path(schema=node.config.schema)) }}
+        {{ return(relation.replace_path(identifier=node.name)) }}
       {%- endif -%}
     {%- endfor -%}
   {%- endif -%}

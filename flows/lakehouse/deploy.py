@@ -25,9 +25,13 @@ def main() -> int:
     which.add_argument("--all", action="store_true", help="register every flow")
     which.add_argument("--flow", choices=[*flows], metavar="NAME", help=", ".join(flows))
     parser.add_argument("--update", action="store_true", help="create no new deployments")
+    parser.add_argument(
+        "--work-pool", metavar="NAME", help="pool of all of them, such as yarn-pool"
+    )
     given = parser.parse_args()
     options = ["--projects", HERE.name] if given.all else ["--flows", str(flows[given.flow])]
     options += ["--update"] if given.update else []
+    options += ["--work-pool", given.work_pool] if given.work_pool else []
     return subprocess.call([sys.executable, str(BUILD), *options])
 
 

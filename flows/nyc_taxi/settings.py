@@ -16,7 +16,7 @@ from nyc_taxi.errors import InvalidInputError
 ROOT = Path(__file__).resolve().parents[2]
 """Project root: the folder that contains `flows/`."""
 HttpUrl = Annotated[str, Field(pattern=r"^\s*https?://[^/?#\s]+")]
-_SECRET = re.compile("URL|KEY|CREDENTIALS")
+_SECRET = re.compile("UR[LI]|KEY|CREDENTIALS")
 """Matches the names of settings whose values may contain a secret."""
 
 
@@ -51,6 +51,13 @@ class Settings(BaseSettings):
     postgres_url: Annotated[SecretStr | None, Field(validation_alias="POSTGRES_URL")] = None
     """URL for libpq or SQLAlchemy, used if the block of the database does not exist."""
 
+    spark_master: Annotated[str, Field(validation_alias="SPARK_MASTER")] = ""
+    """Master of the Spark session. Empty: spark.master, or this machine."""
+    warehouse_uri: Annotated[str, Field(validation_alias="WAREHOUSE_URI")] = "data/iceberg"
+    """Folder of Spark's Iceberg tables: a path, or a URI such as hdfs://host:8020/warehouse."""
+    catalog_uri: Annotated[SecretStr, Field(validation_alias="CATALOG_URI")] = SecretStr("")
+    """Iceberg catalog: jdbc:..., or http(s)://... for REST. Empty: a file in the folder."""
+
     hash_key: SecretStr | None = None
     """Key of the hashes of sensitive fields. A different key gives different hashes."""
 
@@ -67,6 +74,9 @@ class Settings(BaseSettings):
     s3_addressing: Literal["auto", "path", "virtual"] = "auto"
     """Bucket addressing style. auto: path style for a custom endpoint, virtual-hosted style for
     Amazon S3."""
+    webhdfs_url: str = ""
+    """URL of WebHDFS or HttpFS; several are separated by commas. Empty: of hdfs-site.xml in
+    HADOOP_CONF_DIR, else port 9870 of the host of the lake."""
     bq_location: str = "US"
     """Location of a new BigQuery dataset; use the location of the bucket."""
 
@@ -79,9 +89,9 @@ def settings() -> Settings:
         raise InvalidInputError(f"{path} is not valid UTF-8; save it as UTF-8") from problem
     except ValidationError as problem:
         first = problem.errors()[0]
-        name = str(first["loc"][0]).upper()
-        if not name.startswith("POSTGRES_"):
-            name = f"NYC_TAXI_{name}"
+        name = str(first["loc"][0])
+        if name.islower():  # not an alias
+            name = f"NYC_TAXI_{name.upper()}"
         given = "" if _SECRET.search(name) else f"={first['input']!r}"
         raise InvalidInputError(
             f"{name}{given} is invalid: {first['msg']}; see .env.example"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from prefect_sqlalchemy import SqlAlchemyConnector
@@ -24,7 +25,7 @@ from nyc_taxi.transform.targets.registry import open_target
 from nyc_taxi.warehouses.postgres.connection import Database, components
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 from tests.support.builds import FEBRUARY, JANUARY, PROJECT, SmallLakehouse
-from tests.support.processes import start
+from tests.support.processes import ROOT, start
 from tests.support.warehouses import WAREHOUSES
 
 FIRST = [("2021-01-01", 3, 1, 3), ("2021-02-01", 2, 0, 2)]
@@ -56,8 +57,43 @@ def test_build_publishes_the_stale_months_and_no_others(lakehouse: SmallLakehous
     assert {node.kind for node in lakehouse.nodes} == {"model", "test"}
     assert {node.status for node in lakehouse.nodes} == {"success", "pass"}
     assert lakehouse.query(
-        "SELECT count(*) FROM information_schema.schemata WHERE schema_name LIKE '%_next'"
+        "SELECT count(*) FROM information_schema.tables WHERE table_name LIKE '%_next'"
     ) == [(0,)]
+
+
+@pytest.mark.slow
+def test_first_publish_renames_the_tables_that_were_tested(lakehouse: SmallLakehouse) -> None:
+    """Their rows are written once."""
+    stale = build.find_stale_months(lakehouse.dbt, "incremental")
+    build.build_silver(lakehouse.dbt, stale, lakehouse._report)
+    tested = lakehouse.storage("silver.trips_next")
+    lakehouse.build_gold()
+    assert lakehouse.storage("silver.trips") == tested
+    assert lakehouse.published() == FIRST
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lakehouse", ["postgres"], indirect=True)
+def test_published_tables_keep_privileges_and_views(lakehouse: SmallLakehouse) -> None:
+    """New tables have the default privileges of their schema."""
+    role = f"reader_{uuid4().hex}"
+    execute = lakehouse.dbt.target.execute
+    execute(
+        f"CREATE ROLE {role}",
+        "CREATE SCHEMA silver",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA silver GRANT SELECT ON TABLES TO {role}",
+    )
+    privilege = f"SELECT has_table_privilege('{role}', 'silver.trips', 'SELECT')"
+    try:
+        lakehouse.build()
+        assert lakehouse.query(privilege) == [(True,)]
+        execute("CREATE VIEW public.fares AS SELECT sum(fare) AS fares FROM silver.trips")
+        lakehouse.load(FEBRUARY, [7], "second")
+        lakehouse.build("full")
+        assert lakehouse.query(privilege) == [(True,)]
+        assert lakehouse.query("SELECT fares FROM public.fares") == [(13.0,)]
+    finally:
+        execute("DROP VIEW IF EXISTS public.fares", f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
 @pytest.mark.slow
@@ -111,7 +147,7 @@ def test_month_that_is_loaded_during_a_build_stays_stale(lakehouse: SmallLakehou
 def test_password_is_in_no_file() -> None:
     url = "postgresql://someone:a-secret@127.0.0.1:1/nowhere"
     database = Database(SqlAlchemyConnector(connection_info=components(url)), "the test")
-    Dbt(PostgresTarget(PostgresWarehouse(database)), PROJECT).tables(["silver"])
+    Dbt(PostgresTarget(PostgresWarehouse(database)), PROJECT).parse()
     written = [path for path in settings().data_dir.rglob("*") if path.is_file()]
     assert [path for path in written if b"nowhere" in path.read_bytes()]
     assert not [path for path in written if b"a-secret" in path.read_bytes()]
@@ -194,6 +230,8 @@ def slow_project(tmp_path: Path) -> Path:
     """The small project with a model that takes minutes."""
     folder = tmp_path / "slow"
     shutil.copytree(PROJECT, folder)
+    project = folder / "dbt_project.yml"
+    project.write_text(project.read_text().replace("../../..", str(ROOT)))
     (folder / "models" / "silver" / "trips.sql").write_text(
         "select date '2021-02-01' as trip_month, cast(1 as real) as fare from"
         " generate_series(1, 2000000) as a(x), generate_series(1, 2000000) as b(y)"
@@ -209,7 +247,7 @@ Change = Callable[[Path], object]
     ("change", "same"),
     [
         (lambda folder: (folder / "models/silver/trips.sql").write_text("select 1"), False),
-        (lambda folder: (folder / "macros/months.sql").write_text("{# #}"), False),
+        (lambda folder: (folder / "macros/more.sql").write_text("{# #}"), False),
         (lambda folder: (folder / "models/gold/dims/dim_service.sql").unlink(), False),
         (lambda folder: (folder / "models/silver/silver.yml").write_text("version: 2"), True),
     ],
@@ -219,6 +257,7 @@ def test_definition_covers_what_decides_the_rows(
     tmp_path: Path, change: Change, same: bool
 ) -> None:
     shutil.copytree(PROJECT, tmp_path / "project")
+    (tmp_path / "project" / "macros").mkdir()
     before = definition(tmp_path / "project")
     change(tmp_path / "project")
     assert (definition(tmp_path / "project") == before) is same

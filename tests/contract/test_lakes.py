@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -35,11 +36,16 @@ def minio_lake(request: pytest.FixtureRequest) -> str:
     return f"s3:{request.getfixturevalue('s3_block')('minio')}"
 
 
+def hdfs_lake(request: pytest.FixtureRequest) -> str:
+    return f"{request.getfixturevalue('hadoop').hdfs}/lake/{uuid4().hex}"
+
+
 LAKES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "local": local_lake,
     "gcs": gcs_lake,
     "s3": s3_lake,
     "s3-minio": minio_lake,
+    "hdfs": hdfs_lake,
 }
 
 

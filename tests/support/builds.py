@@ -84,6 +84,14 @@ class SmallLakehouse:
             "GROUP BY trip_month ORDER BY trip_month"
         )
 
+    def storage(self, table: str) -> list[tuple[Any, ...]]:
+        """Return where the rows of a table are stored."""
+        if self.address.startswith("duckdb"):
+            return self.query(
+                f"SELECT block_id, block_offset FROM pragma_storage_info('{table}') ORDER BY ALL"
+            )
+        return self.query(f"SELECT pg_relation_filenode('{table}')")
+
     def script(self) -> str:
         return BUILD_SCRIPT.format(address=self.address, project=str(self.dbt.folder))
 

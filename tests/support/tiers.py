@@ -1,4 +1,4 @@
-"""Pytest plugin: tests that `make test` leaves to `make test-slow`, and tests of one worker."""
+"""Pytest plugin: tests that `make test` leaves to another command, and tests of one worker."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from xdist.scheduler import LoadScopeScheduling
 MARKS = [
     "slow: run by `make test-slow` only",
     "slow_on(*ids): slow with these parameters",
+    "cluster: needs Spark or Hadoop; run by `make test-cluster` only",
     "few(n): slow but for n of its cases on each lake and warehouse",
 ]
-DESTINATIONS = ("local", "gcs", "s3", "duckdb", "postgres", "bigquery", "S3", "Gcs")
+DESTINATIONS = (
+    "local", "gcs", "s3", "hdfs", "duckdb", "postgres", "bigquery", "spark", "S3", "Gcs",
+)  # fmt: skip
+CLUSTER = ("hdfs", "spark")
+"""Destinations whose cases need a cluster."""
 ONE_EMULATOR = {"bigquery": ("test_gcp.py", "test_google_errors.py"), "s3": ("test_s3.py",)}
 """Destinations whose tests share an emulator, and files of tests that are not named after them."""
 
@@ -24,8 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the cases as slow that `slow_on` and `few` mean."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the cases as slow that `slow_on` and `few` mean; leave out those for a cluster."""
     tests = defaultdict[str, list[pytest.Function]](list)
     for item in items:
         if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
@@ -39,6 +44,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 slow += [case for case in of_it if case not in _spread(of_it, *few.args)]
         for case in slow:
             case.add_marker("slow")
+        for case in cases:
+            if _destination(case.callspec.id) in CLUSTER:
+                case.add_marker("cluster")
+    if "cluster" not in config.getoption("markexpr"):
+        items[:] = [item for item in items if not item.get_closest_marker("cluster")]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -55,7 +65,7 @@ class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         test, _, ids = nodeid.removesuffix("]").partition("[")
         file, destination = test.partition("::")[0], _destination(ids)
-        if self.config.getoption("markexpr") == "not slow":
+        if "not slow" in self.config.getoption("markexpr"):
             for emulator, files in ONE_EMULATOR.items():
                 if emulator in test or destination == emulator or file.endswith(files):
                     return emulator  # the slow ones would take too long on one worker

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import duckdb
 import psycopg2
@@ -63,7 +64,27 @@ def empty_postgres(request: pytest.FixtureRequest) -> EmptyWarehouse:
     return EmptyWarehouse("postgres:no-such-block", query)
 
 
-WAREHOUSES = {"duckdb": empty_duckdb, "bigquery": empty_bigquery, "postgres": empty_postgres}
+def empty_spark(request: pytest.FixtureRequest) -> EmptyWarehouse:
+    session = request.getfixturevalue("spark")
+    folder = request.getfixturevalue("tmp_path") / "iceberg"
+    request.getfixturevalue("monkeypatch").setenv("WAREHOUSE_URI", str(folder))
+    name = f"test_{uuid4().hex}"
+
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        session.catalog.setCurrentCatalog(name)
+        return [tuple(row) for row in session.sql(sql).collect()]
+
+    place = EmptyWarehouse(f"spark:{name}", query)
+    place.open()  # adds the catalog to the session
+    return place
+
+
+WAREHOUSES = {
+    "duckdb": empty_duckdb,
+    "bigquery": empty_bigquery,
+    "postgres": empty_postgres,
+    "spark": empty_spark,
+}
 
 
 def read_comments(place: EmptyWarehouse, table: str) -> tuple[str | None, dict[str, str | None]]:
@@ -72,6 +93,8 @@ def read_comments(place: EmptyWarehouse, table: str) -> tuple[str | None, dict[s
     if kind == "bigquery":
         found = bigquery.Client(project=name).get_table(f"{name}.dezoomcamp.{table}")
         return found.description, {f.name.lower(): f.description for f in found.schema}
+    if kind == "spark":
+        return _read_spark_comments(place, table)
     if kind == "duckdb":
         about = (
             f"SELECT comment FROM duckdb_tables() WHERE table_name = '{table}' UNION ALL "
@@ -89,6 +112,16 @@ def read_comments(place: EmptyWarehouse, table: str) -> tuple[str | None, dict[s
     return comment, {column.lower(): text for column, text in place.query(columns)}
 
 
+def _read_spark_comments(
+    place: EmptyWarehouse, table: str
+) -> tuple[str | None, dict[str, str | None]]:
+    rows = place.query(f"DESCRIBE TABLE EXTENDED dezoomcamp.{table}")
+    names = [row[0] for row in rows]
+    columns = rows[: min(n for n, name in enumerate(names) if name.startswith("#") or not name)]
+    comment = next((row[1] for row in rows[len(columns) :] if row[0] == "Comment"), None)
+    return comment, {row[0].lower(): row[2] for row in columns}
+
+
 def execute(place: EmptyWarehouse, sql: str) -> None:
     """Run SQL as a user would."""
     kind, _, name = place.address.partition(":")
@@ -97,6 +130,8 @@ def execute(place: EmptyWarehouse, sql: str) -> None:
     elif kind == "duckdb":
         with duckdb.connect(name) as db:
             db.execute(sql)
+    elif kind == "spark":
+        place.query(sql)
     else:
         with closing(psycopg2.connect(os.environ["POSTGRES_URL"])) as link, link:
             link.cursor().execute(sql)
@@ -111,4 +146,6 @@ def write_comment(place: EmptyWarehouse, table: str, column: str, text: str) -> 
             f"ALTER TABLE `{name}.dezoomcamp.{table}` ALTER COLUMN {column} "
             f"SET OPTIONS (description = '{text}')"
         )
+    if kind == "spark":
+        sql = f"ALTER TABLE dezoomcamp.{table} ALTER COLUMN {column} COMMENT '{text}'"
     execute(place, sql)

@@ -7,6 +7,7 @@ LAKES = {
     "local": "nyc_taxi.lakes.local:LocalLake.from_address",
     "gcs": "nyc_taxi.lakes.gcs:GcsLake.from_address",
     "s3": "nyc_taxi.lakes.s3:S3Lake.from_address",
+    "hdfs": "nyc_taxi.lakes.hdfs:HdfsLake.from_address",
 }
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 from uuid import uuid4
 
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
@@ -27,9 +26,7 @@ from nyc_taxi.storage.aws import (
     s3_client,
     status,
 )
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from nyc_taxi.storage.range_reader import open_ranges
 
 T = TypeVar("T")
 PART = 8 << 20
@@ -41,8 +38,6 @@ TRANSFER = TransferConfig(
     num_download_attempts=ATTEMPTS,
     preferred_transfer_client="classic",  # the other one reads neither timeouts nor CA files
 )
-FOOTER = 1 << 20
-"""Bytes per request for a file that is not read whole."""
 SHA256 = "sha256"
 """Metadata key of an object: the checksum of its content, in hex."""
 
@@ -103,10 +98,9 @@ class S3Lake:
             content: bytes = response["Body"].read()
             return content
 
-        raw = _RangeReader(
+        return open_ranges(
             lambda first, last: self._run(partial(read, first, last)), found["ContentLength"]
         )
-        return cast(BinaryIO, io.BufferedReader(raw, FOOTER))
 
     def check(self) -> str:
         """Start an upload under a unique name, and abort it: nothing is ever visible."""
@@ -169,34 +163,6 @@ class S3Lake:
             if error_kind(problem).isdigit():
                 self._list()
             raise
-
-
-class _RangeReader(io.RawIOBase):
-    """An object of a known size, read by ranges."""
-
-    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
-        self._read, self._size, self._position = read, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}
-        self._position = start[whence] + offset
-        return self._position
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        view = memoryview(buffer)
-        last = min(self._position + len(view), self._size) - 1
-        if last < self._position:
-            return 0
-        content = self._read(self._position, last)
-        view[: len(content)] = content
-        self._position += len(content)
-        return len(content)
 
 
 def _checksum(found: dict[str, Any]) -> str | None:

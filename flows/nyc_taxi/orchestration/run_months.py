@@ -9,6 +9,7 @@ from nyc_taxi.errors import NycTaxiError, PartialFailureError
 from nyc_taxi.lakes.base import Lake
 from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.orchestration.artifacts import MonthsProgress, Report, publish_reports
+from nyc_taxi.orchestration.spark_application import publish_application
 from nyc_taxi.registry import Store
 from nyc_taxi.settings import settings
 from nyc_taxi.warehouses.base import Method, Warehouse
@@ -72,3 +73,4 @@ def check_stores(*stores: Store, method: Method = "load") -> None:
         except NycTaxiError as problem:
             if not problem.retryable:
                 raise
+    publish_application()

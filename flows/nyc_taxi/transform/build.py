@@ -1,7 +1,7 @@
 """Build silver and gold aside, test them there, and publish both in one transaction.
 
-`silver` that has passed its tests is marked in silver_next, where it waits for gold. A month is
-published only as a whole, its silver together with the gold made of it.
+Tables are built as `silver.trips_next`. `silver` that has passed its tests is marked as such, and
+waits for gold. A month is published only as a whole, its silver together with the gold made of it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PARTS: dict[GoldMode, tuple[str, ...]] = {
     "dims": ("dims",),
 }
 """What is published together: tags of the models. What is not among them is read as published."""
-AUDITED = f"silver{SUFFIX}.audited"
-"""Marks silver_next as tested: has one row, the definition."""
+AUDITED = f"silver.audited{SUFFIX}"
+"""Marks the silver built aside as tested: has one row, the definition."""
 
 
 def open_dbt() -> Dbt:
@@ -72,7 +72,7 @@ def _is_staged(dbt: Dbt, months: Sequence[date]) -> bool:
 
 
 def drop_built_aside(dbt: Dbt) -> None:
-    dbt.target.drop(f"silver{SUFFIX}", f"gold{SUFFIX}")
+    dbt.target.drop(AUDITED, *dbt.tables(PARTS["all"]))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,6 @@ def read_staged(dbt: Dbt) -> Staged:
 
 def build_gold(dbt: Dbt, mode: GoldMode, staged: Staged, report: Report) -> None:
     """Build gold aside and test it. Raises TransformError."""
-    dbt.target.drop(f"gold{SUFFIX}")
     gold = [f"tag:{part}" for part in PARTS[mode] if part != "silver"]
     dbt.run(gold, PARTS[mode], staged.months, report)
     dbt.test(gold, PARTS[mode], staged.months, report)
@@ -108,4 +107,5 @@ def build_gold(dbt: Dbt, mode: GoldMode, staged: Staged, report: Report) -> None
 def publish(dbt: Dbt, mode: GoldMode, staged: Staged) -> None:
     """Replace the months in all published tables, in one transaction. Raises TransformError."""
     dbt.publish(PARTS[mode], None if staged.everything else staged.months)
-    dbt.target.drop(f"gold{SUFFIX}", *([f"silver{SUFFIX}"] if mode != "dims" else []))
+    if mode != "dims":
+        drop_built_aside(dbt)

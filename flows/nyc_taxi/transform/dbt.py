@@ -65,7 +65,7 @@ Report = Callable[[Node, int], None]
 
 
 class Dbt:
-    """The project, building aside in the schemas `..._next` of a warehouse."""
+    """The project, building tables `..._next` in a warehouse."""
 
     def __init__(self, target: Target, folder: Path | None = None) -> None:
         self.target = target
@@ -94,21 +94,21 @@ class Dbt:
         Raises TransformError; the tables are then unchanged.
         """
         variables = self._variables(parts, months)
-        done = self._invoke(
-            "run-operation", "publish", variables=variables, manifest=self._manifest()
-        )
+        done = self._invoke("run-operation", "publish", variables=variables, manifest=self.parse())
         if not done.success:
             raise TransformError(f"publish: {_reason(done.result.results[0].message)}; {UNCHANGED}")
 
-    def tables(self, tags: Sequence[str]) -> list[str]:
-        """Return the tables that the models with these tags build aside, sorted by name."""
+    def tables(self, parts: Sequence[str]) -> list[str]:
+        """Return the tables that the models of `parts` build aside. Does not import dbt."""
+        models = self.folder / "models"
         return sorted(
-            f"{model.config.schema}{SUFFIX}.{model.name}"
-            for model in self._manifest().nodes.values()
-            if model.resource_type == "model" and {*model.tags} & {*tags}
+            f"{path.relative_to(models).parts[0]}.{path.stem}{SUFFIX}"
+            for path in models.rglob("*.sql")
+            if path.parent.name in parts
         )
 
-    def _manifest(self) -> Any:
+    def parse(self) -> Any:
+        """Return the manifest, parsed once in a process."""
         key = (self.folder, self.definition, self.target.profile, self.target.name)
         if key not in _manifests:
             _manifests[key] = self._invoke("parse", variables={"suffix": SUFFIX}).result
@@ -137,7 +137,7 @@ class Dbt:
         result = self._invoke(
             *(command, "--select", *select, *options),
             variables=self._variables(parts, months),
-            manifest=self._manifest(),
+            manifest=self.parse(),
             callback=on_event,
         )
         failed = [node for node in nodes if node.failed]
@@ -216,7 +216,7 @@ def _node(data: Any) -> Node:
     status = str(result.status or info.node_status)
     problem = _reason(result.message) if status in (*FAILED, "warn") else ""
     return Node(
-        f"{schema.removesuffix(SUFFIX)}.{info.node_name}" if kind == "model" else info.node_name,
+        f"{schema}.{info.node_name}" if kind == "model" else info.node_name,
         kind,
         status,
         round(result.execution_time, 3),

@@ -9,8 +9,8 @@ from nyc_taxi.transform.dbt import Dbt
 from nyc_taxi.transform.plan import BUILDS
 from nyc_taxi.transform.targets.base import SUFFIX, Target
 
-RECORDS = f"silver{SUFFIX}.{BUILDS}"
-REJECTED = f"silver{SUFFIX}.trips_rejected"
+RECORDS = f"silver.{BUILDS}{SUFFIX}"
+REJECTED = f"silver.trips_rejected{SUFFIX}"
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,15 @@ def measure_silver(dbt: Dbt, rows_in: int, seconds: float) -> LayerMetrics:
         " ORDER BY count(*) DESC, first_reason"
     )
     rejected = {str(rule): int(rows) for rule, rows in reasons}
-    built = [table for table in dbt.tables(["silver"]) if table not in (REJECTED, RECORDS)]
-    size = target.bytes(f"silver{SUFFIX}")
-    return LayerMetrics("silver", rows_in, count_rows(target, built), size, seconds, rejected)
+    built = dbt.tables(["silver"])
+    size = target.bytes(*built)
+    rows = count_rows(target, [table for table in built if table not in (REJECTED, RECORDS)])
+    return LayerMetrics("silver", rows_in, rows, size, seconds, rejected)
 
 
-def measure_gold(dbt: Dbt, tags: Sequence[str], seconds: float) -> LayerMetrics:
+def measure_gold(dbt: Dbt, parts: Sequence[str], seconds: float) -> LayerMetrics:
     target = dbt.target
-    rows_in = count_rows(target, dbt.tables(["silver"])) if "silver" in tags else 0
-    built = dbt.tables([tag for tag in tags if tag != "silver"])
-    size = target.bytes(f"gold{SUFFIX}")
+    rows_in = count_rows(target, dbt.tables(["silver"])) if "silver" in parts else 0
+    built = dbt.tables([part for part in parts if part != "silver"])
+    size = target.bytes(*built)
     return LayerMetrics("gold", rows_in, count_rows(target, built), size, seconds)

@@ -52,7 +52,7 @@ class StaleMonth:
 def read_builds(warehouse: Warehouse, suffix: str = "") -> Builds:
     """Return what the published months were built from, or with SUFFIX those built aside."""
     columns = ("trip_month", "table_name", "source_month", "load_id", "definition")
-    rows = warehouse.read_rows(f"silver{suffix}.{BUILDS}", columns)
+    rows = warehouse.read_rows(f"silver.{BUILDS}{suffix}", columns)
     return {Source(*row[:3]): Build(*row[3:]) for row in rows}
 
 

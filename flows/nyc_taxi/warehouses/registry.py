@@ -8,6 +8,7 @@ WAREHOUSES = {
     "duckdb": "nyc_taxi.warehouses.duckdb.warehouse:DuckDBWarehouse.from_address",
     "postgres": "nyc_taxi.warehouses.postgres.warehouse:PostgresWarehouse.from_address",
     "bigquery": "nyc_taxi.warehouses.bigquery.warehouse:BigQueryWarehouse.from_address",
+    "spark": "nyc_taxi.warehouses.spark.warehouse:SparkWarehouse.from_address",
 }
 DATAFRAME_WAREHOUSES = {
     "bigquery": "nyc_taxi.warehouses.bigquery.dataframe:BigQueryDataFrameWarehouse.from_address",

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from nyc_taxi.warehouses.base import Warehouse
 
 SUFFIX = "_next"
-"""Suffix of the schemas in which tables are built and tested before they are published."""
+"""Suffix of the tables that are built and tested before they are published: silver.trips_next."""
 
 
 class Target(Protocol):
@@ -40,11 +40,11 @@ class Target(Protocol):
     def execute(self, *statements: str) -> None:
         """Run the statements, in one transaction where the warehouse has them for DDL."""
 
-    def drop(self, *schemas: str) -> None:
-        """Drop schemas with all that they hold, if they exist."""
+    def drop(self, *tables: str) -> None:
+        """Drop the tables that exist."""
 
-    def bytes(self, schema: str) -> int:
-        """Return the size of all tables of a schema."""
+    def bytes(self, *tables: str) -> int:
+        """Return the size of tables, as stored."""
 
     def maintain(self) -> str:
         """Free space and refresh what the planner knows; returns what was done."""

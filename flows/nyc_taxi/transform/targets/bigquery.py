@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from google.api_core.exceptions import NotFound
-
 from nyc_taxi.storage.google import BIGQUERY_RETRY
 from nyc_taxi.transform.targets.bigquery_lock import lease
 from nyc_taxi.warehouses.bigquery.jobs import CALL_OPTIONS, job_prefix
@@ -72,27 +70,21 @@ class BigQueryTarget:
             for number, statement in enumerate(statements):
                 self.dataset.jobs.query(statement, f"{job_prefix('build')}-{number}")
 
-    def drop(self, *schemas: str) -> None:
+    def drop(self, *tables: str) -> None:
         with self.dataset.translating_errors():
-            for table in self._tables(*schemas):
-                self.client.delete_table(table, not_found_ok=True, **CALL_OPTIONS)
+            for table in tables:
+                self.client.delete_table(self._full(table), not_found_ok=True, **CALL_OPTIONS)
 
-    def bytes(self, schema: str) -> int:
+    def bytes(self, *tables: str) -> int:
         with self.dataset.translating_errors():
-            sizes = (
-                self.client.get_table(table, **CALL_OPTIONS).num_bytes
-                for table in self._tables(schema)
-            )
+            sizes = [
+                self.client.get_table(self._full(table), **CALL_OPTIONS).num_bytes
+                for table in tables
+            ]
             return sum(size or 0 for size in sizes)
 
     def maintain(self) -> str:
         return "BigQuery maintains its tables itself; staging tables expire after a day"
 
-    def _tables(self, *schemas: str) -> Iterator[Any]:
-        for schema in schemas:
-            try:
-                yield from self.client.list_tables(
-                    f"{self.client.project}.{schema}", **CALL_OPTIONS
-                )
-            except NotFound:
-                continue
+    def _full(self, table: str) -> str:
+        return f"{self.client.project}.{table}"

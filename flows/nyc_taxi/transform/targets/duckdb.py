@@ -56,19 +56,13 @@ class DuckDBTarget:
             for statement in statements:
                 db.execute(statement)
 
-    def drop(self, *schemas: str) -> None:
-        self.execute(*(f"DROP SCHEMA IF EXISTS {schema} CASCADE" for schema in schemas))
+    def drop(self, *tables: str) -> None:
+        self.execute(*(f"DROP TABLE IF EXISTS {table}" for table in tables))
 
-    def bytes(self, schema: str) -> int:
+    def bytes(self, *tables: str) -> int:
         blocks = "SELECT count(DISTINCT block_id) FROM pragma_storage_info(?) WHERE block_id >= 0"
         with self.file.open() as db:
-            tables = db.execute(
-                "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [schema]
-            ).fetchall()
-            used = [
-                int(db.execute(blocks, [f"{schema}.{table}"]).fetchall()[0][0])
-                for (table,) in tables
-            ]
+            used = [int(db.execute(blocks, [table]).fetchall()[0][0]) for table in tables]
         return sum(used) * BLOCK_SIZE
 
     def maintain(self) -> str:

@@ -67,15 +67,12 @@ class PostgresTarget:
             for statement in statements:
                 db.execute(statement)
 
-    def drop(self, *schemas: str) -> None:
-        self.execute(*(f"DROP SCHEMA IF EXISTS {schema} CASCADE" for schema in schemas))
+    def drop(self, *tables: str) -> None:
+        self.execute(*(f"DROP TABLE IF EXISTS {table} CASCADE" for table in tables))
 
-    def bytes(self, schema: str) -> int:
-        [(size,)] = self.query(
-            "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c"
-            f" JOIN pg_namespace n ON n.oid = relnamespace AND nspname = '{schema}'"
-            " WHERE relkind = 'r'"
-        )
+    def bytes(self, *tables: str) -> int:
+        sizes = " + ".join(f"pg_total_relation_size('{table}')" for table in tables)
+        [(size,)] = self.query(f"SELECT {sizes}")
         return int(size)
 
     def maintain(self) -> str:

@@ -1,0 +1,60 @@
+/* The page: draw all panels, and again whenever a filter changes. */
+const numbers = [...document.querySelectorAll("details.numbers")];
+
+function showPanel(name, panel, s) {
+  shown[name] = panel;
+  const isEmpty = panel.rows ? !panel.rows.length : !panel.bars.length;
+  const money = `Dollars: ${panel.money || moneyNote(s.chosen)}`, showsMoney = Boolean(panel.money) || s.isMoney && panel.hasMeasure;
+  $(`panel-${name}`).classList.toggle("nothing", isEmpty);
+  $(`answer-${name}`).textContent = panel.answer;
+  $(`note-${name}`).textContent = [panel.note, showsMoney && !isEmpty && money].filter(Boolean).join(" ");
+  $(`table-note-${name}`).textContent = panel.table[0].some((head) => head.includes("dollars")) ? money : "";
+  if ($(`legend-${name}`)) showLegend(name, panel.legend);
+  if ($(`ramp-${name}`)) showRamp(name, panel.ramp);
+  if ($(`bars-${name}`)) showBars(name, panel.bars, panel.scale);
+  if ($(`facts-${name}`)) $(`facts-${name}`).replaceChildren(...(panel.facts ? [makeTable(panel.facts)] : []));
+}
+
+async function refresh() {
+  const filters = readFilters(), s = select(filters);
+  writeLink(filters);
+  for (const [name, [text, about]] of Object.entries(tiles(s))) {
+    $(`tile-${name}`).textContent = text;
+    $(`about-${name}`).textContent = about;
+  }
+  const trips = sum(s.chosen.map((month) => s.of(month, 0)));
+  $("status").textContent = `${plural(trips, "trip")} in ${int(s.chosen.length)} of ${plural(LOADED.length, "month")}` +
+    (s.zone ? `, picked up in ${zoneName(s.zone)}` : "") +
+    (s.services.size < DATA.services.length ? `, ${[...s.services].join(" and ") || "no service"}` : "") + `, ${s.window}.`;
+  $("money").textContent = `Dollars: ${moneyNote(s.chosen)}`;
+  const active = { service: s.services.size < DATA.services.length, month: s.month, zone: s.zone, measure: s.isMoney, year: s.year };
+  for (const item of document.querySelectorAll("[data-filter]")) item.classList.toggle("active", Boolean(active[item.dataset.filter]));
+  await Promise.all(Object.entries(PANELS).map(async ([name, panel]) => {
+    showPanel(name, panel(s), s);
+    if (name === "zones" && views.zones) views.zones.signal("zone", s.zone);
+    await draw(name, shown[name]);
+  }));
+  numbers.forEach(fillNumbers);
+}
+
+async function start() {
+  await openCubes();
+  readLink();
+  $("lede").textContent = `${plural(sum(LOADED.map((month) => month.trips)), "trip")}, ${windowOf(LOADED)}.`;
+  const points = DATA.shapes.flatMap(([, polygons]) => polygons.flat(2));
+  const mapHeight = points.reduce((most, [, y]) => Math.max(most, y), 1);
+  DATA.charts.zones.height = DATA.shapes.length ? Math.min(600, Math.round(($("chart-zones").clientWidth * mapHeight) / 1000)) : 0;
+  DATA.charts.zones.params.find(({ name }) => name === "mapHeight").value = mapHeight;
+  if (!DATA.shapes.length) delete DATA.charts.zones;
+  await Promise.all(Object.entries(DATA.charts).map(([name, spec]) => embed(name, spec)));
+  numbers.forEach(prepareNumbers);
+  form.addEventListener("change", refresh);
+  form.elements.theme.addEventListener("change", setTheme);
+  form.addEventListener("reset", () => setTimeout(() => { setTheme(); refresh(); }));
+  form.addEventListener("submit", (event) => event.preventDefault());
+  addEventListener("hashchange", () => { readLink(); refresh(); });
+  addEventListener("beforeprint", () => { $("loaded").open = true; });
+  await refresh();
+  document.documentElement.dataset.ready = "1";
+}
+start();

@@ -1,0 +1,109 @@
+"""Applications on YARN, by the REST interface of the ResourceManager.
+
+`python -m nyc_taxi.storage.yarn` exits 1 with one line if YARN does not answer.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from typing import Any
+
+import httpx
+
+from nyc_taxi.errors import ConnectionLostError, InvalidInputError, NycTaxiError
+from nyc_taxi.network import create_tls_context
+from nyc_taxi.storage.hadoop import hadoop_configuration, with_host
+
+TIMEOUT = 10
+"""Seconds for an answer of the ResourceManager."""
+PORTS = {"http": 8088, "https": 8090}
+API = "/ws/v1/cluster"
+
+
+def resourcemanager_urls() -> list[str]:
+    """Return the URLs of the ResourceManagers of yarn-site.xml. Raises InvalidInputError."""
+    known = hadoop_configuration()
+    if not known:
+        raise InvalidInputError(
+            "HADOOP_CONF_DIR is not set, or has no configuration; set it to the folder of "
+            "core-site.xml, hdfs-site.xml and yarn-site.xml (make hadoop prints one)"
+        )
+    scheme = "https" if known.get("yarn.http.policy") == "HTTPS_ONLY" else "http"
+    name = f"yarn.resourcemanager.webapp{'.https' if scheme == 'https' else ''}.address"
+    ids = [each.strip() for each in known.get("yarn.resourcemanager.ha.rm-ids", "").split(",")]
+    found = []
+    for suffix in [f".{each}" for each in ids if each] or [""]:
+        host = known.get(f"yarn.resourcemanager.hostname{suffix}", "127.0.0.1")
+        address = known.get(f"{name}{suffix}", "")
+        found.append(f"{scheme}://{with_host(address, host, PORTS[scheme])}")
+    return found
+
+
+def check_yarn() -> str:
+    """Return how many nodes there are. Raises ConnectionLostError if no ResourceManager answers."""
+    metrics = _get("/metrics")["clusterMetrics"]
+    return f"YARN has {metrics['activeNodes']} nodes, {metrics['availableMB']} MB free"
+
+
+def application_url(application: str) -> str:
+    """Return the page of an application, which stays after its end."""
+    return f"{resourcemanager_urls()[0]}/cluster/app/{application}"
+
+
+def why_ended(application: str) -> str:
+    """Return one line on the end of an application: its state, and YARN's diagnostics."""
+    app = _get(f"/apps/{application}")["app"]
+    said = " ".join(str(app.get("diagnostics") or "no diagnostics").split())
+    return f"{application} is {app['state']} ({app['finalStatus']}): {said[:500]}"
+
+
+def kill(application: str) -> None:
+    """End an application that is running; a no-op for one that has ended."""
+    _send("PUT", f"/apps/{application}/state", json={"state": "KILLED"})
+
+
+def _get(path: str) -> Any:
+    return _send("GET", path).json()
+
+
+def _send(method: str, path: str, **body: Any) -> httpx.Response:
+    """Send a request to the active ResourceManager; a standby redirects to it."""
+    user = os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
+    urls = resourcemanager_urls()
+    reason = ""
+    for url in urls:
+        try:
+            answer = httpx.request(
+                method,
+                f"{url}{API}{path}",
+                params={"user.name": user},
+                timeout=TIMEOUT,
+                trust_env=False,
+                follow_redirects=True,
+                verify=create_tls_context() if url.startswith("https") else False,
+                **body,
+            )
+            answer.raise_for_status()
+            return answer
+        except httpx.HTTPStatusError as problem:
+            reason = f"HTTP {problem.response.status_code}"
+        except httpx.HTTPError as problem:
+            reason = str(problem) or type(problem).__name__
+    raise ConnectionLostError(
+        f"the ResourceManager {', '.join(urls)} does not answer ({reason}); check "
+        "yarn.resourcemanager.webapp.address in yarn-site.xml of HADOOP_CONF_DIR, and that YARN "
+        "runs (make hadoop starts a local one)"
+    )
+
+
+def main() -> None:
+    try:
+        check_yarn()
+    except NycTaxiError as problem:
+        sys.exit(f"error: {problem}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Spark warehouse: Iceberg tables."""

@@ -1,0 +1,36 @@
+"""The Spark session of the tests: small, local, one per worker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from nyc_taxi.errors import InvalidInputError
+from nyc_taxi.storage.spark import spark_session
+from tests.support.services import NO_SERVICE
+
+PROPERTIES = """
+spark.driver.memory 1g
+spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+spark.sql.shuffle.partitions 2
+"""
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """SparkSession on two cores; processes that a test starts get the same properties."""
+    folder = tmp_path_factory.mktemp("spark")
+    (folder / "spark-defaults.conf").write_text(PROPERTIES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_CONF_DIR", str(folder))
+        patch.setenv("SPARK_MASTER", "local[2]")
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        patch.setenv("NYC_TAXI_DATA_DIR", os.environ.get("NYC_TAXI_DATA_DIR", str(folder)))
+        try:
+            with spark_session() as session:
+                yield session
+        except InvalidInputError as problem:
+            pytest.skip(f"{NO_SERVICE}{problem}")
