@@ -42,11 +42,11 @@ endif
 .venv/installed: docker-requirements.txt pyproject.toml
 	@version=$$($(PYTHON) $(VERSION)); \
 	case "$$version" in \
-	  3.1[1-9]|3.[2-9][0-9]) ;; \
-	  '') echo "error: $(PYTHON) cannot be run; install Python 3.11 or newer, or choose one:" \
-	    "make PYTHON=python3.12 install (with pyenv, first select it: pyenv shell 3.12)" >&2; exit 1 ;; \
-	  *) echo "error: Python 3.11 or newer is required, and $(PYTHON) is $$version;" \
-	    "try: make PYTHON=python3.12 install" >&2; exit 1 ;; \
+	  3.11|3.12|3.13) ;; \
+	  '') echo "error: $(PYTHON) cannot be run; install Python 3.11 to 3.13, or choose one:" \
+	    "make PYTHON=python3.13 install (with pyenv, first select it: pyenv shell 3.13)" >&2; exit 1 ;; \
+	  *) echo "error: Python 3.11 to 3.13 is required, and $(PYTHON) is $$version;" \
+	    "try: make PYTHON=python3.13 install" >&2; exit 1 ;; \
 	esac; \
 	[ "$$version" = "$$($(BIN)/python $(VERSION))" ] || rm -rf .venv
 	$(PYTHON) -m venv .venv
@@ -148,6 +148,7 @@ test-cluster: spark  ## run the tests that need HDFS, YARN and Spark; needs Java
 	$(BIN)/python -m pytest -m cluster tests
 
 test-report: install  ## test the page of make report in a browser (needs Chromium)
+	$(UV) pip install --quiet --python $(BIN)/python --group browser
 	$(BIN)/python -m pytest tests/browser
 
 coverage: install  ## run make test with coverage; fails below the floor
