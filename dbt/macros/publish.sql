@@ -151,3 +151,30 @@
     {%- do adapter.drop_relation(table.next) -%}
   {%- endfor -%}
 {%- endmacro %}
+
+{# Iceberg commits table by table. month_builds is last: until then its months are stale, so the next
+   build completes one that was killed. A table that is replaced whole keeps its snapshots. #}
+{% macro spark__publish_tables(tables) -%}
+  {%- set builds = tables | selectattr('name', 'equalto', 'month_builds') | list -%}
+  {%- set others = tables | rejectattr('name', 'equalto', 'month_builds') | list -%}
+  {%- for table in others + builds -%}
+    {%- if not table.exists or table.where == 'true' -%}
+      {%- do run_query('create or replace table ' ~ table.live ~ ' using iceberg' ~ (' partitioned by (trip_month)' if table.by_month else '')
+        ~ ' as select * from ' ~ table.next) -%}
+    {%- else -%}
+      {%- for sql in alter_statements(table) -%} {%- do run_query(sql) -%} {%- endfor -%}
+      {%- do run_query('insert into ' ~ table.live ~ ' replace where ' ~ table.where ~ ' select ' ~ column_types(table.live).keys() | join(', ')
+        ~ ' from ' ~ table.next ~ ' where ' ~ table.where) -%}
+    {%- endif -%}
+    {%- for sql in spark_comments(table) -%} {%- do run_query(sql) -%} {%- endfor -%}
+  {%- endfor -%}
+  {%- for table in builds + others -%} {%- do adapter.drop_relation(table.next) -%} {%- endfor -%}
+{%- endmacro %}
+
+{% macro alter_statements(table) -%}
+  {%- set sql = [] -%}
+  {%- for name in table.dropped -%} {%- do sql.append('alter table ' ~ table.live ~ ' drop column ' ~ name) -%} {%- endfor -%}
+  {%- for name, type in table.added.items() -%} {%- do sql.append('alter table ' ~ table.live ~ ' add column ' ~ name ~ ' ' ~ type) -%} {%- endfor -%}
+  {%- for name, type in table.changed.items() -%} {%- do sql.append('alter table ' ~ table.live ~ ' alter column ' ~ name ~ ' type ' ~ type) -%} {%- endfor -%}
+  {{ return(sql) }}
+{%- endmacro %}
