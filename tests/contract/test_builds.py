@@ -96,7 +96,7 @@ def test_published_tables_keep_privileges_and_views(lakehouse: SmallLakehouse) -
         execute("DROP VIEW IF EXISTS public.fares", f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
-@pytest.mark.slow_on("postgres")
+@pytest.mark.slow
 def test_failed_test_is_named_and_leaves_the_published_tables(lakehouse: SmallLakehouse) -> None:
     lakehouse.build()
     lakehouse.load(FEBRUARY, [2_000_000], "second")

@@ -118,7 +118,7 @@ class Submission:
 
 @dataclass
 class Cluster:
-    """A cluster with a lake and a warehouse of its own, and the processes on it."""
+    """A cluster with a separate lake and warehouse, and the processes on it."""
 
     hadoop: Hadoop
     env: dict[str, str]

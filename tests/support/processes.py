@@ -19,3 +19,9 @@ def start(*command: str, cwd: Path = ROOT, **env: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def wait_until_ready(process: subprocess.Popen[str]) -> None:
+    """Read lines up to `ready`; those of a JVM that starts come before it."""
+    assert process.stdout
+    assert "ready\n" in iter(process.stdout.readline, "")

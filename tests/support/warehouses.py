@@ -94,10 +94,7 @@ def read_comments(place: EmptyWarehouse, table: str) -> tuple[str | None, dict[s
         found = bigquery.Client(project=name).get_table(f"{name}.dezoomcamp.{table}")
         return found.description, {f.name.lower(): f.description for f in found.schema}
     if kind == "spark":
-        shown = place.query(f"SHOW TBLPROPERTIES dezoomcamp.{table}")
-        columns = place.query(f"DESCRIBE dezoomcamp.{table}")
-        named = [row for row in columns if row[0] and not row[0].startswith("#")]
-        return dict(shown).get("comment"), {row[0].lower(): row[2] for row in named}
+        return _read_spark_comments(place, table)
     if kind == "duckdb":
         about = (
             f"SELECT comment FROM duckdb_tables() WHERE table_name = '{table}' UNION ALL "
@@ -113,6 +110,16 @@ def read_comments(place: EmptyWarehouse, table: str) -> tuple[str | None, dict[s
         )
     [(comment,)] = place.query(about)
     return comment, {column.lower(): text for column, text in place.query(columns)}
+
+
+def _read_spark_comments(
+    place: EmptyWarehouse, table: str
+) -> tuple[str | None, dict[str, str | None]]:
+    rows = place.query(f"DESCRIBE TABLE EXTENDED dezoomcamp.{table}")
+    names = [row[0] for row in rows]
+    columns = rows[: min(n for n, name in enumerate(names) if name.startswith("#") or not name)]
+    comment = next((row[1] for row in rows[len(columns) :] if row[0] == "Comment"), None)
+    return comment, {row[0].lower(): row[2] for row in columns}
 
 
 def execute(place: EmptyWarehouse, sql: str) -> None:

@@ -43,8 +43,9 @@ LOCAL_DEFAULTS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "8",
+    "spark.log.level": "FATAL",  # errors are raised
 }
-"""Of a session on this machine: nothing listens on the network."""
+"""Of a session on this machine, of which nothing listens on the network."""
 _JAR_PROPERTIES = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
 _session: SparkSession | None = None
 _application = ""

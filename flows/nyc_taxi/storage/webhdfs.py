@@ -54,13 +54,12 @@ class WebHdfs:
 
     def status(self, path: str) -> dict[str, Any]:
         """Return length (bytes), modificationTime (ms), fileId and type of a file or folder."""
-        answer: dict[str, Any] = self._ask("GET", "GETFILESTATUS", path).json()["FileStatus"]
+        answer: dict[str, Any] = self._read("GETFILESTATUS", path)["FileStatus"]
         return answer
 
     def list(self, folder: str) -> list[dict[str, Any]]:
         """Return the status of each file; its name is `pathSuffix`."""
-        answer = self._ask("GET", "LISTSTATUS", folder).json()
-        found: list[dict[str, Any]] = answer["FileStatuses"]["FileStatus"]
+        found: list[dict[str, Any]] = self._read("LISTSTATUS", folder)["FileStatuses"]["FileStatus"]
         return found
 
     def write(self, file: Path, path: str) -> None:
@@ -118,6 +117,13 @@ class WebHdfs:
                 problem = lost
         assert problem
         raise problem
+
+    def _read(self, operation: str, path: str) -> Any:
+        answer = self._ask("GET", operation, path)
+        try:
+            return answer.json()
+        except ValueError:
+            raise self._not_webhdfs(str(answer.url)) from None
 
     def _datanode(self, answer: httpx.Response) -> str:
         location = answer.headers.get("Location")

@@ -15,7 +15,7 @@ TABLES = (*(f"{color}_rides" for color in RIDES_COLORS), ZONES, *LOOKUPS)
 """Tables that the views read."""
 _NUMBERS = {
     *("smallint", "integer", "bigint", "double", "double precision"),
-    *("int64", "float64", "float"),
+    *("int", "int64", "float64", "float"),
 }
 Columns = Mapping[str, str]
 """Names and types of a table's columns, as the warehouse spells them."""

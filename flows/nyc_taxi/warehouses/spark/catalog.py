@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -13,7 +14,7 @@ from nyc_taxi.errors import InvalidInputError, LockTimeoutError
 from nyc_taxi.settings import from_root, settings
 from nyc_taxi.storage.spark import spark_session
 from nyc_taxi.warehouses.base import DATASET
-from nyc_taxi.warehouses.spark.errors import causes, is_conflict, translate_spark_errors
+from nyc_taxi.warehouses.spark.errors import is_conflict, translate_spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,10 +46,10 @@ class Catalog:
         """Call with the session; a signal or a stopped run cancels its jobs.
 
         Repeats a call that lost against another commit, or whose commit may have landed: each
-        call replaces what an earlier one wrote. Raises LockTimeoutError after NYC_TAXI_WAIT
-        seconds; StorageError with `place`, by default the catalog.
+        call replaces what an earlier one wrote. Raises LockTimeoutError NYC_TAXI_WAIT seconds
+        after the first conflict; StorageError with `place`, by default the catalog.
         """
-        deadline = monotonic() + settings().wait
+        deadline = inf
         with spark_session() as spark, translate_spark_errors(place or self):
             while True:
                 try:
@@ -59,8 +60,9 @@ class Catalog:
                     if monotonic() > deadline:
                         raise LockTimeoutError(
                             f"{place or self}: other runs have committed before this one for "
-                            f"{settings().wait:.0f} s ({causes(problem)[-1][1]}); rerun"
+                            f"{settings().wait:.0f} s; wait for them to finish, then rerun"
                         ) from problem
+                    deadline = min(deadline, monotonic() + settings().wait)
                 interruptible_sleep(random.uniform(0.1, 1))
 
 

@@ -7,13 +7,13 @@ snapshots say into `loads`; if a run is killed in between, the next reader or lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from nyc_taxi.warehouses.base import DATASET, check_is_ours
-from nyc_taxi.warehouses.loads import COLUMNS, LOADS, LOADS_COMMENTS, Load, NewLoad
+from nyc_taxi.warehouses.loads import COLUMNS, LOADS, LOADS_COMMENTS, NewLoad
 from nyc_taxi.warehouses.spark.columns import literal
 from nyc_taxi.warehouses.spark.tables import columns, create_or_widen, create_schema, exists
 
@@ -60,24 +60,23 @@ def record_loads(spark: SparkSession, catalog: str, *names: str) -> None:
     The rows of a month are counted when the load is recorded.
     """
     schema = f"{catalog}.{DATASET}"
-    names = names or tuple(
-        row["tableName"]
-        for row in spark.sql(f"SHOW TABLES IN {schema}").collect()
-        if row["tableName"].endswith(("_rides", "_hourly"))
-    )
-    known = {
-        (row["table_name"], row["trip_month"]): row["load_id"]
-        for row in spark.table(f"{schema}.{LOADS}").collect()
-    }
-    new = [
-        load.row(name, month, _count(spark, f"{schema}.{name}", month))
-        for name in names
-        for month, load in _last_loads(spark, f"{schema}.{name}").items()
-        if known.get((name, month)) != load.load_id
-    ]
-    if new:
-        _merge(spark, f"{schema}.{LOADS}", new)
-        record_loads(spark, catalog, *names)  # another load may have committed meanwhile
+    for name in names or _loaded_tables(spark, schema):
+        last = _last_loads(spark, f"{schema}.{name}")
+        known = _recorded_ids(spark, schema, name)
+        new = {month: load for month, load in last.items() if known.get(month) != load.load_id}
+        if new:
+            _merge(spark, schema, name, new)
+            record_loads(spark, catalog, name)  # another load may have committed meanwhile
+
+
+def _loaded_tables(spark: SparkSession, schema: str) -> list[str]:
+    found = [row["tableName"] for row in spark.sql(f"SHOW TABLES IN {schema}").collect()]
+    return [name for name in found if name.endswith(("_rides", "_hourly"))]
+
+
+def _recorded_ids(spark: SparkSession, schema: str, name: str) -> dict[date, str]:
+    rows = spark.table(f"{schema}.{LOADS}").where(f"table_name = {literal(name)}").collect()
+    return {row["trip_month"]: row["load_id"] for row in rows}
 
 
 def _last_loads(spark: SparkSession, table: str) -> dict[date, NewLoad]:
@@ -105,12 +104,16 @@ def _count(spark: SparkSession, table: str, month: date) -> int:
     return int(spark.sql(query).collect()[0][0])
 
 
-def _merge(spark: SparkSession, loads: str, new: Iterable[Load]) -> None:
-    rows = ", ".join(f"({', '.join(map(_value, astuple(load)))})" for load in new)
-    names = ", ".join(COLUMNS)
+def _merge(spark: SparkSession, schema: str, name: str, new: Mapping[date, NewLoad]) -> None:
+    loads = (
+        load.row(name, month, _count(spark, f"{schema}.{name}", month))
+        for month, load in new.items()
+    )
+    rows = ", ".join(f"({', '.join(map(_value, astuple(load)))})" for load in loads)
     spark.sql(
-        f"MERGE INTO {loads} AS loads USING (SELECT * FROM VALUES {rows} AS new ({names})) AS new"
-        " ON loads.table_name = new.table_name AND loads.trip_month = new.trip_month"
+        f"MERGE INTO {schema}.{LOADS} AS loads"
+        f" USING (SELECT * FROM VALUES {rows} AS new ({', '.join(COLUMNS)})) AS new"
+        f" ON loads.table_name = {literal(name)} AND loads.trip_month = new.trip_month"
         " WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
     )
 

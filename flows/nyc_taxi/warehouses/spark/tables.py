@@ -27,7 +27,16 @@ PROPERTIES = {
 
 
 def exists(spark: SparkSession, table: str) -> bool:
-    return bool(spark.catalog.tableExists(table))
+    """Return whether there is a table or view."""
+    from pyspark.errors import AnalysisException
+
+    try:
+        spark.table(table)
+    except AnalysisException as problem:
+        if problem.getCondition() in ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND"):
+            return False
+        raise
+    return True
 
 
 def columns(spark: SparkSession, table: str) -> dict[str, str]:
@@ -84,10 +93,8 @@ def _pairs(properties: dict[str, str]) -> str:
 
 def read_comments(spark: SparkSession, table: str) -> Comments:
     """Return the comments of a table and all of its columns."""
-    found = spark.sql(f"SHOW TBLPROPERTIES {table} ('comment')").first()
     texts = {field.name: field.metadata.get("comment", "") for field in _fields(spark, table)}
-    about = "" if found is None or "does not have property" in found[1] else found[1]
-    return Comments(about, texts)
+    return Comments(_detail(spark, table, "Comment"), texts)
 
 
 def comment(spark: SparkSession, table: str, comments: Comments) -> None:
@@ -131,7 +138,7 @@ def file_rows(spark: SparkSession, table: str, parquet: Path | str) -> Iterator[
         return
     jvm: Any = spark._jvm
     path = jvm.org.apache.hadoop.fs.Path
-    folder = path(_location(spark, table), "staging")
+    folder = path(_detail(spark, table, "Location"), "staging")
     copy = path(folder, f"{uuid4().hex}.parquet")
     files = copy.getFileSystem(spark._jsc.hadoopConfiguration())
     files.mkdirs(folder)
@@ -142,9 +149,11 @@ def file_rows(spark: SparkSession, table: str, parquet: Path | str) -> Iterator[
         files.delete(copy, False)
 
 
-def _location(spark: SparkSession, table: str) -> str:
-    found = spark.sql(f"DESCRIBE TABLE EXTENDED {table}").where("col_name = 'Location'").first()
-    return str(found["data_type"])
+def _detail(spark: SparkSession, table: str, name: str) -> str:
+    """Return a detail of the table, such as Location or Comment; empty if it has none."""
+    details = spark.sql(f"DESCRIBE TABLE EXTENDED {table}").collect()
+    first = next(n for n, row in enumerate(details) if row[0] == "# Detailed Table Information")
+    return next((str(value) for found, value, _ in details[first:] if found == name), "")
 
 
 def replace_rides_views(spark: SparkSession, catalog: str) -> None:

@@ -55,10 +55,10 @@ class SparkWarehouse:
                     | {"trip_month": F.lit(trips.first_day)}
                 )
                 month.writeTo(table).options(**options).overwrite(F.expr(where))
-            record_loads(spark, self.catalog.name, name)
-            tables.replace_rides_views(spark, self.catalog.name)
 
         self.catalog.run(load, table)
+        self._record_loads(name)
+        self._replace_views()
         return file.rows
 
     def replace_hours(
@@ -94,9 +94,9 @@ class SparkWarehouse:
                 kept.unionByName(loaded, allowMissingColumns=True).writeTo(table).options(
                     **options, **read
                 ).overwrite(F.expr(_within(whole)))
-            record_loads(spark, self.catalog.name, name)
 
         self.catalog.run(load, table)
+        self._record_loads(name)
         return file.rows
 
     def replace_table(
@@ -115,26 +115,19 @@ class SparkWarehouse:
                 cast = tables.commented(cast_to(rows, file.types, {}, table), wanted)
                 writer = cast.writeTo(table).using("iceberg").tableProperty("comment", wanted.table)
                 writer.createOrReplace()
-            tables.replace_rides_views(spark, self.catalog.name)
 
         self.catalog.run(replace, table)
+        self._replace_views()
         return file.rows
 
     def create_loads(self) -> None:
-        def create(spark: SparkSession) -> None:
-            create_loads(spark, self.catalog.name)
-            record_loads(spark, self.catalog.name)
-
-        self.catalog.run(create)
+        self.catalog.run(lambda spark: create_loads(spark, self.catalog.name))
+        self._record_loads()
 
     def read_loads(self) -> list[Load]:
         """Record what a run that was killed has not, then read."""
-
-        def record(spark: SparkSession) -> None:
-            if tables.exists(spark, self.catalog.table(LOADS)):
-                record_loads(spark, self.catalog.name)
-
-        self.catalog.run(record)
+        if self.catalog.run(lambda spark: tables.exists(spark, self.catalog.table(LOADS))):
+            self._record_loads()
         return [Load(*row) for row in self.read_rows(f"{DATASET}.{LOADS}", COLUMNS)]
 
     def read_rows(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -170,6 +163,12 @@ class SparkWarehouse:
             )
 
         return self.catalog.run(check)
+
+    def _record_loads(self, *names: str) -> None:
+        self.catalog.run(lambda spark: record_loads(spark, self.catalog.name, *names))
+
+    def _replace_views(self) -> None:
+        self.catalog.run(lambda spark: tables.replace_rides_views(spark, self.catalog.name))
 
     def _file_rows(
         self, spark: SparkSession, parquet: Path | str
