@@ -49,7 +49,7 @@ def test_pipeline_killed_and_rerun_on_yarn_equals_duckdb(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Killed while silver is built, then run to its end, then with nothing to do, then maintained."""
+    """A run killed while it builds silver, and a rerun, give the tables of one clean run."""
     wanted = expected(cluster)
     killed = cluster.submit(PIPELINE, *DATES)
     assert until(lambda: "silver" in killed.output(), 400), killed.output()
