@@ -1,60 +1,100 @@
-"""The lakehouse on YARN and HDFS equals the one on DuckDB, row by row, through failures too."""
+"""The lakehouse on YARN and HDFS equals the one on DuckDB, row by row, whatever was killed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
+from local_services.process import Service
 from tests.support.clusters import YEAR, Cluster, until
-from tests.support.lakehouses import on_duckdb, on_spark
+from tests.support.lakehouses import Lakehouse, on_duckdb, on_spark
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
-PIPELINE = "flows/lakehouse/full_pipeline/flow.py"
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+FOLDER = "flows/lakehouse"
+PIPELINE = f"{FOLDER}/full_pipeline/flow.py"
 DATES = ("--start-date", f"{YEAR}-01-01", "--end-date", f"{YEAR}-02-29")
 
 
-@pytest.fixture(scope="session")
-def expected(
-    tmp_path_factory: pytest.TempPathFactory, sources: dict[str, str]
-) -> Callable[[Cluster], dict[str, object]]:
-    """The tables of the same pipeline on DuckDB, built once."""
-    folder = tmp_path_factory.mktemp("duckdb")
-    found: dict[str, object] = {}
-
-    def build(cluster: Cluster) -> dict[str, object]:
-        if not found:
-            env = {
-                "NYC_TAXI_WAREHOUSE": f"duckdb:{folder / 'warehouse.duckdb'}",
-                "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
-            }
-            cluster.python(PIPELINE, *DATES, **env)
-            found.update(on_duckdb(folder).state())
-        return found
-
-    return build
+@pytest.fixture
+def expected(cluster: Cluster, tmp_path: Path) -> Lakehouse:
+    """The same pipeline on DuckDB."""
+    folder = tmp_path / "duckdb"
+    folder.mkdir()
+    env = {
+        "NYC_TAXI_WAREHOUSE": f"duckdb:{folder / 'warehouse.duckdb'}",
+        "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
+    }
+    cluster.python(PIPELINE, *DATES, **env)
+    return on_duckdb(folder)
 
 
-def assert_equal(cluster: Cluster, expected: dict[str, object], folder: Path) -> None:
-    lakehouse = on_spark(folder, "nyc")
-    for table, rows in expected.items():
-        assert lakehouse.rows(table) == rows, table
+@pytest.fixture
+def lakehouse(
+    cluster: Cluster, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Lakehouse:
+    """The tables of the cluster, read from this process."""
+    monkeypatch.setenv("WAREHOUSE_URI", cluster.env["WAREHOUSE_URI"])
+    return on_spark(tmp_path, spark, "nyc")
 
 
-def test_pipeline_killed_and_rerun_on_yarn_equals_duckdb(
-    cluster: Cluster,
-    expected: Callable[[Cluster], dict[str, object]],
-    spark: object,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+def kill_node(node: Service) -> None:
+    """Kill a NodeManager and its containers, as the machine's end would."""
+    server = node.process()
+    assert server
+    server.kill()
+    for process in psutil.process_iter(["cmdline"]):
+        if f"{node.folder}/{node.name}/" in " ".join(process.info["cmdline"] or []):
+            process.kill()
+
+
+def test_driver_and_node_killed_give_the_tables_of_one_clean_run(
+    cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
 ) -> None:
-    """Killed while silver is built, then run to its end, then with nothing to do, then maintained."""
-    wanted = expected(cluster)
     killed = cluster.submit(PIPELINE, *DATES)
-    assert until(lambda: "silver" in killed.output(), 400), killed.output()
+    assert until(lambda: "stale months" in killed.output(), 400), killed.output()
     killed.kill()
     run = cluster.submit(PIPELINE, *DATES)
-    assert run.wait() == 0, run.output()
-    monkeypatch.setenv("WAREHOUSE_URI", cluster.env["WAREHOUSE_URI"])
-    assert_equal(cluster, wanted, tmp_path)
+    assert until(lambda: "stale months" in run.output(), 400), run.output()
+    node = cluster.hadoop.nodemanagers[1]
+    kill_node(node)
+    try:
+        assert run.wait(800) == 0, run.output()
+    finally:
+        node.start()
+    for table in expected.tables():
+        assert lakehouse.rows(table) == expected.rows(table), table
+
+
+@pytest.mark.slow
+def test_backfill_and_maintenance_keep_the_tables(
+    cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
+) -> None:
+    for mode in ("monthly", "weekly"):
+        run = cluster.submit(f"{FOLDER}/backfill/flow.py", *DATES, "--chunk-mode", mode)
+        assert run.wait(800) == 0, run.output()
+    run = cluster.submit(f"{FOLDER}/maintenance/flow.py")
+    assert run.wait(400) == 0, run.output()
+    for table in expected.tables():
+        assert lakehouse.rows(table) == expected.rows(table), table
+
+
+@pytest.mark.slow
+def test_restarted_resourcemanager_ends_in_one_line_or_the_same_tables(
+    cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
+) -> None:
+    run = cluster.submit(PIPELINE, *DATES)
+    assert until(lambda: "stale months" in run.output(), 400), run.output()
+    manager = cluster.hadoop.resourcemanager
+    server = manager.process()
+    assert server
+    server.kill()
+    server.wait(10)
+    manager.start()
+    if run.wait(800):
+        assert run.output().splitlines()[-1].startswith("error: ")
+        assert cluster.submit(PIPELINE, *DATES).wait(800) == 0
+    for table in expected.tables():
+        assert lakehouse.rows(table) == expected.rows(table), table

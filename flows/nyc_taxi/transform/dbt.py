@@ -16,6 +16,7 @@ from typing import Any
 from nyc_taxi.cancellation import interruptible
 from nyc_taxi.errors import TransformError
 from nyc_taxi.settings import settings
+from nyc_taxi.storage.spark import current_session
 from nyc_taxi.transform.project import definition, project_folder
 from nyc_taxi.transform.targets.base import SUFFIX, Target
 
@@ -193,9 +194,11 @@ def _set(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def _cancel_queries() -> None:
-    """Cancel the running statements of all connections that dbt has open."""
+    """Cancel the running statements of all connections that dbt has open, and Spark's jobs."""
     from dbt.adapters.factory import FACTORY
 
+    if session := current_session():
+        session.sparkContext.cancelAllJobs()
     adapters: list[Any] = [*FACTORY.adapters.values()]
     for adapter in adapters:
         with suppress(Exception), adapter.connection_named("cancel"):
@@ -227,7 +230,7 @@ def _describe(failed: Sequence[Node], total: int) -> str:
 def _reason(message: str) -> str:
     """Return the decisive line of a message: without dbt's heading, and the query below it."""
     lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
-    if len(lines) > 1 and re.match(r"[\w ]+ (Error|Exception)( in .*)?$", lines[0]):
+    while len(lines) > 1 and re.match(r"[\w ]+ (Error|Exception)( in .*)?$", lines[0]):
         heading, *lines = lines
         if "in model" not in heading and "in test" not in heading:
             return f"{heading}: {lines[0]}"
