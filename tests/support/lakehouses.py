@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 import psycopg2
+import pytest
 from google.cloud import bigquery
 from prefect_gcp import GcpCredentials
 from prefect_sqlalchemy import SqlAlchemyConnector
@@ -103,6 +104,19 @@ def on_spark(folder: Path, session: Any, name: str) -> Lakehouse:
 
     dbt = DbtProject(folder, {"NYC_TAXI_DBT_TARGET": "spark"})
     return Lakehouse(dbt, query, query, columns, warehouse)
+
+
+def name_destinations(patch: pytest.MonkeyPatch) -> None:
+    """Name the table of a CREATE TABLE AS: dbt reads it, and BigQuery's emulator does not say."""
+    from google.cloud.bigquery.job.query import QueryJob
+
+    named: Any = QueryJob.destination
+
+    def destination(job: Any) -> Any:
+        found = named.fget(job)
+        return found if getattr(found, "table_id", None) else job.ddl_target_table
+
+    patch.setattr(QueryJob, "destination", property(destination))
 
 
 def on_bigquery(folder: Path, project: str) -> Lakehouse:
