@@ -3,12 +3,12 @@
 {# Name -> {name, description}, for the columns of a table that have a description. Columns made from
    rules.sql have the rule's. #}
 {% macro descriptions(node, columns) -%}
-  {%- set found = {} -%}
+  {%- set found, flags = {}, rules('flag') -%}
   {%- for name in columns -%}
     {%- if name in node.columns and node.columns[name].description -%}
       {%- do found.update({name: {'name': name, 'description': node.columns[name].description | trim}}) -%}
     {%- endif -%}
-    {%- for rule in rules('flag') -%}
+    {%- for rule in flags -%}
       {%- if name == rule.name -%}
         {%- do found.update({name: {'name': name, 'description': rule.why}}) -%}
       {%- elif name == rule.name ~ '_rows' -%}

@@ -257,7 +257,7 @@ def test_everything_at_once(place: EmptyWarehouse, month: Month, tmp_path: Path)
     assert columns(place) >= LABEL_NAMES
 
 
-@pytest.mark.slow_on("bigquery", "postgres", "zones")
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["month", "zones"])
 def test_killed_load_leaves_view_and_lookups_intact(
     place: EmptyWarehouse, month: Month, tmp_path: Path, what: str

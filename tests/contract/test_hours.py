@@ -260,8 +260,7 @@ def test_concurrent_loads_of_hours_succeed(
     assert sorted(load.row_count for load in target.open().read_loads()) == [8, 8]
 
 
-@pytest.mark.slow_on("bigquery", "postgres")
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.5, 0.2, 0.8])
 def test_load_of_hours_is_atomic_when_killed(
     target: EmptyWarehouse, hourly: Hourly, share: float

@@ -304,6 +304,22 @@ def test_codes_are_those_of_the_data_dictionary(duck: Lakehouse) -> None:
         assert dict(found) == dict(CODES[code])
 
 
+def test_codes_are_unknown_in_files_older_than_their_dictionary(duck: Lakehouse) -> None:
+    """Payment type 0 is declared since the edition for the files of 2025."""
+    rows = duck.query(
+        "SELECT trip_month, service, count(*) FROM (SELECT service, trip_month, payment_type_id "
+        "FROM silver.trips UNION ALL SELECT service, trip_month, payment_type_id FROM "
+        "silver.trips_rejected) WHERE payment_type_id = 0 GROUP BY ALL ORDER BY ALL"
+    )
+    older = [row for row in rows if row[0].year < 2025]
+    assert older
+    assert older != rows
+    assert older == duck.query(
+        "SELECT trip_month, service, trips FROM gold.unknown_codes WHERE code = '0' AND "
+        "column_name = 'payment_type_id' ORDER BY ALL"
+    )
+
+
 @pytest.mark.parametrize(
     ("day", "holiday", "observed"),
     [

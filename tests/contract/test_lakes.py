@@ -135,6 +135,7 @@ def test_concurrent_puts_all_succeed(lake: Lake, file: Path) -> None:
     assert {lake.get(key).read_bytes() for key in keys} == {file.read_bytes()}
 
 
+@pytest.mark.slow_on("gcs", "s3")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("seconds", [0.1, 0.01, 0.03, 0.3])
 def test_put_is_atomic_when_killed(

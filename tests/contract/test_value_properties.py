@@ -244,6 +244,7 @@ MICROSECONDS = {"s": 10**6, "ms": 1000, "us": 1, "ns": Decimal("0.001")}
 EPOCH = datetime.datetime(1970, 1, 1)
 
 
+@pytest.mark.few(2)
 @given(data=st.data(), kind=st.sampled_from(list(ARROW)))
 @settings(max_examples=20, deadline=None)
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ class TestPaths:
             )
         return folder
 
+    @pytest.mark.few(3)
     def test_readers_ignore_glob_and_partition_patterns_in_paths(self, folder: Path) -> None:
         raw = write_raw(folder, {"passenger_count": [0, None]})
         clean = folder / "clean.parquet"
@@ -114,6 +115,7 @@ class TestPaths:
             columns = db.execute("DESCRIBE dezoomcamp.green_rides").fetchall()
             assert "env" not in [name for name, *_ in columns]
 
+    @pytest.mark.few(2)
     def test_postgres_ignores_patterns_in_paths(self, folder: Path, postgres: str) -> None:
         clean = folder / "clean.parquet"
         conform(GREEN, write_raw(folder, {})).write(clean)
@@ -175,6 +177,7 @@ class TestTwoSources:
 
 
 class TestTexts:
+    @pytest.mark.few(8)
     @pytest.mark.parametrize(
         ("text", "value"),
         [
@@ -195,6 +198,7 @@ class TestTexts:
     def test_text_is_cast_to_integer(self, tmp_path: Path, text: str, value: int | None) -> None:
         assert conformed(tmp_path, {"trip_type": [text, "1"]})["trip_type"] == [value, 1]
 
+    @pytest.mark.few(5)
     @pytest.mark.parametrize(
         "text",
         [
@@ -205,6 +209,7 @@ class TestTexts:
     def test_text_that_is_not_an_integer_is_rejected(self, tmp_path: Path, text: str) -> None:
         assert "trip_type holds " in rejection(tmp_path, {"trip_type": [text, "1"]})
 
+    @pytest.mark.few(5)
     @pytest.mark.parametrize(
         ("text", "value"),
         [
@@ -221,6 +226,7 @@ class TestTexts:
     def test_text_is_cast_to_double(self, tmp_path: Path, text: str, value: float | None) -> None:
         assert conformed(tmp_path, {"tip_amount": [text, "1"]})["tip_amount"] == [value, 1.0]
 
+    @pytest.mark.few(3)
     @pytest.mark.parametrize(
         "text",
         [
@@ -238,6 +244,7 @@ class TestTexts:
     def test_text_that_is_not_an_amount_is_rejected(self, tmp_path: Path, text: str) -> None:
         assert "tip_amount holds " in rejection(tmp_path, {"tip_amount": [text, "1"]})
 
+    @pytest.mark.few(4)
     @pytest.mark.parametrize(
         ("text", "value"),
         [
@@ -259,6 +266,7 @@ class TestTexts:
         times = conformed(tmp_path, columns)["lpep_pickup_datetime"]
         assert times == [datetime.datetime(*value), None]  # type: ignore[arg-type]
 
+    @pytest.mark.few(6)
     @pytest.mark.parametrize(
         "text",
         [
@@ -309,6 +317,7 @@ class TestNumbers:
             tmp_path, {"trip_type": pa.array(values, pa.decimal128(12, 2))}
         )
 
+    @pytest.mark.few(4)
     @pytest.mark.parametrize("statistics", [True, False])
     @pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
     @pytest.mark.parametrize("values", [[NAN, 1.0], [NAN, 0.0], [-0.0, NAN], [NAN, NAN]])
@@ -487,6 +496,7 @@ class TestMissing:
 
 
 class TestUndeclared:
+    @pytest.mark.few(1)
     @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
     def test_zoned_timestamp_is_utc_in_every_session(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str
@@ -507,6 +517,7 @@ class TestUndeclared:
         digest = hmac.new(KEY.encode(), b"2021-02-01 12:00:00", hashlib.sha256).hexdigest()
         assert hashed["loaded_at"] == [digest, None]
 
+    @pytest.mark.few(8)
     @pytest.mark.parametrize(
         ("value", "kind", "expected"),
         [
@@ -582,6 +593,7 @@ class TestNames:
         assert "\n" not in str(problem.value)
         assert "sensitive_fields.yaml" in str(problem.value)
 
+    @pytest.mark.few(4)
     @pytest.mark.parametrize("name", BAD)
     def test_drop_rule_makes_the_file_load(self, tmp_path: Path, name: str) -> None:
         raw = write_raw(tmp_path, {name: [1, 2]})
@@ -599,6 +611,7 @@ class TestNames:
         with pytest.raises(SchemaMismatchError, match=r"as the same name as|twice"):
             conform(GREEN, raw)
 
+    @pytest.mark.few(3)
     @pytest.mark.parametrize("name", ["x" * 63, 'a"b', "a;b", "100%", "color", "rowid", "_x", "é"])
     def test_valid_names_load(self, tmp_path: Path, name: str) -> None:
         raw = write_raw(tmp_path, {name: [1, 2]})

@@ -196,6 +196,7 @@ def test_concurrent_loads_in_processes_succeed(target: EmptyWarehouse, clean: Cl
     assert [row[1] for row in sums(target)] == [50_000, 50_000]
 
 
+@pytest.mark.slow_on("bigquery")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("share", [0.5, 0.2, 0.8])
 def test_load_is_atomic_when_killed(target: EmptyWarehouse, clean: Clean, share: float) -> None:

@@ -229,6 +229,7 @@ def test_build_imports_each_of_200_flows_once(checkout: Checkout, tmp_path: Path
     assert len(imports) == len(set(imports)) == 200
 
 
+@pytest.mark.slow
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("url", "message"),

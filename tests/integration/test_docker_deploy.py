@@ -55,6 +55,7 @@ def error_line(*options: str | Path, **env: str) -> str:
     return done.stderr
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("name", "registry", "tag", "message"),
     [

@@ -414,6 +414,7 @@ def test_invalid_options_are_a_one_line_error(options: tuple[str, ...], message:
     assert built.stderr.count("\n") == 1
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("place", ["lakehouse/gold/flow.py", "load_new_months.py"])
 def test_bundle_of_a_flow_that_builds_tables_has_the_dbt_project(
     place: str, tmp_path: Path
@@ -433,6 +434,7 @@ def test_bundle_of_a_flow_that_builds_tables_has_the_dbt_project(
     assert done.stdout.strip() == str(tmp_path / "dbt"), done.stderr
 
 
+@pytest.mark.slow
 def test_bundle_of_another_flow_has_no_dbt_project() -> None:
     bundle = build_bundle(FlowFile(ROOT, ROOT / "flows" / "reference" / "zones" / "flow.py"))
     assert not [name for name in bundle.files if name.parts[0] == "dbt"]

@@ -252,6 +252,7 @@ SITE_STATES: dict[str, Callable[[Site], object]] = {
 }
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("state", SITE_STATES)
 def test_errors_and_logs_contain_no_credentials(

@@ -166,6 +166,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
+@pytest.mark.slow
 class TestComposeServer:
     """docker/prefect_server.py with the options of docker-compose.yml, on another address."""
 

@@ -337,6 +337,7 @@ class TestAddresses:
             monkeypatch.setenv("POSTGRES_URL", url)
             self.connect()
 
+    @pytest.mark.few(2)
     @pytest.mark.parametrize(
         ("part", "line"),
         [

@@ -101,6 +101,7 @@ def test_killed_download_is_resumed(site: Site, folder: Path) -> None:
     assert names(folder) == COMPLETE
 
 
+@pytest.mark.slow
 def test_waiting_process_continues_after_a_kill(site: Site, folder: Path) -> None:
     serve(site, month_bytes())
     site.stall(after=len(month_bytes()) // 2)
@@ -163,6 +164,7 @@ def test_download_fits_on_a_nearly_full_disk(site: Site, disk: Path) -> None:
     assert statuses(site) == [200, 304]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("max_size", [100_000, 10])
 def test_file_size_limit_is_a_local_error(site: Site, folder: Path, max_size: int) -> None:
     serve(site, month_bytes(rows=1_000))

@@ -15,12 +15,12 @@ MARKS = [
     "few(n): slow but for n of its cases on each lake and warehouse",
 ]
 DESTINATIONS = (
-    "local", "gcs", "hdfs", "duckdb", "postgres", "bigquery", "spark", "S3", "Gcs",
+    "local", "gcs", "s3", "hdfs", "duckdb", "postgres", "bigquery", "spark", "S3", "Gcs",
 )  # fmt: skip
 CLUSTER = ("hdfs", "spark")
 """Destinations whose cases need a cluster."""
-USES_BIGQUERY = ("test_gcp.py", "test_google_errors.py")
-"""Files whose tests use the emulator and do not have it among their parameters."""
+ONE_EMULATOR = {"bigquery": ("test_gcp.py", "test_google_errors.py"), "s3": ("test_s3.py",)}
+"""Destinations whose tests share an emulator, and files of tests that are not named after them."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,7 +57,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests of one file and destination share a worker; those of BigQuery share an emulator.
+    """Tests of one file and destination share a worker; those of an emulator share that.
 
     Marks for --dist=loadgroup have no effect with pytest 9.2 (pytest-xdist issue 1386).
     """
@@ -65,10 +65,10 @@ class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         test, _, ids = nodeid.removesuffix("]").partition("[")
         file, destination = test.partition("::")[0], _destination(ids)
-        if "not slow" in self.config.getoption("markexpr") and (
-            destination == "bigquery" or file.endswith(USES_BIGQUERY)
-        ):
-            return "bigquery"  # the slow ones would take too long on one worker
+        if "not slow" in self.config.getoption("markexpr"):
+            for emulator, files in ONE_EMULATOR.items():
+                if emulator in test or destination == emulator or file.endswith(files):
+                    return emulator  # the slow ones would take too long on one worker
         return f"{file}-{destination}"
 
 

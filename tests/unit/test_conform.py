@@ -311,6 +311,7 @@ def test_report_counts_anomalies(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_conform_succeeds_after_a_kill(month_file: Callable[..., Path], tmp_path: Path) -> None:
     trips = TripMonth("yellow", 2021, 1)
     raw, target = month_file(trips, 1_000_000), tmp_path / "clean.parquet"

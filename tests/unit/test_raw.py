@@ -77,6 +77,7 @@ def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 # --- quotes ---
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize(
     ("text", "position", "reason"),
     [
@@ -118,6 +119,7 @@ def test_misplaced_quotes_are_rejected_with_line_and_column(
     assert "secret" not in error
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("lines", [3, 300_000])
 @pytest.mark.parametrize(
@@ -325,6 +327,7 @@ OTHER: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize("other", OTHER)
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
 def test_other_formats_are_rejected_by_name(tmp_path: Path, other: str, ending: str) -> None:
@@ -415,6 +418,7 @@ def test_truncated_gzip_is_rejected(tmp_path: Path) -> None:
     assert "cannot be read to its end" in rejection(write(tmp_path, content + b"<html>"))
 
 
+@pytest.mark.slow
 def test_gzip_is_verified_in_constant_memory(tmp_path: Path) -> None:
     """A megabyte of gzip may contain a gigabyte of blanks."""
     content = fhv("B00001") + "\n" * (200 << 20)

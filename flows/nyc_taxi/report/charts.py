@@ -46,7 +46,8 @@ def _share(field: str, **options: Any) -> alt.Y:
 def trend() -> Chart:
     return (
         _chart("trend", height=220)
-        .mark_rect(stroke="var(--paper)", strokeWidth=0.5)
+        .mark_rect(stroke="var(--paper)", strokeWidth=alt.ExprRef("edge"))
+        .add_params(alt.param("edge", value=0.5))
         .encode(
             x=alt.X("from:T", title=None, axis=TIME),
             x2="to:T",
@@ -107,13 +108,15 @@ def payments() -> Chart:
 
 
 def _lines(name: str) -> Chart:
-    """Shares by month, a line for each service; single months are dots."""
+    """Shares by month, a line for each service; few months are dots, too."""
     base = _chart(name, height=150).encode(
         x=alt.X("from:T", title=None, axis=TIME),
         y=_share("share:Q", scale=alt.Scale(zero=True)),
         color=_by_service(),
     )
-    return base.mark_line(strokeWidth=1.5, opacity=0.5) + base.mark_circle(size=60, opacity=1)
+    lines = base.mark_line(strokeWidth=1.6)
+    dots = base.mark_circle(size=60, opacity=alt.ExprRef("dots"))
+    return (lines + dots).add_params(alt.param("dots", value=1))
 
 
 def tips() -> Chart:
@@ -140,7 +143,7 @@ def companies() -> Chart:
 
 def rain() -> Chart:
     below = "datum.share < 0"
-    base = _chart("rain", height=alt.Step(34)).encode(
+    base = _chart("rain", height=alt.Step(52)).encode(
         y=alt.Y("axis:N", sort=None, title=None, axis=QUIET),
         x=alt.X(
             "share:Q",
@@ -149,7 +152,7 @@ def rain() -> Chart:
             scale=alt.Scale(domainMin=alt.ExprRef("-reach"), domainMax=alt.ExprRef("reach")),
         ),
     )
-    bars = base.mark_bar(height={"band": 0.6}, color="var(--part-0)")
+    bars = base.mark_bar(height={"band": 0.5}, color="var(--part-0)")
     text = base.mark_text(
         align=alt.ExprRef(f"{below} ? 'right' : 'left'"),
         dx=alt.ExprRef(f"{below} ? -6 : 6"),
@@ -196,5 +199,6 @@ def specifications() -> dict[str, dict[str, Any]]:
     for spec in found.values():
         spec.pop("$schema")
         stepped = isinstance(spec.get("height"), dict)
-        spec["autosize"] = {"type": "fit-x" if stepped else "fit", "contains": "padding"}
+        fit = "fit-x" if stepped else "fit"
+        spec["autosize"] = {"type": fit, "contains": "padding", "resize": True}
     return found

@@ -25,8 +25,7 @@ SECTIONS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "trend",
             "When did it change?",
-            "By month; by day for a year, or if at most a year is loaded. "
-            "A gap is a month that is not loaded.",
+            "By month; by day within a year. A gap is a month that is not loaded.",
             12,
             parts=("legend", "chart"),
         ),

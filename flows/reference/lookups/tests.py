@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from nyc_taxi.trips.descriptions import CODES
 from nyc_taxi.trips.lookups import LOOKUPS
@@ -31,6 +32,7 @@ def test_tables_hold_every_declared_code(prefect_server: None, tmp_path: Path) -
     assert comments == []
 
 
+@pytest.mark.slow
 def test_script_prints_what_it_loaded(prefect_server: None, tmp_path: Path) -> None:
     with start("flows/reference/lookups/flow.py") as run:
         output = run.communicate()[0]

@@ -157,6 +157,7 @@ def reproject(
         archive.writestr("zones.prj", CRS(named or crs).to_wkt("WKT1_ESRI"))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4269", "EPSG:3857", "ESRI:102718", "EPSG:6347"])
 def test_areas_do_not_depend_on_the_projection(misc: Path, crs: str) -> None:
     """Areas were computed from degrees, or from the meters of Web Mercator."""

@@ -98,10 +98,16 @@ function node(tag, text = "", attributes = {}) {
   return element;
 }
 
+const identity = (mark) => mark && (mark.__data__.datum.zone ?? mark.__data__.datum.key);
+
+/* New rows make new marks: the one that has the focus keeps it. */
 async function draw(name, panel) {
-  const view = views[name];
+  const view = views[name], root = $(`chart-${name}`);
   if (!view) return;
+  const active = CHOICES[name] && root.contains(document.activeElement) ? document.activeElement : null, kept = identity(active);
   for (const [signal, value] of Object.entries(panel.signals || {})) view.signal(signal, value);
   await view.data(name, panel.rows).runAsync();
-  if (CHOICES[name]) labelMarks(name);
+  if (!CHOICES[name]) return;
+  labelMarks(name);
+  if (active) focusMark(root, marks(root).find((mark) => identity(mark) === kept));
 }

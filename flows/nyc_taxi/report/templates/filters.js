@@ -1,5 +1,5 @@
 /* The form of filters, and the link that carries its state. */
-const form = document.forms[0];
+const form = $("filters");
 
 function readFilters() {
   const data = new FormData(form);

@@ -88,9 +88,15 @@ function select(filters) {
     value: (trips, dollars) => (isMoney ? dollars : trips),
     show: (value) => (isMoney ? "$" + short(value) : int(value)),
     word: isMoney ? "dollars" : "trips",
-    byDay: !filters.zone && (Boolean(filters.year) || new Set(chosen.map((month) => month.key)).size <= 12),
+    byDay: !filters.zone && (Boolean(filters.year) || spanOf(chosen) <= 12),
     window: windowOf(chosen),
   };
+}
+
+/* Months from the first to the last one. */
+function spanOf(months) {
+  const numbers = months.map((month) => 12 * month.year + month.month);
+  return Math.max(...numbers) - Math.min(...numbers) + 1;
 }
 
 function windowOf(months) {

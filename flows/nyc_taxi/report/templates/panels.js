@@ -3,6 +3,7 @@
 const PANELS = {};
 const monthStart = (month) => new Date(month.year, month.month - 1, 1);
 const monthEnd = (month) => new Date(month.year, month.month, 1);
+const dots = (rows) => ({ dots: rows.length > 36 ? 0 : 1 });
 const dayLabel = (date) => `${WEEKDAYS[(date.getDay() + 6) % 7]} ${date.getDate()} ${MONTHS[date.getMonth()]} ${date.getFullYear()}`;
 
 /* Bars stacked by service: each from `low` to `high`. */
@@ -34,7 +35,7 @@ PANELS.trend = (s) => {
   const most = top ? sum(top.map((bar) => s.value(bar.trips, bar.dollars))) : 0;
   const unit = s.byDay ? "day" : "month";
   return {
-    rows, hasMeasure: true,
+    rows, hasMeasure: true, signals: { edge: rows.length > 250 ? 0 : 0.5 },
     answer: !top ? "No month is loaded for this choice." :
       bars.size === 1 ? `${top[0].label}: ${s.show(most)} ${s.isMoney ? "paid" : "trips"}.` :
       `The busiest ${unit} is ${top[0].label}: ${s.show(most)} ${s.isMoney ? "paid" : "trips"}.`,
@@ -59,7 +60,7 @@ PANELS.zones = (s) => {
     label: `${zoneName(zone)}: ${int(trips[zone])} trips`,
   }));
   const known = [...ZONE.keys()].filter((zone) => zone !== UNKNOWN_ZONE && value(zone) > 0);
-  const top = known.sort((a, b) => value(b) - value(a)).slice(0, 8);
+  const top = known.sort((a, b) => value(b) - value(a)).slice(0, drawn.length ? 8 : 30);
   const off = all - sum(drawn.map(value));
   const percentOf = (zone) => (all ? percent(value(zone) / all) : "0%");
   return {

@@ -68,7 +68,7 @@ PANELS.passengers = (s) => {
     .map((row) => ({ ...row, share: row.missing / row.rows }));
   const share = sum(rows.map((row) => row.missing)) / sum(rows.map((row) => row.rows));
   return {
-    rows, share: rows.length ? share : null,
+    rows, signals: dots(rows), share: rows.length ? share : null,
     answer: rows.length ? `${percent(share)} of taxi trips have no passenger count.` : "No yellow or green trips for this choice.",
     tip: (row) => [row.label, ["Service", row.service], ["Without a count", int(row.missing)], ["Share of rows", percent(row.share)]],
     legend: serviceLegend(s, TAXIS),

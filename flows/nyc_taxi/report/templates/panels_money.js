@@ -38,7 +38,7 @@ PANELS.tips = (s) => {
   const share = sum(rows.map((row) => row.tips)) / sum(rows.map((row) => row.rest));
   const others = sum(rows.map((row) => row.rows - row.tipped));
   return {
-    rows, money: `${windowOf(rows)}; leaves out ${plural(others, "row")}: not paid by card, or rejected.`,
+    rows, signals: dots(rows), money: `${windowOf(rows)}; leaves out ${plural(others, "row")}: not paid by card, or rejected.`,
     answer: rows.length ? `Riders add ${percent(share)} to the bill.` : "No tips are recorded for this choice.",
     tip: (row) => [row.label, ["Service", row.service], ["Tips", "$" + int(row.tips)], ["Rest of the bill", "$" + int(row.rest)], ["Share", percent(row.share)]],
     legend: serviceLegend(s, ["yellow", "green", "fhvhv"]),
@@ -102,7 +102,7 @@ PANELS.rain = (s) => {
     answer: rows.length < 2 ? "There is no wet and dry day to compare." :
       Math.abs(last.share) < 0.005 ? "Hardly: wet days are as usual." :
       `${last.label} days have ${percent(Math.abs(last.share))} ${last.share < 0 ? "less" : "more"} ${s.isMoney ? "revenue" : "trips"} than usual.`,
-    note: unknown ? `${plural(unknown, "day")} of a service without weather ${unknown === 1 ? "is" : "are"} left out.` : "",
+    note: unknown ? `${plural(unknown, "day")} of a service without weather ${unknown === 1 ? "is" : "are"} omitted.` : "",
     tip: (row) => [`${row.label} days`, ["Days", int(row.days)], ["Against the usual", row.text]],
     table: [["kind of day", "days", s.word, "usual", "difference"],
       rows.map((row) => [row.label, row.days, Math.round(row.value), Math.round(row.usual), row.share.toFixed(4)])],
@@ -119,7 +119,11 @@ PANELS.air = (s) => {
   const worst = known.slice().sort((a, b) => b.aqi - a.aqi || b.pm - a.pm).slice(0, 3);
   const pm = (day) => (day.pm === null ? "not known" : `${day.pm.toFixed(1)} µg/m³`);
   return {
-    rows: known.map((day) => ({ ...day, stands_out: worst.includes(day), label: dayLabel(day.date) })),
+    rows: known.flatMap((day, n) => {
+      const row = { ...day, stands_out: worst.includes(day), label: dayLabel(day.date) };
+      const isGap = n && day.date - known[n - 1].date > 1.5 * DAY;
+      return isGap ? [{ ...row, aqi: null, stands_out: false }, row] : [row]; // a null interrupts the line
+    }),
     answer: worst.length ? `${dayLabel(worst[0].date)}: AQI ${worst[0].aqi}, ${epa(worst[0].aqi)}.` : "No air quality is loaded for this choice.",
     note: days.length > known.length ? `${plural(days.length - known.length, "day")} without air quality.` : "",
     facts: worst.length ? [["Day", "AQI", "PM2.5 (mean)", "Rain or snow"], worst.map((day) => [dayLabel(day.date), day.aqi, pm(day), day.rain === null ? "not known" : `${day.rain.toFixed(1)} mm`])] : null,

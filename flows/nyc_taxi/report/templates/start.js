@@ -16,14 +16,16 @@ function showPanel(name, panel, s) {
 }
 
 async function refresh() {
-  const filters = readFilters(), s = select(filters);
+  const start = performance.now(), filters = readFilters(), s = select(filters);
   writeLink(filters);
   for (const [name, [text, about]] of Object.entries(tiles(s))) {
     $(`tile-${name}`).textContent = text;
     $(`about-${name}`).textContent = about;
   }
   const trips = sum(s.chosen.map((month) => s.of(month, 0)));
-  $("status").textContent = `${plural(trips, "trip")} in ${int(s.chosen.length)} of ${plural(LOADED.length, "month")}` + (s.zone ? `, picked up in ${zoneName(s.zone)}` : "") + ".";
+  $("status").textContent = `${plural(trips, "trip")} in ${int(s.chosen.length)} of ${plural(LOADED.length, "month")}` +
+    (s.zone ? `, picked up in ${zoneName(s.zone)}` : "") +
+    (s.services.size < DATA.services.length ? `, ${[...s.services].join(" and ") || "no service"}` : "") + `, ${s.window}.`;
   $("money").textContent = `Dollars: ${moneyNote(s.chosen)}`;
   const active = { service: s.services.size < DATA.services.length, month: s.month, zone: s.zone, measure: s.isMoney, year: s.year };
   for (const item of document.querySelectorAll("[data-filter]")) item.classList.toggle("active", Boolean(active[item.dataset.filter]));
@@ -33,6 +35,7 @@ async function refresh() {
     await draw(name, shown[name]);
   }));
   numbers.forEach(fillNumbers);
+  performance.measure("refresh", { start });
 }
 
 async function start() {
@@ -46,12 +49,14 @@ async function start() {
   if (!DATA.shapes.length) delete DATA.charts.zones;
   await Promise.all(Object.entries(DATA.charts).map(([name, spec]) => embed(name, spec)));
   numbers.forEach(prepareNumbers);
-  form.addEventListener("change", (event) => (event.target.name === "theme" ? setTheme() : refresh()));
+  form.addEventListener("change", refresh);
+  form.elements.theme.addEventListener("change", setTheme);
   form.addEventListener("reset", () => setTimeout(() => { setTheme(); refresh(); }));
   form.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", () => { readLink(); refresh(); });
   addEventListener("beforeprint", () => { $("loaded").open = true; });
   await refresh();
+  performance.mark("ready");
   document.documentElement.dataset.ready = "1";
 }
 start();
