@@ -24,7 +24,7 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop spark hadoop \
         hadoop-stop spark-local spark-local-stop doctor run deploy report up-local down-local image up \
-        down test test-slow test-all test-docker test-minio test-cluster test-report coverage check \
+        down test test-slow test-all test-docker test-minio test-cluster test-cluster-slow test-report coverage check \
         audit fix pins bench docs docs-output clean
 
 help:  ## list the commands
@@ -145,11 +145,14 @@ test-minio: install  ## test the S3 lake on MinIO's gateway
 	NYC_TAXI_TEST_SERVICES=minio $(BIN)/python -m pytest tests/contract/test_lakes.py -k minio
 
 test-cluster: spark  ## run the tests that need HDFS, YARN and Spark; needs Java and Maven
-	$(BIN)/python -m pytest -m cluster tests
+	$(BIN)/python -m pytest -m "cluster and not slow" tests
 
 test-report: install  ## test the page of make report in a browser (needs Chromium)
 	$(UV) pip install --quiet --python $(BIN)/python --group browser
 	$(BIN)/python -m pytest tests/browser
+
+test-cluster-slow: spark  ## run the slow ones of these: every kill point, backfills, restarts
+	$(BIN)/python -m pytest -m "cluster and slow" tests
 
 coverage: install  ## run make test with coverage; fails below the floor
 	rm -rf .coverage

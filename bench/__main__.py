@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import build, cached, conform, gcp, image, lakehouse, memory, postgres
+from bench import build, cached, conform, gcp, image, lakehouse, memory, postgres, report
 
 
 def main() -> None:
@@ -25,6 +25,7 @@ def main() -> None:
     commands.add_parser("postgres", help=postgres.__doc__)
     commands.add_parser("build", help=build.__doc__)
     commands.add_parser("image", help=image.__doc__)
+    commands.add_parser("report", help=report.__doc__)
     args = parser.parse_args()
 
     if args.what in (None, "conform"):
@@ -44,7 +45,9 @@ def main() -> None:
     if args.what in (None, "build"):
         print(build.build(), end="\n\n", flush=True)
     if args.what in (None, "image"):
-        print(image.image(), flush=True)
+        print(image.image(), end="\n\n", flush=True)
+    if args.what in (None, "report"):
+        print(report.report(), flush=True)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from tests.support.report_pages import (
     shows,
 )
 
+PICTURES = os.environ.get("NYC_TAXI_TEST_PICTURES")
 pytestmark = pytest.mark.timeout(300)
 RAW = """
     SELECT pickup, dropoff, PULocationID AS zone, total_amount, fare_amount, tip_amount,
@@ -299,7 +300,7 @@ def test_empty_warehouse_says_what_to_do(browser: Browser, tmp_path: Path) -> No
 def test_pictures_are_taken(
     browser: Browser, demo_folder: Path, tmp_path: Path, theme: Any
 ) -> None:
-    folder = Path(os.environ.get("NYC_TAXI_TEST_PICTURES") or tmp_path)
+    folder = Path(PICTURES or tmp_path)
     with opened(browser, demo_folder / "report.html", color_scheme=theme) as page:
         picture = folder / f"report-{theme}.png"
         page.screenshot(

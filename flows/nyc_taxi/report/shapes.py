@@ -13,7 +13,7 @@ WIDTH = 1000
 TOLERANCE = 1.2
 """Grid units by which borders may move."""
 ISLET = 6
-"""Square grid units below which islands and holes are left out, except a zone's only part."""
+"""Square grid units below which islands and holes are omitted, except a zone's only part."""
 Ring = list[tuple[int, int]]
 Shapes = dict[int, list[list[Ring]]]
 """Zone -> polygons, each with its outer ring and its holes."""

@@ -16,7 +16,7 @@ function showPanel(name, panel, s) {
 }
 
 async function refresh() {
-  const filters = readFilters(), s = select(filters);
+  const start = performance.now(), filters = readFilters(), s = select(filters);
   writeLink(filters);
   for (const [name, [text, about]] of Object.entries(tiles(s))) {
     $(`tile-${name}`).textContent = text;
@@ -35,6 +35,7 @@ async function refresh() {
     await draw(name, shown[name]);
   }));
   numbers.forEach(fillNumbers);
+  performance.measure("refresh", { start });
 }
 
 async function start() {
@@ -55,6 +56,7 @@ async function start() {
   addEventListener("hashchange", () => { readLink(); refresh(); });
   addEventListener("beforeprint", () => { $("loaded").open = true; });
   await refresh();
+  performance.mark("ready");
   document.documentElement.dataset.ready = "1";
 }
 start();
