@@ -116,6 +116,15 @@ def test_incomplete_days_of_air_do_not_count(warehouse: Path) -> None:
     assert found["air"][31:60] == [[None, None, None]] * 29  # February is not loaded
 
 
+def test_number_that_json_does_not_have_is_unknown(warehouse: Path) -> None:
+    with duckdb.connect(str(warehouse)) as db:
+        db.execute(
+            "UPDATE gold.trips_and_air_by_day SET pm2_5_mean = 'NaN', us_aqi_max = 'Infinity'"
+            " WHERE pickup_date = DATE '2024-01-02'"
+        )
+    assert numbers(warehouse)["air"][1][1:] == [None, None]
+
+
 def test_shapes_keep_common_borders_on_whole_numbers() -> None:
     shapes = grid_shapes([(1, SQUARE.format(40, 41)), (2, SQUARE.format(41, 42)), (3, None)])
     north, south = shapes[2][0][0], shapes[1][0][0]
