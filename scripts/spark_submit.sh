@@ -60,6 +60,7 @@ options=(
   --deploy-mode client
   --conf "spark.archives=$code#code"
   --conf spark.executorEnv.PYTHONPATH=code
+  --conf spark.ui.showConsoleProgress=false
 )
 has_iceberg || options+=(--packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0)
 if [ "${ENABLE_YARN_DEFAULTS:-true}" != false ]; then

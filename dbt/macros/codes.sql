@@ -13,6 +13,12 @@
   }) }}
 {%- endmacro %}
 
+{# Codes that the dictionaries before March 18, 2025 do not have; that edition is the first for files
+   with cbd_congestion_fee, those of 2025. In older files no one had declared them. #}
+{% macro codes_since_2025() -%}
+  {{ return({'vendor_id': [6, 7], 'rate_code_id': [99], 'payment_type_id': [0]}) }}
+{%- endmacro %}
+
 {% macro literal(x) -%} {{ "'" ~ x ~ "'" if x is string else x }} {%- endmacro %}
 
 {# Name of the code; null if it is null or not declared. #}
@@ -26,6 +32,11 @@
 
 {% macro declared(column) -%}
   {{ column }} in ({% for code in codes()[column] %}{{ literal(code) }}{{ ', ' if not loop.last }}{% endfor %})
+{%- endmacro %}
+
+{% macro declared_in_month(column, month) -%}
+  {{ declared(column) }}
+  {%- if column in codes_since_2025() %} and not ({{ column }} in ({{ codes_since_2025()[column] | join(', ') }}) and {{ month }} < {{ day('2025-01-01') }}){% endif -%}
 {%- endmacro %}
 
 {# Key of the dimension for a code: -1 if it is missing, -2 if it is not declared. #}

@@ -3,12 +3,12 @@
 {# Name -> {name, description}, for the columns of a table that have a description. Columns made from
    rules.sql have the rule's. #}
 {% macro descriptions(node, columns) -%}
-  {%- set found = {} -%}
+  {%- set found, flags = {}, rules('flag') -%}
   {%- for name in columns -%}
     {%- if name in node.columns and node.columns[name].description -%}
       {%- do found.update({name: {'name': name, 'description': node.columns[name].description | trim}}) -%}
     {%- endif -%}
-    {%- for rule in rules('flag') -%}
+    {%- for rule in flags -%}
       {%- if name == rule.name -%}
         {%- do found.update({name: {'name': name, 'description': rule.why}}) -%}
       {%- elif name == rule.name ~ '_rows' -%}
@@ -49,4 +49,20 @@
   join pg_namespace as n on n.oid = c.relnamespace
   left join pg_attribute as a on a.attrelid = c.oid and a.attnum = d.objsubid and d.objsubid > 0
   where n.nspname in ({% for schema in tables | map(attribute='live') | map(attribute='schema') | unique %}'{{ schema }}'{{ ', ' if not loop.last }}{% endfor %})
+{%- endmacro %}
+
+{# The same for Spark, which changes the columns of a table in one commit. #}
+{% macro spark_comments(table) -%}
+  {%- set there, changes, sql = {}, [], [] -%}
+  {%- for name, value, comment in run_query('describe table extended ' ~ table.live).rows -%}
+    {%- do there.update({name: value if name == 'Comment' else comment}) -%}
+  {%- endfor -%}
+  {%- for name, found in descriptions(table.node, table.columns).items() if there.get(name) != found.description -%}
+    {%- do changes.append(name ~ ' comment ' ~ quoted_text(found.description)) -%}
+  {%- endfor -%}
+  {%- if there.get('Comment') != table.node.description | trim -%}
+    {%- do sql.append('comment on table ' ~ table.live ~ ' is ' ~ quoted_text(table.node.description | trim)) -%}
+  {%- endif -%}
+  {%- if changes -%} {%- do sql.append('alter table ' ~ table.live ~ ' alter column ' ~ changes | join(', ')) -%} {%- endif -%}
+  {{ return(sql) }}
 {%- endmacro %}

@@ -43,12 +43,11 @@
   {%- endfor -%}
   {{ return(types) }}
 {%- endmacro %}
+{% macro duckdb__column_types(relation) -%}
+  {{ return(dict(run_query("select name, type from pragma_table_info('" ~ relation.include(database=false) ~ "')").rows | map('list'))) }}
+{%- endmacro %}
 {% macro postgres__column_types(relation) -%}
-  {%- set types = {} -%}
-  {%- for name, type in run_query("select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = '" ~ relation ~ "'::regclass and attnum > 0 and not attisdropped order by attnum").rows -%}
-    {%- do types.update({name: type}) -%}
-  {%- endfor -%}
-  {{ return(types) }}
+  {{ return(dict(run_query("select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = '" ~ relation ~ "'::regclass and attnum > 0 and not attisdropped order by attnum").rows | map('list'))) }}
 {%- endmacro %}
 
 {# The statements that replace the rows. #}
@@ -56,6 +55,12 @@
   {%- set names = table.columns.keys() | join(', ') -%}
   delete from {{ table.live }} where {{ table.where }};
   insert into {{ table.live }} ({{ names }}) select {{ names }} from {{ table.next }} where {{ table.where }};
+{%- endmacro %}
+
+{# A month that was loaded since it was built is in the new table too, but not asked for. #}
+{% macro rename_next(table) -%}
+  alter table {{ table.next }} rename to {{ table.name }};
+  {% if table.where != 'true' %} delete from {{ table.live }} where not ({{ table.where }}); {% endif -%}
 {%- endmacro %}
 
 {% macro alter_columns(table) -%}
@@ -73,7 +78,7 @@
     {% if not table.exists or table.where == 'true' -%}
     {%- do made.append(table.name) -%}
     drop table if exists {{ table.live }};
-    alter table {{ table.next }} rename to {{ table.name }};
+    {{ rename_next(table) }}
     {% else -%}
     {{ alter_columns(table) }}
     {{ replace_rows(table) }}
@@ -97,7 +102,7 @@
     {% for table in tables if table.exists %} lock table {{ table.live }} in share row exclusive mode; {% endfor %}
     {% for table in tables -%}
     {% if not table.exists -%}
-    alter table {{ table.next }} rename to {{ table.name }};
+    {{ rename_next(table) }}
     {% if table.by_month %} create index on {{ table.live }} using brin (trip_month); {% endif -%}
     {% else -%}
     {{ replace_rows(table) }}
@@ -150,4 +155,31 @@
     {%- endif -%}
     {%- do adapter.drop_relation(table.next) -%}
   {%- endfor -%}
+{%- endmacro %}
+
+{# Iceberg commits table by table. month_builds is last: until then its months are stale, so the next
+   build completes one that was killed. A table that is replaced whole keeps its snapshots. #}
+{% macro spark__publish_tables(tables) -%}
+  {%- set builds = tables | selectattr('name', 'equalto', 'month_builds') | list -%}
+  {%- set others = tables | rejectattr('name', 'equalto', 'month_builds') | list -%}
+  {%- for table in others + builds -%}
+    {%- if not table.exists or table.where == 'true' -%}
+      {%- do run_query('create or replace table ' ~ table.live ~ ' using iceberg' ~ (' partitioned by (trip_month)' if table.by_month else '')
+        ~ ' as select * from ' ~ table.next) -%}
+    {%- else -%}
+      {%- for sql in alter_statements(table) -%} {%- do run_query(sql) -%} {%- endfor -%}
+      {%- do run_query('insert into ' ~ table.live ~ ' replace where ' ~ table.where ~ ' select ' ~ column_types(table.live).keys() | join(', ')
+        ~ ' from ' ~ table.next ~ ' where ' ~ table.where) -%}
+    {%- endif -%}
+    {%- for sql in spark_comments(table) -%} {%- do run_query(sql) -%} {%- endfor -%}
+  {%- endfor -%}
+  {%- for table in builds + others -%} {%- do adapter.drop_relation(table.next) -%} {%- endfor -%}
+{%- endmacro %}
+
+{% macro alter_statements(table) -%}
+  {%- set sql = [] -%}
+  {%- for name in table.dropped -%} {%- do sql.append('alter table ' ~ table.live ~ ' drop column ' ~ name) -%} {%- endfor -%}
+  {%- for name, type in table.added.items() -%} {%- do sql.append('alter table ' ~ table.live ~ ' add column ' ~ name ~ ' ' ~ type) -%} {%- endfor -%}
+  {%- for name, type in table.changed.items() -%} {%- do sql.append('alter table ' ~ table.live ~ ' alter column ' ~ name ~ ' type ' ~ type) -%} {%- endfor -%}
+  {{ return(sql) }}
 {%- endmacro %}

@@ -161,8 +161,9 @@ class Hadoop:
 
 
 def _is_operational(answer: Any) -> bool:
+    """A DataNode is live before its disk is known, and takes no blocks until then."""
     [state] = answer["beans"]
-    return bool(state["FSState"] == "Operational" and state["NumLiveDataNodes"] >= 1)
+    return bool(state["FSState"] == "Operational" and state["CapacityRemaining"] > 0)
 
 
 def start_together(services: Iterable[Service]) -> None:

@@ -125,5 +125,10 @@ def _service(
         megabytes=megabytes,
         properties=properties,
     )
-    env = {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": HOST, "JAVA_HOME": str(java_home())}
+    env = {
+        "JAVA_HOME": str(java_home()),
+        "SPARK_HOME": str(home),
+        "SPARK_LOCAL_IP": HOST,
+        "SPARK_SCALA_VERSION": "2.13",  # bin/spark-class would set it
+    }
     return Service(name, folder, command, port, env=env)

@@ -19,7 +19,7 @@ from nyc_taxi.trips.descriptions import CODES
 from nyc_taxi.trips.months import TripMonth
 from tests.support.bronze import load_hours, load_trips, write_zones_table
 from tests.support.dbt_runs import PROJECT, DbtFailedError
-from tests.support.lakehouses import Lakehouse, on_bigquery, on_duckdb, on_postgres
+from tests.support.lakehouses import Lakehouse, on_bigquery, on_duckdb, on_postgres, on_spark
 from tests.support.processes import start
 
 JANUARY, FEBRUARY = "2021-01-01", "2021-02-01"
@@ -76,6 +76,19 @@ def elephant(
         cursor.execute(f"DROP DATABASE {name}")
 
 
+@pytest.fixture(scope="module")
+def iceberg(
+    tmp_path_factory: pytest.TempPathFactory, spark: Any, month_file: Callable[..., Path]
+) -> Lakehouse:
+    """The same on Spark."""
+    folder = tmp_path_factory.mktemp("spark")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WAREHOUSE_URI", str(folder / "iceberg"))
+        patch.setenv("NYC_TAXI_DATA_DIR", str(folder))
+        lakehouse = on_spark(folder, spark, f"models_{uuid4().hex}")
+    return built(lakehouse, tmp_path_factory, month_file)
+
+
 def built(
     lakehouse: Lakehouse,
     folders: pytest.TempPathFactory,
@@ -105,6 +118,13 @@ def test_tables_are_equal_on_every_warehouse(duck: Lakehouse, elephant: Lakehous
     for table in duck.tables():
         assert list(elephant.columns(table)) == list(duck.columns(table)), table
         assert elephant.rows(table) == duck.rows(table), table
+
+
+@pytest.mark.cluster
+def test_tables_are_equal_on_spark(duck: Lakehouse, iceberg: Lakehouse) -> None:
+    for table in duck.tables():
+        assert list(iceberg.columns(table)) == list(duck.columns(table)), table
+        assert iceberg.rows(table) == duck.rows(table), table
 
 
 def test_sums_are_equal_to_the_raw_files(duck: Lakehouse, month_file: Callable[..., Path]) -> None:
@@ -282,6 +302,22 @@ def test_codes_are_those_of_the_data_dictionary(duck: Lakehouse) -> None:
     ):  # fmt: skip
         found = query(f"SELECT {key}_id, {key} FROM gold.dim_{key} WHERE {key}_id >= 0")
         assert dict(found) == dict(CODES[code])
+
+
+def test_codes_are_unknown_in_files_older_than_their_dictionary(duck: Lakehouse) -> None:
+    """Payment type 0 is declared since the edition for the files of 2025."""
+    rows = duck.query(
+        "SELECT trip_month, service, count(*) FROM (SELECT service, trip_month, payment_type_id "
+        "FROM silver.trips UNION ALL SELECT service, trip_month, payment_type_id FROM "
+        "silver.trips_rejected) WHERE payment_type_id = 0 GROUP BY ALL ORDER BY ALL"
+    )
+    older = [row for row in rows if row[0].year < 2025]
+    assert older
+    assert older != rows
+    assert older == duck.query(
+        "SELECT trip_month, service, trips FROM gold.unknown_codes WHERE code = '0' AND "
+        "column_name = 'payment_type_id' ORDER BY ALL"
+    )
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,20 @@ class SmallLakehouse:
         self.nodes: list[Node] = []
         self.dbt.target.warehouse.create_loads()
         self.dbt.target.execute(
-            "CREATE TABLE dezoomcamp.yellow_rides (trip_month DATE, fare DOUBLE PRECISION)"
+            f"CREATE TABLE dezoomcamp.yellow_rides (trip_month DATE, fare {self._double})"
         )
+
+    @property
+    def _double(self) -> str:
+        return "DOUBLE PRECISION" if self.address.startswith("postgres") else "DOUBLE"
+
+    def unpublished(self) -> list[str]:
+        """Return the tables `_next` that are left."""
+        if self.address.startswith("spark"):
+            rows = self.query("SHOW TABLES IN silver") + self.query("SHOW TABLES IN gold")
+            return [row[1] for row in rows if row[1].endswith("_next")]
+        sql = "SELECT table_name FROM information_schema.tables WHERE table_name LIKE '%_next'"
+        return [name for (name,) in self.query(sql)]
 
     def load(self, month: date, fares: Sequence[float], load_id: str) -> None:
         """Replace a month in bronze."""

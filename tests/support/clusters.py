@@ -82,9 +82,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     write_zones(folder / "misc")
     for month in (1, 2):
         write_month(folder / "trip-data", "green", YEAR, month, ROWS)
-    with Site(folder / "trip-data") as site, OpenMeteo(limit=float("inf")) as meteo:
+    with Site(folder) as site, OpenMeteo(limit=float("inf")) as meteo:
         yield {
-            "NYC_TAXI_SOURCE_URL": site.url,
+            "NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data",
             "NYC_TAXI_AIR_QUALITY_URL": meteo.air_quality_url,
             "NYC_TAXI_WEATHER_URL": meteo.weather_url,
         }

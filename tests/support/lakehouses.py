@@ -16,6 +16,7 @@ from nyc_taxi.warehouses.bigquery.warehouse import BigQueryWarehouse
 from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
 from nyc_taxi.warehouses.postgres.connection import FROM_ENVIRONMENT, Database, components
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
+from nyc_taxi.warehouses.spark.warehouse import SparkWarehouse
 from tests.support.dbt_runs import PROJECT, DbtProject, duckdb_environment, postgres_environment
 
 
@@ -87,6 +88,21 @@ def on_postgres(folder: Path, url: str) -> Lakehouse:
         columns,
         PostgresWarehouse(Database(connector, FROM_ENVIRONMENT)),
     )
+
+
+def on_spark(folder: Path, session: Any, name: str) -> Lakehouse:
+    """In the catalog `name`, which becomes the session's current one."""
+    warehouse = SparkWarehouse.from_address(name)
+    session.catalog.setCurrentCatalog(name)
+
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in session.sql(sql).collect()]
+
+    def columns(table: str) -> dict[str, str]:
+        return {f.name: f.dataType.simpleString() for f in session.table(table).schema.fields}
+
+    dbt = DbtProject(folder, {"NYC_TAXI_DBT_TARGET": "spark"})
+    return Lakehouse(dbt, query, query, columns, warehouse)
 
 
 def on_bigquery(folder: Path, project: str) -> Lakehouse:

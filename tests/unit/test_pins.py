@@ -54,6 +54,16 @@ def test_prefect_aws_excludes_the_newest_boto3() -> None:
     assert newest("botocore") not in botocore.specifier
 
 
+def test_dbt_core_excludes_the_mashumaro_that_supports_python_3_14() -> None:
+    """The pin that keeps this project below Python 3.14 (dbt-core issue 12098)."""
+    [mashumaro] = [
+        requirement
+        for requirement in map(Requirement, requires("dbt-core") or ())
+        if requirement.name == "mashumaro"
+    ]
+    assert "3.17" not in mashumaro.specifier
+
+
 def test_excluded_package_is_required_and_not_installed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     [excluded] = project["tool"]["uv"]["exclude-dependencies"]

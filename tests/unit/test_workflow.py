@@ -105,7 +105,7 @@ def test_secrets_are_passed_only_to_the_steps_that_need_them() -> None:
 
 def test_actions_are_pinned_by_commit() -> None:
     used = re.findall(r"uses: (.*)", TEXT)
-    assert len(used) == 6
+    assert len(used) == 8
     assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", one) for one in used)
     assert len(set(used)) == 2  # one version of each
 
@@ -217,6 +217,7 @@ def test_jobs_have_minimal_permissions() -> None:
     more = {name: job["permissions"] for name, job in JOBS.items() if "permissions" in job}
     assert more == {
         "test": {"contents": "read"},
+        "cluster": {"contents": "read"},
         "plan": {"contents": "read", "pull-requests": "write"},
         "deploy": {"contents": "read", "packages": "write"},
     }

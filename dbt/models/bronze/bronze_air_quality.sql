@@ -1,3 +1,4 @@
+{%- do ref('month_builds') -%}
 {{ read_bronze('air_quality_hourly', dict(
   location=['location', 'text'], time_utc=['time_utc', 'moment'],
   pm2_5=['pm2_5', 'real'], pm10=['pm10', 'real'], ozone=['ozone', 'real'],

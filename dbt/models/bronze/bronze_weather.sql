@@ -1,3 +1,4 @@
+{%- do ref('month_builds') -%}
 {{ read_bronze('weather_hourly', dict(
   location=['location', 'text'], time_utc=['time_utc', 'moment'],
   temperature_2m=['temperature_2m', 'real'], precipitation=['precipitation', 'real'], rain=['rain', 'real'],

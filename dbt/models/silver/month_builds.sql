@@ -1,4 +1,5 @@
-{# Evenings in New York are in the next day of UTC, so a month also reads the first hours of the next
+{# Built before the models that read bronze: a month that is loaded meanwhile is then stale.
+   Evenings in New York are in the next day of UTC, so a month also reads the first hours of the next
    month of an hourly table. #}
 {%- set month_before = month_of(add_days(midnight('trip_month'), -1)) -%}
 select trip_month, table_name, source_month, load_id, {{ text("'" ~ var('definition') ~ "'") }} as definition

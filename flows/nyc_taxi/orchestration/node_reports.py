@@ -17,8 +17,6 @@ from nyc_taxi.orchestration.artifacts import log_artifact_errors
 from nyc_taxi.storage.progress import progress_bar
 from nyc_taxi.transform.dbt import Node, Report
 
-COMMANDS = 2
-"""Models are run, then tests: two invocations of dbt."""
 UPDATE_INTERVAL = 2.0
 """Seconds between updates of the progress in the UI."""
 
@@ -33,7 +31,7 @@ def node_reports(layer: str) -> Iterator[Report]:
     def report(node: Node, total: int) -> None:
         rows.append(node.as_row())
         (logger.error if node.failed else logger.info)("%s", node)
-        percent = 100 / COMMANDS / max(1, total)
+        percent = 100 / max(1, total)
         advance(percent)
         context.copy().run(progress.advance, percent)  # dbt's threads have no context of Prefect
 

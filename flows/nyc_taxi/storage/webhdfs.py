@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,9 +34,8 @@ CHUNK = 1 << 20
 PORTS = {"http": 9870, "https": 9871}
 """Default ports of a NameNode."""
 _RIGHTS = ("AccessControlException", "SecurityException", "AuthorizationException")
-_TRANSIENT = (
-    "StandbyException", "RetriableException", "SafeModeException", "NotReplicatedYetException",
-)  # fmt: skip
+_PERMANENT = re.compile("Illegal|Unsupported|Quota|Limit|NotDirectory|AlreadyExists|InvalidPath")
+"""Matches exceptions that recur. All others are of servers that start, stop or are busy."""
 
 
 class WebHdfs:
@@ -63,7 +63,11 @@ class WebHdfs:
         return found
 
     def write(self, file: Path, path: str) -> None:
-        """Send a local file, to a new file and its new folders; a failed write leaves a part."""
+        """Send a local file, to a new file and its new folders; a failed write leaves a part.
+
+        CREATE by itself would make folders that everyone can write to.
+        """
+        self._ask("PUT", "MKDIRS", path.rpartition("/")[0] or "/", permission="755")
         location = self._datanode(self._ask("PUT", "CREATE", path, overwrite="false"))
         with self._translated(location):
             headers = {"Content-Type": "application/octet-stream"}  # HttpFS accepts no other
@@ -137,7 +141,7 @@ class WebHdfs:
         url, status = str(answer.url), answer.status_code
         try:
             problem = answer.json()["RemoteException"]
-            kind, said = problem["exception"], " ".join(problem["message"].split())[:300]
+            kind, said = problem["exception"], _first_line(problem["message"])
         except (ValueError, LookupError, TypeError, AttributeError):
             if status == 401:
                 raise StorageError(
@@ -154,7 +158,7 @@ class WebHdfs:
                 f"hdfs://{self.place} denies access to the user {self.user} ({said}); grant it "
                 "(hdfs dfs -chown), or set HADOOP_USER_NAME"
             )
-        if kind in _TRANSIENT or "could only be written to 0 of" in said:
+        if not _PERMANENT.search(kind):
             raise self._lost(url, said)
         advice = "; raise the quota, or delete files" if "Quota" in kind else ""
         raise StorageError(f"hdfs://{self.place}: {kind}: {said}{advice}")
@@ -212,6 +216,11 @@ def replaced(uri: str) -> ConnectionLostError:
 def inode(status: dict[str, Any]) -> str:
     """Return the path of this version of a file: one that replaces it has another inode."""
     return f"/.reserved/.inodes/{status['fileId']}"
+
+
+def _first_line(message: str) -> str:
+    """Return a Java message without its stack trace."""
+    return " ".join(re.split(r"\s+at org\.", message)[0].split())[:300]
 
 
 def _chunks(file: Path) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from nyc_taxi.settings import settings
 from nyc_taxi.transform.dbt import Dbt, Report
-from nyc_taxi.transform.plan import BUILDS, REQUESTED, StaleMonth, find_stale, read_builds
+from nyc_taxi.transform.plan import HOURLY, REQUESTED, StaleMonth, find_stale, read_builds
 from nyc_taxi.transform.targets.base import SUFFIX
 from nyc_taxi.transform.targets.registry import open_target
 
@@ -55,10 +55,7 @@ def build_silver(dbt: Dbt, months: Sequence[StaleMonth], report: Report) -> None
     if not days or _is_staged(dbt, days):
         return
     drop_built_aside(dbt)
-    # Load ids first: a month that is loaded while its rows are read then counts as stale.
-    dbt.run([BUILDS], PARTS["all"], days, report)
-    dbt.run(["tag:silver", "--exclude", BUILDS], PARTS["all"], days, report)
-    dbt.test(["tag:silver"], PARTS["all"], days, report)
+    dbt.build(["silver"], PARTS["all"], days, report)
     dbt.target.execute(f"CREATE TABLE {AUDITED} AS SELECT '{dbt.definition}' AS definition")
 
 
@@ -80,6 +77,7 @@ class Staged:
     """Months of silver that have passed their tests and wait for gold."""
 
     months: tuple[date, ...]
+    """Without those whose trips were loaded since silver was built."""
     everything: bool
     """True if no other month is loaded, so that published tables are replaced as a whole."""
 
@@ -92,16 +90,17 @@ def read_staged(dbt: Dbt) -> Staged:
     warehouse = dbt.target.warehouse
     if warehouse.read_rows(AUDITED, ["definition"]) != [(dbt.definition,)]:
         return Staged((), everything=False)
-    months = {source.trip_month for source in read_builds(warehouse, SUFFIX)}
-    loaded = {load.trip_month for load in warehouse.read_loads()}
-    return Staged(tuple(sorted(months)), everything=loaded <= months)
+    builds, loads = read_builds(warehouse, SUFFIX), warehouse.read_loads()
+    trips = [load for load in loads if not load.table_name.endswith(HOURLY)]
+    changed = {month.first_day for month in find_stale(trips, builds, dbt.definition)}
+    months = {source.trip_month for source in builds} - changed
+    return Staged(tuple(sorted(months)), everything={load.trip_month for load in loads} <= months)
 
 
 def build_gold(dbt: Dbt, mode: GoldMode, staged: Staged, report: Report) -> None:
     """Build gold aside and test it. Raises TransformError."""
-    gold = [f"tag:{part}" for part in PARTS[mode] if part != "silver"]
-    dbt.run(gold, PARTS[mode], staged.months, report)
-    dbt.test(gold, PARTS[mode], staged.months, report)
+    gold = [part for part in PARTS[mode] if part != "silver"]
+    dbt.build(gold, PARTS[mode], staged.months, report)
 
 
 def publish(dbt: Dbt, mode: GoldMode, staged: Staged) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from nyc_taxi.cancellation import interruptible
 from nyc_taxi.errors import TransformError
 from nyc_taxi.settings import settings
+from nyc_taxi.storage.spark import current_session
 from nyc_taxi.transform.project import definition, project_folder
 from nyc_taxi.transform.targets.base import SUFFIX, Target
 
@@ -72,31 +73,25 @@ class Dbt:
         self.folder = folder or project_folder()
         self.definition = definition(self.folder)
 
-    def run(
-        self, select: Sequence[str], parts: Sequence[str], months: Sequence[date], report: Report
-    ) -> list[Node]:
-        """Build the models that dbt selects; `parts` are read from where they are built.
-
-        Raises TransformError that names the models that failed.
-        """
-        return self._nodes("run", select, parts, months, report)
-
-    def test(
-        self, select: Sequence[str], parts: Sequence[str], months: Sequence[date], report: Report
-    ) -> list[Node]:
-        """Run the data tests that dbt selects. Raises TransformError that names those failed."""
-        options = ("--indirect-selection", "empty", "--exclude-resource-type", "unit_test")
-        return self._nodes("test", select, parts, months, report, *options)
-
     def publish(self, parts: Sequence[str], months: Sequence[date] | None) -> None:
         """Replace `months` (None: all) of the published tables of `parts`, in one transaction.
 
         Raises TransformError; the tables are then unchanged.
         """
-        variables = self._variables(parts, months)
-        done = self._invoke("run-operation", "publish", variables=variables, manifest=self.parse())
+        problems: list[str] = []
+
+        def on_event(event: Any) -> None:
+            if event.info.name in ("RunningOperationCaughtError", "RunningOperationUncaughtError"):
+                problems.append(_reason(event.data.exc))
+
+        done = self._invoke(
+            *("run-operation", "publish"),
+            variables=self._variables(parts, months),
+            manifest=self.parse(),
+            callback=on_event,
+        )
         if not done.success:
-            raise TransformError(f"publish: {_reason(done.result.results[0].message)}; {UNCHANGED}")
+            raise TransformError(f"publish: {'; '.join(problems)}; {UNCHANGED}")
 
     def tables(self, parts: Sequence[str]) -> list[str]:
         """Return the tables that the models of `parts` build aside. Does not import dbt."""
@@ -114,15 +109,13 @@ class Dbt:
             _manifests[key] = self._invoke("parse", variables={"suffix": SUFFIX}).result
         return _manifests[key]
 
-    def _nodes(
-        self,
-        command: str,
-        select: Sequence[str],
-        parts: Sequence[str],
-        months: Sequence[date],
-        report: Report,
-        *options: str,
-    ) -> list[Node]:
+    def build(
+        self, tags: Sequence[str], parts: Sequence[str], months: Sequence[date], report: Report
+    ) -> None:
+        """Build and test the models with these tags; `parts` are read from where they are built.
+
+        Raises TransformError that names the models and tests that failed.
+        """
         nodes: list[Node] = []
         total = 0
 
@@ -135,7 +128,8 @@ class Dbt:
                 report(nodes[-1], total)
 
         result = self._invoke(
-            *(command, "--select", *select, *options),
+            *("build", "--select", *(f"tag:{tag}" for tag in tags)),
+            *("--indirect-selection", "empty", "--exclude-resource-type", "unit_test"),
             variables=self._variables(parts, months),
             manifest=self.parse(),
             callback=on_event,
@@ -143,7 +137,6 @@ class Dbt:
         failed = [node for node in nodes if node.failed]
         if failed or not result.success:
             raise TransformError(_describe(failed, len(nodes)))
-        return nodes
 
     def _variables(self, parts: Sequence[str], months: Sequence[date] | None) -> dict[str, Any]:
         return {
@@ -166,7 +159,7 @@ class Dbt:
 
         scratch = settings().data_dir / "dbt" / self.target.profile
         arguments = [
-            *(*QUIET, "--no-send-anonymous-usage-stats", command, *options),
+            *(*QUIET, "--no-write-json", "--no-send-anonymous-usage-stats", command, *options),
             *("--project-dir", str(self.folder), "--profiles-dir", str(self.folder)),
             *("--target", self.target.profile, "--target-path", str(scratch)),
             *("--log-path", str(scratch), "--vars", json.dumps(variables)),
@@ -201,9 +194,11 @@ def _set(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def _cancel_queries() -> None:
-    """Cancel the running statements of all connections that dbt has open."""
+    """Cancel the running statements of all connections that dbt has open, and Spark's jobs."""
     from dbt.adapters.factory import FACTORY
 
+    if session := current_session():
+        session.sparkContext.cancelAllJobs()
     adapters: list[Any] = [*FACTORY.adapters.values()]
     for adapter in adapters:
         with suppress(Exception), adapter.connection_named("cancel"):
@@ -235,7 +230,7 @@ def _describe(failed: Sequence[Node], total: int) -> str:
 def _reason(message: str) -> str:
     """Return the decisive line of a message: without dbt's heading, and the query below it."""
     lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
-    if len(lines) > 1 and re.match(r"[\w ]+ (Error|Exception)( in .*)?$", lines[0]):
+    while len(lines) > 1 and re.match(r"[\w ]+ (Error|Exception)( in .*)?$", lines[0]):
         heading, *lines = lines
         if "in model" not in heading and "in test" not in heading:
             return f"{heading}: {lines[0]}"

@@ -1,4 +1,4 @@
-{# Codes of all rows, rejected ones included, that no data dictionary of the TLC declares. #}
+{# Codes of all rows, rejected ones included, that the data dictionary of their time does not declare. #}
 {%- set columns = codes().keys() | list -%}
 with combinations as (
   select service, trip_month, {{ columns | join(', ') }}, sum(n) as n
@@ -18,7 +18,7 @@ select
   trip_month, service, {{ text("'" ~ column ~ "'") }} as column_name, {{ text(column) }} as code,
   {{ total('n') }} as trips
 from combinations
-where {{ column }} is not null and not {{ declared(column) }}
+where {{ column }} is not null and not ({{ declared_in_month(column, 'trip_month') }})
 group by trip_month, service, {{ column }}
 {{ 'union all' if not loop.last }}
 {% endfor %}

@@ -1,49 +1,20 @@
-"""A lock in BigQuery, which has none: a row that its owner renews until it is done.
+"""The lock of builds in BigQuery.
 
-The row of a killed build expires. Only one MERGE changes the table at a time:
+Only one MERGE changes the table at a time:
 https://cloud.google.com/bigquery/docs/data-manipulation-language#dml-limitations
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from threading import Event, Thread
-from time import monotonic
+from contextlib import AbstractContextManager
 from uuid import uuid4
 
-from nyc_taxi.cancellation import interruptible_sleep
-from nyc_taxi.errors import LockTimeoutError
-from nyc_taxi.settings import settings
+from nyc_taxi.transform.targets.lease import SECONDS, TABLE, held
 from nyc_taxi.warehouses.bigquery.dataset import Dataset
 
-TABLE = "build_lock"
-SECONDS = 120
-"""Lifetime of the row; renewed four times as often."""
 
-
-@contextmanager
-def lease(dataset: Dataset) -> Iterator[None]:
-    """Hold the lock during the block. Raises LockTimeoutError after NYC_TAXI_WAIT seconds."""
-    row = _Row(dataset)
-    deadline = monotonic() + settings().wait
-    while not row.acquire():
-        if monotonic() > deadline:
-            raise LockTimeoutError(
-                f"another build has had {row.table} locked for {settings().wait:.0f} s; wait for "
-                "it to finish, or stop it, then rerun"
-            )
-        interruptible_sleep(random.uniform(1, 3))
-    done = Event()
-    renewal = Thread(target=row.renew_until, args=(done,), daemon=True)
-    renewal.start()
-    try:
-        yield
-    finally:
-        done.set()
-        renewal.join()
-        row.release()
+def lease(dataset: Dataset) -> AbstractContextManager[None]:
+    return held(_Row(dataset))
 
 
 class _Row:
@@ -68,12 +39,8 @@ class _Row:
         self.release()  # two builds have inserted the first row
         return False
 
-    def renew_until(self, done: Event) -> None:
-        while not done.wait(SECONDS / 4):
-            with suppress(Exception):  # retried before the row expires
-                self._run(
-                    f"UPDATE `{self.table}` SET until = {_UNTIL} WHERE owner = '{self.owner}'"
-                )
+    def renew(self) -> None:
+        self._run(f"UPDATE `{self.table}` SET until = {_UNTIL} WHERE owner = '{self.owner}'")
 
     def release(self) -> None:
         self._run(f"DELETE FROM `{self.table}` WHERE owner = '{self.owner}'")

@@ -7,6 +7,7 @@ TARGETS = {
     "duckdb": "nyc_taxi.transform.targets.duckdb:DuckDBTarget.from_address",
     "postgres": "nyc_taxi.transform.targets.postgres:PostgresTarget.from_address",
     "bigquery": "nyc_taxi.transform.targets.bigquery:BigQueryTarget.from_address",
+    "spark": "nyc_taxi.transform.targets.spark:SparkTarget.from_address",
 }
 
 

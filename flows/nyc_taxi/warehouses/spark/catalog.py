@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from math import inf
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from nyc_taxi.cancellation import check_stopped, interruptible, interruptible_sleep
@@ -35,6 +37,9 @@ class Catalog:
         with spark_session() as spark, translate_spark_errors(self):
             for key, value in catalog_properties(spark, name).items():
                 spark.conf.set(key, value)
+            warehouse = spark.conf.get(f"spark.sql.catalog.{name}.warehouse", "")
+        local = warehouse.startswith("file:")
+        self.folder = Path(unquote(urlsplit(warehouse).path)) if local else None
 
     def __str__(self) -> str:
         return f"Spark catalog {self.name}"

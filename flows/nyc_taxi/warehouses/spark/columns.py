@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -43,11 +43,15 @@ class Footer:
     source_version: str | None
 
 
+def open_remote(parquet: Path | str) -> BinaryIO | None:
+    """Open a file of HDFS, which Arrow cannot read by itself; None for a local file."""
+    return open_uri(str(parquet)) if str(parquet).startswith("hdfs://") else None
+
+
 def read_footer(parquet: Path | str, is_month: bool = True) -> Footer:
     """Raise StorageError for names and types that not every warehouse supports."""
-    source = open_uri(str(parquet)) if str(parquet).startswith("hdfs://") else parquet
     try:
-        with pq.ParquetFile(source) as opened:
+        with pq.ParquetFile(open_remote(parquet) or parquet) as opened:
             metadata, schema = opened.metadata, opened.schema_arrow
     except pa.ArrowInvalid as problem:
         raise StorageError(

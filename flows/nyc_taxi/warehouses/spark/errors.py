@@ -66,4 +66,4 @@ def _summary(chain: list[tuple[str, str]]) -> str:
         (text.strip().splitlines() or [name.rpartition(".")[2]])[0].rstrip(".:")
         for name, text in ((first_name, first), (last_name, last))
     )
-    return ": ".join(texts)
+    return re.sub(r"(jdbc:[^\s?]+)\?\S+", r"\1", ": ".join(texts))  # user and password

@@ -138,15 +138,29 @@ def file_rows(spark: SparkSession, table: str, parquet: Path | str) -> Iterator[
         return
     jvm: Any = spark._jvm
     path = jvm.org.apache.hadoop.fs.Path
-    folder = path(_detail(spark, table, "Location"), "staging")
-    copy = path(folder, f"{uuid4().hex}.parquet")
-    files = copy.getFileSystem(spark._jsc.hadoopConfiguration())
-    files.mkdirs(folder)
+    files, folder = table_folder(spark, table)
+    copy = path(folder, f"staging/{uuid4().hex}.parquet")
+    files.mkdirs(copy.getParent())
     files.copyFromLocalFile(False, True, path(jvm.java.io.File(str(parquet)).toURI()), copy)
     try:
         yield spark.read.parquet(str(copy))
     finally:
         files.delete(copy, False)
+
+
+def table_folder(spark: SparkSession, table: str) -> tuple[Any, Any]:
+    """Return Hadoop's FileSystem and Path of the folder of a table."""
+    jvm: Any = spark._jvm
+    folder = jvm.org.apache.hadoop.fs.Path(_detail(spark, table, "Location"))
+    return folder.getFileSystem(spark._jsc.hadoopConfiguration()), folder
+
+
+def data_bytes(spark: SparkSession, table: str) -> int:
+    """Return the bytes of the current data files; 0 if the table does not exist."""
+    if not exists(spark, table):
+        return 0
+    [row] = spark.sql(f"SELECT sum(file_size_in_bytes) FROM {table}.files").collect()
+    return int(row[0] or 0)
 
 
 def _detail(spark: SparkSession, table: str, name: str) -> str:

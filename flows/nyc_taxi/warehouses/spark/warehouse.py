@@ -18,7 +18,7 @@ from nyc_taxi.warehouses.hours import KEY, LOAD_ID, Hours, check_hours, hourly_t
 from nyc_taxi.warehouses.loads import COLUMNS, LOADS, Load, NewLoad
 from nyc_taxi.warehouses.spark import tables
 from nyc_taxi.warehouses.spark.catalog import Catalog
-from nyc_taxi.warehouses.spark.columns import cast_to, read_footer
+from nyc_taxi.warehouses.spark.columns import cast_to, open_remote, read_footer
 from nyc_taxi.warehouses.spark.loads import create_loads, record_loads, snapshot_properties
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class SparkWarehouse:
     ) -> int:
         """Replace the months of the hours with the file and the other hours of these months."""
         table, hours = self.catalog.table(hourly_table_name(name)), Hours(first, last)
-        check_hours(parquet, hours)
+        check_hours(parquet, hours, open_remote(parquet))
         file = read_footer(parquet)
         types = {name: kind for name, kind in file.types.items() if name.lower() != LOAD_ID}
         months = [*hours.months()]

@@ -1,0 +1,78 @@
+"""Maintenance of Iceberg tables: small files, old snapshots, files of killed runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from nyc_taxi.warehouses.spark.catalog import Catalog
+from nyc_taxi.warehouses.spark.tables import table_folder
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class Freed:
+    """What maintenance has done; bytes are those of all files in the folders of the tables."""
+
+    tables: int = 0
+    compacted: int = 0
+    """Small files that were rewritten into fewer."""
+    expired: int = 0
+    """Snapshots."""
+    orphans: int = 0
+    """Files of no snapshot."""
+    bytes: int = 0
+
+    def __add__(self, other: Freed) -> Freed:
+        names = [field.name for field in fields(self)]
+        return Freed(*(getattr(self, name) + getattr(other, name) for name in names))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tables} tables: {self.compacted} small files compacted, {self.expired} "
+            f"snapshots expired, {self.orphans} orphan files removed, {self.bytes:,} bytes freed"
+        )
+
+
+def maintain(catalog: Catalog, schemas: Iterable[str]) -> str:
+    """Maintain every table. Raises StorageError.
+
+    Iceberg's own limits apply: snapshots expire after 5 days (the table's property
+    history.expire.max-snapshot-age-ms), and orphan files are removed after 3.
+    """
+    freed = Freed()
+    for schema in schemas:
+        for name in catalog.run(partial(_names, catalog=catalog.name, schema=schema)):
+            freed += catalog.run(partial(_maintain, catalog=catalog.name, name=name))
+    return f"{catalog}: {freed}"
+
+
+def _names(spark: SparkSession, catalog: str, schema: str) -> list[str]:
+    spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {catalog}.{schema}")
+    found = spark.sql(f"SHOW TABLES IN {catalog}.{schema}").collect()
+    return [f"{schema}.{row['tableName']}" for row in found]
+
+
+def _maintain(spark: SparkSession, catalog: str, name: str) -> Freed:
+    files, folder = table_folder(spark, f"{catalog}.{name}")
+    before = files.getContentSummary(folder).getLength()
+    [compacted] = _call(spark, catalog, "rewrite_data_files", name)
+    snapshots = _snapshots(spark, f"{catalog}.{name}")
+    _call(spark, catalog, "expire_snapshots", name)
+    expired = snapshots - _snapshots(spark, f"{catalog}.{name}")
+    orphans = _call(spark, catalog, "remove_orphan_files", name)
+    after = files.getContentSummary(folder).getLength()
+    rewritten = compacted["rewritten_data_files_count"]
+    return Freed(1, rewritten, expired, len(orphans), before - after)
+
+
+def _call(spark: SparkSession, catalog: str, procedure: str, name: str) -> list[Any]:
+    return list(spark.sql(f"CALL {catalog}.system.{procedure}(table => '{name}')").collect())
+
+
+def _snapshots(spark: SparkSession, table: str) -> int:
+    return int(spark.sql(f"SELECT count(*) FROM {table}.snapshots").collect()[0][0])

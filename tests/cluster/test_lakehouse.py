@@ -1,0 +1,100 @@
+"""The lakehouse on YARN and HDFS equals the one on DuckDB, row by row, whatever was killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from local_services.process import Service
+from tests.support.clusters import YEAR, Cluster, until
+from tests.support.lakehouses import Lakehouse, on_duckdb, on_spark
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+FOLDER = "flows/lakehouse"
+PIPELINE = f"{FOLDER}/full_pipeline/flow.py"
+DATES = ("--start-date", f"{YEAR}-01-01", "--end-date", f"{YEAR}-02-29")
+
+
+@pytest.fixture
+def expected(cluster: Cluster, tmp_path: Path) -> Lakehouse:
+    """The same pipeline on DuckDB."""
+    folder = tmp_path / "duckdb"
+    folder.mkdir()
+    env = {
+        "NYC_TAXI_WAREHOUSE": f"duckdb:{folder / 'warehouse.duckdb'}",
+        "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
+    }
+    cluster.python(PIPELINE, *DATES, **env)
+    return on_duckdb(folder)
+
+
+@pytest.fixture
+def lakehouse(
+    cluster: Cluster, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Lakehouse:
+    """The tables of the cluster, read from this process."""
+    monkeypatch.setenv("WAREHOUSE_URI", cluster.env["WAREHOUSE_URI"])
+    return on_spark(tmp_path, spark, "nyc")
+
+
+def kill_node(node: Service) -> None:
+    """Kill a NodeManager and its containers, as the machine's end would."""
+    server = node.process()
+    assert server
+    server.kill()
+    for process in psutil.process_iter(["cmdline"]):
+        if f"{node.folder}/{node.name}/" in " ".join(process.info["cmdline"] or []):
+            process.kill()
+
+
+def test_driver_and_node_killed_give_the_tables_of_one_clean_run(
+    cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
+) -> None:
+    killed = cluster.submit(PIPELINE, *DATES)
+    assert until(lambda: "stale months" in killed.output(), 400), killed.output()
+    killed.kill()
+    run = cluster.submit(PIPELINE, *DATES)
+    assert until(lambda: "stale months" in run.output(), 400), run.output()
+    node = cluster.hadoop.nodemanagers[1]
+    kill_node(node)
+    try:
+        assert run.wait(800) == 0, run.output()
+    finally:
+        node.start()
+    for table in expected.tables():
+        assert lakehouse.rows(table) == expected.rows(table), table
+
+
+@pytest.mark.slow
+def test_backfill_and_maintenance_keep_the_tables(
+    cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
+) -> None:
+    for mode in ("monthly", "weekly"):
+        run = cluster.submit(f"{FOLDER}/backfill/flow.py", *DATES, "--chunk-mode", mode)
+        assert run.wait(800) == 0, run.output()
+    run = cluster.submit(f"{FOLDER}/maintenance/flow.py")
+    assert run.wait(400) == 0, run.output()
+    for table in expected.tables():
+        assert lakehouse.rows(table) == expected.rows(table), table
+
+
+@pytest.mark.slow
+def test_restarted_resourcemanager_ends_in_one_line_or_the_same_tables(
+    cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
+) -> None:
+    run = cluster.submit(PIPELINE, *DATES)
+    assert until(lambda: "stale months" in run.output(), 400), run.output()
+    manager = cluster.hadoop.resourcemanager
+    server = manager.process()
+    assert server
+    server.kill()
+    server.wait(10)
+    manager.start()
+    if run.wait(800):
+        assert run.output().splitlines()[-1].startswith("error: ")
+        assert cluster.submit(PIPELINE, *DATES).wait(800) == 0
+    for table in expected.tables():
+        assert lakehouse.rows(table) == expected.rows(table), table

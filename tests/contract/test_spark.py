@@ -1,0 +1,231 @@
+"""What only the Spark warehouse has: catalogs, snapshots, maintenance, one session."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from time import time
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from nyc_taxi.conform.plan import conform
+from nyc_taxi.errors import InvalidInputError, StorageError
+from nyc_taxi.storage import spark as session_module
+from nyc_taxi.storage.spark import spark_session
+from nyc_taxi.transform.targets.lease import held
+from nyc_taxi.transform.targets.spark import SparkTarget
+from nyc_taxi.transform.targets.spark_lock import _Row
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.warehouses.registry import open_warehouse
+from nyc_taxi.warehouses.spark.catalog import Catalog
+from nyc_taxi.warehouses.spark.warehouse import SparkWarehouse
+from tests.support.warehouses import EmptyWarehouse, empty_spark
+
+pytestmark = pytest.mark.cluster
+
+YELLOW, FEBRUARY = TripMonth("yellow", 2021, 1), TripMonth("yellow", 2021, 2)
+TABLE = "dezoomcamp.yellow_rides"
+Clean = Callable[..., Path]
+
+
+@pytest.fixture
+def clean(month_file: Callable[..., Path], tmp_path: Path) -> Clean:
+    def make(trips: TripMonth, rows: int) -> Path:
+        path = tmp_path / f"{trips.stem}-{rows}.parquet"
+        return conform(trips, month_file(trips, rows)).write(path, f"etag {rows}").path
+
+    return make
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest) -> EmptyWarehouse:
+    return empty_spark(request)
+
+
+@pytest.fixture
+def jdbc_uri(postgres: str) -> str:
+    url = urlsplit(postgres)
+    if url.hostname is None:
+        pytest.skip("Java has no Unix sockets, and this PostgreSQL listens on nothing else")
+    user = f"user={url.username}&password={url.password or ''}"
+    return f"jdbc:postgresql://{url.hostname}:{url.port}{url.path}?{user}"
+
+
+@pytest.fixture(params=["hadoop", "postgresql"])
+def catalog(
+    request: pytest.FixtureRequest, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[EmptyWarehouse]:
+    """A warehouse in a catalog other than the default, which is an SQLite file."""
+    name = f"test_{uuid4().hex}"
+    prefix = f"spark.sql.catalog.{name}"
+    if request.param == "hadoop":  # as if spark-submit had it
+        spark.conf.set(prefix, "org.apache.iceberg.spark.SparkCatalog")
+        spark.conf.set(f"{prefix}.type", "hadoop")
+        spark.conf.set(f"{prefix}.warehouse", (tmp_path / "hadoop").as_uri())
+    else:
+        monkeypatch.setenv("CATALOG_URI", request.getfixturevalue("jdbc_uri"))
+        monkeypatch.setenv("WAREHOUSE_URI", str(tmp_path / "iceberg"))
+
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        spark.catalog.setCurrentCatalog(name)
+        return [tuple(row) for row in spark.sql(sql).collect()]
+
+    yield EmptyWarehouse(f"spark:{name}", query)
+
+
+def test_every_kind_of_catalog_keeps_the_contract(catalog: EmptyWarehouse, clean: Clean) -> None:
+    january, february = clean(YELLOW, 2000), clean(FEBRUARY, 1000)
+    with ThreadPoolExecutor(3) as pool:
+        loads = [
+            pool.submit(catalog.open().replace_month, trips, file, {})
+            for trips, file in ((YELLOW, january), (FEBRUARY, february), (YELLOW, january))
+        ]
+    assert [load.result() for load in loads] == [2000, 1000, 2000]
+    counts = f"SELECT month(trip_month), count(*) FROM {TABLE} GROUP BY 1 ORDER BY 1"
+    assert catalog.query(counts) == [(1, 2000), (2, 1000)]
+    found = catalog.open().read_loads()
+    assert sorted(load.row_count for load in found) == [1000, 2000]
+    assert {load.source_version for load in found} == {"etag 1000", "etag 2000"}
+    assert "tables in dezoomcamp" in catalog.open().check()
+
+
+def test_a_month_is_replaced_by_one_snapshot(place: EmptyWarehouse, clean: Clean) -> None:
+    place.open().replace_month(YELLOW, clean(YELLOW, 2000), {})
+    [(before,)] = place.query(f"SELECT snapshot_id FROM {TABLE}.refs")
+    place.open().replace_month(YELLOW, clean(YELLOW, 1000), {})
+    assert place.query(f"SELECT operation FROM {TABLE}.snapshots") == [("overwrite",)] * 2
+    count = f"SELECT count(*) FROM {TABLE} VERSION AS OF {before}"
+    assert place.query(count) == [(2000,)]
+
+
+def test_a_load_that_was_killed_after_its_commit_is_recorded_later(
+    place: EmptyWarehouse, clean: Clean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Iceberg commits the rows first; `loads` follows."""
+    place.open().replace_month(YELLOW, clean(YELLOW, 2000), {})
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SparkWarehouse, "_record_loads", die)
+        place.open().replace_month(YELLOW, clean(YELLOW, 1000), {})
+    assert place.query("SELECT row_count FROM dezoomcamp.loads") == [(2000,)]
+    [load] = place.open().read_loads()
+    assert (load.row_count, load.source_version) == (1000, "etag 1000")
+    assert place.query("SELECT row_count FROM dezoomcamp.loads") == [(1000,)]
+
+
+def test_loads_follow_a_rollback(place: EmptyWarehouse, clean: Clean) -> None:
+    place.open().replace_month(YELLOW, clean(YELLOW, 2000), {})
+    [first] = place.open().read_loads()
+    [(snapshot,)] = place.query(f"SELECT snapshot_id FROM {TABLE}.refs")
+    place.open().replace_month(YELLOW, clean(YELLOW, 1000), {})
+    place.query(f"CALL system.rollback_to_snapshot('{TABLE}', {snapshot})")
+    assert place.open().read_loads() == [first]
+    assert place.open().count(YELLOW) == 2000
+
+
+def test_maintenance_frees_space_and_keeps_rows_and_loads(
+    place: EmptyWarehouse, clean: Clean, tmp_path: Path
+) -> None:
+    for rows in (3000, 2000):
+        place.open().replace_month(YELLOW, clean(YELLOW, rows), {})
+    for _ in range(5):  # five small files in one partition
+        place.query(f"INSERT INTO {TABLE} SELECT * FROM {TABLE} LIMIT 10")
+    sums = f"SELECT count(*), round(sum(total_amount), 2) FROM {TABLE}"
+    before = place.query(sums)
+    loads = place.open().read_loads()
+    property = "'history.expire.max-snapshot-age-ms' = '1'"
+    place.query(f"ALTER TABLE {TABLE} SET TBLPROPERTIES ({property})")
+    orphan = tmp_path / "iceberg" / "dezoomcamp" / "yellow_rides" / "data" / "orphan.parquet"
+    orphan.write_bytes(b"0" * 1000)
+    old = time() - timedelta(days=10).total_seconds()
+    os.utime(orphan, (old, old))
+    target = SparkTarget.from_address(place.address.partition(":")[2])
+    done = re.search(
+        r": (\d+) tables: (\d+) small files compacted, (\d+) snapshots expired, (\d+) orphan files "
+        r"removed, ([\d,]+) bytes freed",
+        target.maintain(),
+    )
+    assert done
+    tables, compacted, expired, orphans, freed = (int(x.replace(",", "")) for x in done.groups())
+    assert (tables, compacted, orphans) == (2, 6, 1)
+    assert expired >= 7
+    assert freed > 10_000
+    assert not orphan.exists()
+    assert target.bytes(TABLE, "silver.none") > 0
+    assert place.query(sums) == before
+    assert place.open().read_loads() == loads
+
+
+def test_builds_elsewhere_wait_for_a_row_that_expires(place: EmptyWarehouse) -> None:
+    """On a cluster a lock file of one machine would not do."""
+    first, second = (_Row(Catalog(place.address.partition(":")[2])) for _ in range(2))
+    with held(first):
+        assert not second.acquire()
+        first.renew()
+        place.query(
+            f"UPDATE dezoomcamp.build_lock SET until = TIMESTAMP_NTZ '{datetime(2020, 1, 1)}'"
+        )
+        assert second.acquire()
+    assert place.query("SELECT owner FROM dezoomcamp.build_lock") == [(second.owner,)]
+    second.release()
+    assert first.acquire()
+
+
+@pytest.mark.parametrize("name", ["Nyc", "a.b", "a-b"])
+def test_invalid_name_of_a_catalog_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInputError, match="is not a valid address; the name of a catalog"):
+        open_warehouse(f"spark:{name}")
+
+
+def test_unreachable_catalog_is_one_line(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = "jdbc:postgresql://127.0.0.1:1/none?user=someone&password=a-secret"
+    monkeypatch.setenv("CATALOG_URI", uri)
+    with pytest.raises(StorageError, match=r"Connection to 127\.0\.0\.1:1 refused") as problem:
+        open_warehouse(f"spark:test_{uuid4().hex}").check()
+    assert "\n" not in str(problem.value)
+    assert "a-secret" not in str(problem.value)
+
+
+class TestSession:
+    """One session, on the master of the settings."""
+
+    @pytest.fixture(autouse=True)
+    def not_started(self, spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(session_module, "_session", None)
+
+    def test_cluster_without_spark_submit_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SPARK_MASTER", "yarn")
+        monkeypatch.setattr("sys.argv", ["flows/load_new_months.py"])
+        command = r"run bash scripts/spark_submit\.sh flows/load_new_months\.py -- OPTIONS"
+        with pytest.raises(InvalidInputError, match=command), spark_session():
+            pass
+
+    def test_session_on_another_master_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SPARK_MASTER", "local[1]")
+        says = r"runs on local\[2\], not on SPARK_MASTER=local\[1\]"
+        with pytest.raises(InvalidInputError, match=says), spark_session():
+            pass
+
+    def test_missing_java_is_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("JAVA_HOME", "/nowhere")
+        says = r"JAVA_HOME=/nowhere .* needs Java 17 or 21"
+        with pytest.raises(InvalidInputError, match=says), spark_session():
+            pass
+
+    def test_missing_iceberg_is_one_line(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+        says = "has no Iceberg runtime; run make spark"
+        with pytest.raises(InvalidInputError, match=says), spark_session():
+            pass
