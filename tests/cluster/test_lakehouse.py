@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -35,9 +36,9 @@ def expected(cluster: Cluster, tmp_path: Path) -> Lakehouse:
 def lakehouse(
     cluster: Cluster, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Lakehouse:
-    """The tables of the cluster, read from this process."""
+    """The tables of the cluster, read from this process by a catalog of another name."""
     monkeypatch.setenv("WAREHOUSE_URI", cluster.env["WAREHOUSE_URI"])
-    return on_spark(tmp_path, spark, "nyc")
+    return on_spark(tmp_path, spark, f"of_{uuid4().hex}")
 
 
 def assert_equal(found: Lakehouse, expected: Lakehouse) -> None:
