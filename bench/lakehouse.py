@@ -13,6 +13,8 @@ from bench.processes import environment, python
 
 ROWS = [10_000_000, 40_000_000]
 MONTHS = 12
+ALL = "all months, published"
+BARE = "the same SQL and tests without dbt, unpublished"
 LOAD = """
 import sys
 from pathlib import Path
@@ -48,20 +50,23 @@ def _tables(rows: int) -> str:
         bronze = folder / "warehouse.duckdb"
         runs: dict[str, Measure] = {}
         built = _copy(bronze, "built")
-        runs["all months, published"] = measure("lakehouse_build", built, env=env)
+        runs["start of dbt, once in a process"] = measure("lakehouse_start", built, env=env)
+        runs[ALL] = measure("lakehouse_build", built, env=env)
         statements = _collect_statements(folder / "dbt" / "duckdb", folder / "statements")
-        runs["the same SQL and tests without dbt, unpublished"] = measure(
-            "lakehouse_bare", _copy(bronze, "bare"), statements, env=env
-        )
+        runs[BARE] = measure("lakehouse_bare", _copy(bronze, "bare"), statements, env=env)
         changed = _copy(built, "changed")
         python("-c", CHANGE, changed)
         runs["one month of 12 that was loaded again"] = measure("lakehouse_build", changed, env=env)
         single = _copy(bronze, "single")
         runs["month by month"] = measure("lakehouse_build", single, Path("months"), env=env)
         runs["four of the fact tables with pandas"] = measure("lakehouse_pandas", bronze, env=env)
-    lines = [(what, f"{run.seconds:.1f}", f"{run.peak:,.0f}") for what, run in runs.items()]
+    lines = [
+        (what, f"{run.seconds:.1f}", f"{run.seconds / runs[BARE].seconds:.2f}", f"{run.cpu:.1f}")
+        + (f"{run.peak:,.0f}",)
+        for what, run in runs.items()
+    ]
     title = f"Silver and gold of {rows:,} yellow trips in {MONTHS} months on DuckDB"
-    return f"{title}\n\n{table(('run', 'seconds', 'peak MB'), lines)}"
+    return f"{title}\n\n{table(('run', 'seconds', 'to bare', 'CPU s', 'peak MB'), lines)}"
 
 
 def _copy(warehouse: Path, name: str) -> Path:

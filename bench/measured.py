@@ -18,9 +18,11 @@ from bench.processes import python
 @dataclass(frozen=True)
 class Measure:
     seconds: float
-    """Excludes the start of the interpreter and imports."""
+    """Excludes the start of the interpreter, imports, and `prepare` of the contender."""
     peak: float
     """Peak memory in MB, including imports."""
+    cpu: float = 0
+    """Seconds of all cores together; other load on the machine changes it less."""
 
 
 def measure(contender: str, *paths: Path, env: Mapping[str, str]) -> Measure:
@@ -28,14 +30,16 @@ def measure(contender: str, *paths: Path, env: Mapping[str, str]) -> Measure:
 
 
 def main(contender: str, *paths: str) -> None:
-    run = import_module(f"bench.contenders.{contender}").run
+    module, given = import_module(f"bench.contenders.{contender}"), [*map(Path, paths)]
+    if hasattr(module, "prepare"):
+        module.prepare(*given)
     os.sync()  # flush earlier writes before the clock starts
-    began = time.perf_counter()
-    run(*map(Path, paths))
-    seconds = time.perf_counter() - began
+    began, cpu = time.perf_counter(), time.process_time()
+    module.run(*given)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-    print(json.dumps({"seconds": seconds, "peak": peak}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak}))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,14 @@ from nyc_taxi.trips.descriptions import CODES
 from nyc_taxi.trips.months import TripMonth
 from tests.support.bronze import load_hours, load_trips, write_zones_table
 from tests.support.dbt_runs import PROJECT, DbtFailedError
-from tests.support.lakehouses import Lakehouse, on_bigquery, on_duckdb, on_postgres, on_spark
+from tests.support.lakehouses import (
+    Lakehouse,
+    name_destinations,
+    on_bigquery,
+    on_duckdb,
+    on_postgres,
+    on_spark,
+)
 from tests.support.processes import start
 
 JANUARY, FEBRUARY = "2021-01-01", "2021-02-01"
@@ -385,16 +392,8 @@ def test_tables_are_equal_on_bigquery(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On the emulator, which does not name the destination of CREATE TABLE AS; dbt needs it."""
-    from google.cloud.bigquery.job.query import QueryJob
-
-    named: Any = QueryJob.destination
-
-    def destination(job: Any) -> Any:
-        found = named.fget(job)
-        return found if getattr(found, "table_id", None) else job.ddl_target_table
-
-    monkeypatch.setattr(QueryJob, "destination", property(destination))
+    """On the emulator."""
+    name_destinations(monkeypatch)
     months = [trips for trips in MONTHS if (trips.year, trips.month) == (2021, 1)]
     both = []
     for name in ("duckdb", "bigquery"):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 import psycopg2
+import pytest
 from google.cloud import bigquery
 from prefect_gcp import GcpCredentials
 from prefect_sqlalchemy import SqlAlchemyConnector
@@ -34,9 +35,10 @@ class Lakehouse(NamedTuple):
         models = (PROJECT / "models").glob("[sg]*/**/*.sql")
         return sorted(f"{m.relative_to(PROJECT / 'models').parts[0]}.{m.stem}" for m in models)
 
-    def rows(self, table: str) -> list[tuple[Any, ...]]:
+    def rows(self, table: str, without: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a table in a fixed order, without the random ids of loads."""
-        columns = ", ".join(name for name in self.columns(table) if name != "load_id")
+        left_out = ("load_id", *without)
+        columns = ", ".join(name for name in self.columns(table) if name not in left_out)
         found = self.query(f"SELECT {columns} FROM {table}")
         return sorted((tuple(map(_hashable, row)) for row in found), key=repr)
 
@@ -103,6 +105,19 @@ def on_spark(folder: Path, session: Any, name: str) -> Lakehouse:
 
     dbt = DbtProject(folder, {"NYC_TAXI_DBT_TARGET": "spark"})
     return Lakehouse(dbt, query, query, columns, warehouse)
+
+
+def name_destinations(patch: pytest.MonkeyPatch) -> None:
+    """Name the table of a CREATE TABLE AS: dbt reads it, and BigQuery's emulator does not say."""
+    from google.cloud.bigquery.job.query import QueryJob
+
+    named: Any = QueryJob.destination
+
+    def destination(job: Any) -> Any:
+        found = named.fget(job)
+        return found if getattr(found, "table_id", None) else job.ddl_target_table
+
+    patch.setattr(QueryJob, "destination", property(destination))
 
 
 def on_bigquery(folder: Path, project: str) -> Lakehouse:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
+from nyc_taxi.trips.date_ranges import next_month
+
 ChunkMode = Literal["monthly", "weekly", "daily"]
 
 
@@ -36,5 +38,5 @@ def chunks(start: date, end: date, mode: ChunkMode) -> Iterator[Chunk]:
 
 def _last_day(start: date, mode: ChunkMode) -> date:
     if mode == "monthly":
-        return (start.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+        return next_month(start) - timedelta(days=1)
     return start + timedelta(days=6 if mode == "weekly" else 0)

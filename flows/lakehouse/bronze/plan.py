@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 from nyc_taxi.sources.open_meteo_months import (
@@ -12,7 +12,7 @@ from nyc_taxi.sources.open_meteo_months import (
     hourly_months,
 )
 from nyc_taxi.sources.open_meteo_tables import HOURLY_TABLES
-from nyc_taxi.trips.date_ranges import date_range
+from nyc_taxi.trips.date_ranges import date_range, next_month
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES
 from nyc_taxi.trips.ui_field import ui_field
@@ -64,10 +64,10 @@ def plan_hours(mode: Mode, dates: Dates, loads: Loads) -> list[HourlyRequest]:
 
     The month after the last one is wanted too: it has, in UTC, the last evening in New York.
     """
-    ranges = [(dates.start, _next_first(dates.end))]
+    ranges = [(dates.start, next_month(dates.end))]
     if not dates.given:
         trip_months = {month for table, month in loads if table.endswith("_rides")}
-        ranges += [(month, _next_first(month)) for month in trip_months]
+        ranges += [(month, next_month(month)) for month in trip_months]
     today = datetime.now(UTC).date()
     wanted = {
         month
@@ -77,10 +77,6 @@ def plan_hours(mode: Mode, dates: Dates, loads: Loads) -> list[HourlyRequest]:
         if mode == "backfill" or not _is_settled(month, loads)
     }
     return group_months(sorted(wanted, key=lambda m: (m.table.name, m.year, m.month)))
-
-
-def _next_first(day: date) -> date:
-    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 def _is_settled(month: HourlyMonth, loads: Loads) -> bool:

@@ -18,7 +18,9 @@ from lakehouse.maintenance.flow import maintenance
 from lakehouse.silver.flow import silver
 from nyc_taxi.errors import PartialFailureError
 from synthetic_tlc import OpenMeteo, Site, write_month, write_zones
+from tests.support.lakehouses import name_destinations
 from tests.support.processes import start
+from tests.support.warehouses import WAREHOUSES
 
 from .flow import full_pipeline
 
@@ -78,6 +80,33 @@ def test_pipeline_brings_the_sources_to_gold_and_then_rests(
     assert capsys.readouterr().out == "stale months: 0\n"
     assert silver().rows_out == 0
     assert gold().rows_out == 0
+    assert gold("dims").rows_out > 265
+    maintenance()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("kind", ["postgres", "bigquery"])
+def test_every_flow_runs_on_other_warehouses(
+    prefect_server: None,
+    sources: Site,
+    kind: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = WAREHOUSES[kind](request)
+    monkeypatch.setenv("NYC_TAXI_WAREHOUSE", place.address)
+    name_destinations(monkeypatch)
+    assert backfill(FIRST, date(2024, 1, 31)) == 1
+    full_pipeline(start_date=FIRST, end_date=LAST)
+    months = "SELECT trip_month, bronze_rows FROM gold.month_quality ORDER BY trip_month"
+    assert place.query(months) == [(FIRST, 2000), (date(2024, 2, 1), 2000)]
+    [(trips, with_air)] = place.query(
+        "SELECT sum(trips), count(us_aqi_max) FROM gold.trips_and_air_by_day"
+    )
+    assert place.query("SELECT count(*) FROM silver.trips") == [(trips,)]
+    assert with_air > 0
+    assert silver().rows_out == 0
     assert gold("dims").rows_out > 265
     maintenance()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
+from nyc_taxi.trips.date_ranges import next_month
 from nyc_taxi.warehouses.base import Warehouse
 from nyc_taxi.warehouses.loads import Load
 
@@ -76,7 +77,7 @@ def _reasons(
     builds: Builds,
     definition: str,
 ) -> Iterator[str]:
-    following = loaded.get((month + timedelta(days=31)).replace(day=1), ())
+    following = loaded.get(next_month(month), ())
     for load in [*own, *(load for load in following if load.table_name.endswith(HOURLY))]:
         build = builds.get(Source(month, load.table_name, load.trip_month))
         name = load.table_name

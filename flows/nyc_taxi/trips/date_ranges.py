@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, timedelta
+from typing import TypeVar
 
 from nyc_taxi.errors import InvalidInputError
 
@@ -12,6 +13,14 @@ FIRST_TRIPS = date(2009, 1, 1)
 MONTHS_BACK = 5
 """Months before the current one that a run without a start date looks at: the TLC publishes a
 month about two months after its end, and replaces some later."""
+
+
+Day = TypeVar("Day", bound=date)
+
+
+def next_month(day: Day) -> Day:
+    """Return the first day of the following month; of a datetime, at the same time of day."""
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 def parse_day(text: str) -> date:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import InvalidInputError, StorageError
+from nyc_taxi.trips.date_ranges import next_month
 
 KEY = ("location", "time_utc")
 """Columns of every hourly table: one row per location and hour."""
@@ -45,11 +46,8 @@ class Hours:
         """Yield every month of which the range has an hour, as a whole."""
         first = self.first.replace(day=1, hour=0)
         while first < self.last:
-            following = first.replace(
-                year=first.year + first.month // 12, month=first.month % 12 + 1
-            )
-            yield Hours(first, following)
-            first = following
+            yield Hours(first, next_month(first))
+            first = next_month(first)
 
     @property
     def first_day(self) -> date:

@@ -27,7 +27,7 @@ class _Row:
 
     def acquire(self) -> bool:
         self._run(
-            f"MERGE INTO `{self.table}` AS held USING (SELECT 1) ON TRUE "
+            f"MERGE INTO `{self.table}` AS held USING (SELECT 1 AS one) AS wanted ON TRUE "
             f"WHEN MATCHED AND held.until < CURRENT_TIMESTAMP() THEN UPDATE SET "
             f"owner = '{self.owner}', until = {_UNTIL} "
             f"WHEN NOT MATCHED THEN INSERT (owner, until) VALUES ('{self.owner}', {_UNTIL})"
