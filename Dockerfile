@@ -20,7 +20,7 @@ RUN pip install --no-cache-dir --no-deps --requirement docker-requirements.txt \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d \
     | grep -Ev '/(batch|ec2|ecs|lambda|logs|s3|secretsmanager|ssm|sso|sso-oidc|sts)$' | xargs rm -r
 
-# Data of the flows. Not under /opt/prefect, which each run in a container copies first.
+# Data of the flows. Not under /opt/prefect: Prefect copies it for a run without a pull step.
 ENV NYC_TAXI_DATA_DIR=/data NYC_TAXI_LAKE=local:/data/lake \
     NYC_TAXI_WAREHOUSE=duckdb:/data/warehouse.duckdb
 RUN useradd --create-home --uid 1000 prefect && mkdir /data && chown prefect /data

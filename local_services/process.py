@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,6 +163,12 @@ def running(service: Service) -> Iterator[Service]:
         yield service
     finally:
         service.stop()
+
+
+def start_together(services: Iterable[Service]) -> None:
+    """Start services that wait for each other. Raises the first ServiceStartError."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(Service.start, services))
 
 
 def listens(port: int) -> bool:

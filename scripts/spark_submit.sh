@@ -40,6 +40,7 @@ export SPARK_MASTER=${SPARK_MASTER:-yarn}
 command -v "${JAVA_HOME:+$JAVA_HOME/bin/}java" >/dev/null ||
   fail "Java was not found in ${JAVA_HOME:-PATH}; install Java 17 or 21, or set JAVA_HOME"
 if [ "$SPARK_MASTER" = yarn ]; then
+  export HADOOP_CONF_DIR=${HADOOP_CONF_DIR:-${YARN_CONF_DIR:-}}
   [ -d "${HADOOP_CONF_DIR:-}" ] || fail "HADOOP_CONF_DIR=${HADOOP_CONF_DIR:-} is not a folder;" \
     "set it to the folder of core-site.xml, hdfs-site.xml and yarn-site.xml of the cluster"
   "$python" -m nyc_taxi.storage.yarn # one line if no ResourceManager answers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from local_services.hadoop.configuration import (
     write_configuration,
 )
 from local_services.java import download_jars, java_command, java_home
-from local_services.process import Service, ServiceStartError
+from local_services.process import Service, ServiceStartError, start_together
 from local_services.spark import history_server, spark_home, write_defaults
 
 HERE = Path(__file__).resolve().parent
@@ -164,9 +164,3 @@ def _is_operational(answer: Any) -> bool:
     """A DataNode is live before its disk is known, and takes no blocks until then."""
     [state] = answer["beans"]
     return bool(state["FSState"] == "Operational" and state["CapacityRemaining"] > 0)
-
-
-def start_together(services: Iterable[Service]) -> None:
-    """Start servers that wait for each other. Raises the first ServiceStartError."""
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(Service.start, services))

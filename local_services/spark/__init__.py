@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from local_services.java import java_command, java_home
-from local_services.process import Service, ServiceStartError
+from local_services.process import Service, ServiceStartError, start_together
 
 HOST = "127.0.0.1"
 DEPLOY = "org.apache.spark.deploy"
@@ -89,6 +89,14 @@ class Standalone:
             *("--cores", "1", "--memory", "1536m", "--work-dir", str(self.folder / name), self.url),
         )
         return _service(name, self.folder, port + 1, "worker.Worker", 256, {}, None, *options)
+
+    def start(self) -> None:
+        """Start all at once: the master is ready once its workers are."""
+        start_together([self.master, *self.workers])
+
+    def stop(self) -> None:
+        for service in (*self.workers, self.master):
+            service.stop()
 
     def environment(self) -> dict[str, str]:
         """What a client needs."""

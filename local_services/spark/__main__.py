@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from local_services.process import Service, ServiceStartError
+from local_services.process import ServiceStartError
 from local_services.spark import Standalone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,8 +22,7 @@ To stop them: make spark-local-stop"""
 
 
 def up(cluster: Standalone) -> None:
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(Service.start, [cluster.master, *cluster.workers]))
+    cluster.start()
     values = cluster.environment().items()
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in values]
     (cluster.folder / "env").write_text("".join(lines))
@@ -34,8 +32,7 @@ def up(cluster: Standalone) -> None:
 
 
 def down(cluster: Standalone) -> None:
-    for service in (*cluster.workers, cluster.master):
-        service.stop()
+    cluster.stop()
     print("the Spark master and its workers are stopped")
 
 

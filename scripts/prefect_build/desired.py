@@ -17,6 +17,9 @@ from .code_store import flow_folder
 from .deployments import DeploymentFile
 from .introspection import FlowInfo
 
+IN_PLACE = [{"prefect.deployments.steps.set_working_directory": {"directory": "."}}]
+"""Pull steps of code in the worker's folder, which Prefect would otherwise copy for each run."""
+
 
 @dataclass(frozen=True)
 class DesiredDeployment:
@@ -66,7 +69,7 @@ def build_deployment(
     job_variables: dict[str, Any] = {}
     if settings.image and "image" in pool.base_job_template["variables"]["properties"]:
         job_variables["image"] = settings.image
-    fields: dict[str, Any] = {"path": None, "pull_steps": []}
+    fields: dict[str, Any] = {"path": None, "pull_steps": IN_PLACE}
     code = ""
     if bucket and version:
         path = flow_folder(flow.name)

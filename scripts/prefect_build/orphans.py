@@ -9,6 +9,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 
 from .code_store import CodeStore
+from .desired import IN_PLACE
 from .plan import Candidate
 from .projects import FLOWS, find_flows
 from .server import Server
@@ -31,7 +32,8 @@ def find_orphaned_deployments(
         if store and store.version_folder(deployment):
             orphaned = all_imported and flow_name not in names
         else:
-            is_ours = not deployment.pull_steps and file.startswith(f"{FLOWS}/")
+            in_checkout = deployment.pull_steps in (None, [], IN_PLACE)
+            is_ours = in_checkout and file.startswith(f"{FLOWS}/")
             orphaned = is_ours and not (root / file).is_file()
         if orphaned:
             yield f"{flow_name}/{name}", deployment

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import PrefectHTTPStatusError
 
@@ -70,6 +71,16 @@ def test_docker_flow_completes(system: System, month_file: MakeMonth) -> None:
     assert "Completed" in run.stdout
     two = {"yellow_tripdata_2021-01.parquet", "yellow_tripdata_2021-02.parquet"}
     assert two <= set(system.lake())
+
+
+def test_run_uses_the_checkout_in_place(system: System) -> None:
+    """Prefect copies the checkout for a run without a pull step, and keeps it if that is killed."""
+    run = system.run(DOCKER_FLOW, months=[1])
+    with system.client as client:
+        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
+        messages = [log.message for log in client.read_logs(wanted)]
+    assert "Running 1 deployment pull step(s)" in messages
+    assert not [message for message in messages if message.startswith("Downloading flow code")]
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,18 @@ def test_error_says_what_to_do(
     assert raised.value.retryable is retryable
 
 
+def test_datanode_whose_name_is_unknown_here_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The NameNode of a cluster in containers sends clients to the ids of the containers."""
+    (tmp_path / "month").write_bytes(b"month")
+    location = "http://d85d3582cf58.invalid:9864/webhdfs/v1/lake/x?op=CREATE"
+    with answering(307, b"", location=location) as url:
+        monkeypatch.setenv("NYC_TAXI_WEBHDFS_URL", url)
+        with pytest.raises(ConnectionLostError, match=r"reaches d85d3582cf58\.invalid:9864"):
+            WebHdfs("nn:8020").write(tmp_path / "month", "/lake/x")
+
+
 def test_no_answer_is_retried_and_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NYC_TAXI_WEBHDFS_URL", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(ConnectionLostError, match=r"127\.0\.0\.1:\d+: .*refused.*reaches"):

@@ -64,6 +64,7 @@ def test_missing_prerequisites_are_one_line(conf: Path, java: str, tmp_path: Pat
             FLOW, JAVA_HOME=java, HADOOP_CONF_DIR="/none"
         ),
         "does not answer": submit(FLOW, JAVA_HOME=java, HADOOP_CONF_DIR=str(conf)),
+        "does not answer (": submit(FLOW, JAVA_HOME=java, YARN_CONF_DIR=str(conf)),
     }
     for message, done in cases.items():
         assert done.returncode == 1

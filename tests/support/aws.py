@@ -67,7 +67,11 @@ def minio_server(folder: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def answering(
-    status: int, body: bytes, certificate: Path | None = None, kind: str = "application/xml"
+    status: int,
+    body: bytes,
+    certificate: Path | None = None,
+    kind: str = "application/xml",
+    location: str = "",
 ) -> Iterator[str]:
     """The URL of a server that sends every request this response, by TLS with a certificate."""
 
@@ -76,6 +80,8 @@ def answering(
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
             self.send_header("Content-Type", kind)
+            if location:
+                self.send_header("Location", location)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":

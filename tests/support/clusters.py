@@ -117,13 +117,17 @@ class Submission:
 
 
 @dataclass
-class Cluster:
-    """A cluster with a separate lake and warehouse, and the processes on it."""
+class Submitter:
+    """Runs flows with an environment; their logs are in `folder`."""
 
-    hadoop: Hadoop
     env: dict[str, str]
     folder: Path
     started: list[Submission] = field(default_factory=list)
+
+    def kill(self) -> None:
+        for run in self.started:
+            if run.process.poll() is None:
+                run.kill()
 
     def submit(self, flow: str, *options: str, **env: str) -> Submission:
         log = self.folder / f"submit{len(self.started)}.log"
@@ -150,6 +154,13 @@ class Cluster:
             timeout=400,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@dataclass(kw_only=True)
+class Cluster(Submitter):
+    """HDFS and YARN, with a separate lake and warehouse."""
+
+    hadoop: Hadoop
 
     def applications(self) -> dict[str, dict[str, Any]]:
         """All applications of YARN by their ids, the oldest first."""
@@ -183,11 +194,9 @@ def cluster(
         "NYC_TAXI_WAREHOUSE": "spark:nyc",
         "WAREHOUSE_URI": warehouse,
     }
-    cluster = Cluster(hadoop, env, tmp_path)
+    cluster = Cluster(env, tmp_path, hadoop=hadoop)
     yield cluster
-    for run in cluster.started:
-        if run.process.poll() is None:
-            run.kill()
+    cluster.kill()
 
 
 def until(point: Callable[[], bool], seconds: float = 90) -> bool:

@@ -35,9 +35,10 @@ class Lakehouse(NamedTuple):
         models = (PROJECT / "models").glob("[sg]*/**/*.sql")
         return sorted(f"{m.relative_to(PROJECT / 'models').parts[0]}.{m.stem}" for m in models)
 
-    def rows(self, table: str) -> list[tuple[Any, ...]]:
+    def rows(self, table: str, without: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a table in a fixed order, without the random ids of loads."""
-        columns = ", ".join(name for name in self.columns(table) if name != "load_id")
+        left_out = ("load_id", *without)
+        columns = ", ".join(name for name in self.columns(table) if name not in left_out)
         found = self.query(f"SELECT {columns} FROM {table}")
         return sorted((tuple(map(_hashable, row)) for row in found), key=repr)
 

@@ -132,6 +132,8 @@ def test_options_of_scripts_exist() -> None:
     """Every `script.py --option` on a page is an option of that script."""
     for script, options in re.findall(r"([\w/]+\.py)((?: +[^`\n|&]*)?)", EVERY_PAGE):
         found = [name for name in commands.scripts() if name.endswith(f"/{Path(script).name}")]
+        for flow in (ROOT / "flows").glob(f"*/{Path(script).parent.name}/flow.py"):
+            found.append(f"-m {flow.parent.parent.name}.{flow.parent.name}.flow")
         for option in re.findall(r"(?<!\S)(--[a-z][a-z0-9-]*)", options):
             assert any(option in commands.help_text(name) for name in found), (script, option)
 

@@ -23,6 +23,7 @@ from nyc_taxi.report.queries import read_gold, read_stale
 from nyc_taxi.report.shapes import grid_shapes
 from nyc_taxi.transform.targets.registry import open_target
 from synthetic_tlc.gold import write_gold
+from tests.support.processes import start
 
 from .flow import report
 
@@ -116,6 +117,15 @@ def test_incomplete_days_of_air_do_not_count(warehouse: Path) -> None:
     assert found["air"][31:60] == [[None, None, None]] * 29  # February is not loaded
 
 
+def test_number_that_json_does_not_have_is_unknown(warehouse: Path) -> None:
+    with duckdb.connect(str(warehouse)) as db:
+        db.execute(
+            "UPDATE gold.trips_and_air_by_day SET pm2_5_mean = 'NaN', us_aqi_max = 'Infinity'"
+            " WHERE pickup_date = DATE '2024-01-02'"
+        )
+    assert numbers(warehouse)["air"][1][1:] == [None, None]
+
+
 def test_shapes_keep_common_borders_on_whole_numbers() -> None:
     shapes = grid_shapes([(1, SQUARE.format(40, 41)), (2, SQUARE.format(41, 42)), (3, None)])
     north, south = shapes[2][0][0], shapes[1][0][0]
@@ -148,6 +158,24 @@ def test_flow_without_gold_leaves_a_page_that_helps(prefect_server: None) -> Non
     text = Path(report()).read_text("utf-8")
     assert "python -m lakehouse.full_pipeline.flow" in text
     assert "<script" not in text
+
+
+def test_page_is_whole_when_its_writer_is_killed(tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    labels = ["duckdb:one", "duckdb:two"]
+    code = (
+        "from pathlib import Path; from nyc_taxi.report.page import write_page;"
+        f"target = Path({str(target)!r})\n"
+        f"while True:\n for label in {labels}: print(write_page(None, label, target))"
+    )
+    with start("-u", "-c", code) as run:
+        assert run.stdout
+        for _ in range(20):
+            assert run.stdout.readline() == f"{target}\n"
+        run.kill()
+    assert target.read_text("utf-8") in [page.render_page(None, label) for label in labels]
+    page.write_page(None, labels[0], target)
+    assert target.read_text("utf-8") == page.render_page(None, labels[0])
 
 
 def test_names_are_escaped(warehouse: Path) -> None:

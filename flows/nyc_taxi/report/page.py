@@ -102,7 +102,7 @@ def _library() -> str:
 
 def _json(value: Mapping[str, Any]) -> Markup:
     """Return JSON that no text in it can end the script element of."""
-    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
+    return Markup(json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
 
 
 def _by_borough(zones: list[list[Any]]) -> list[tuple[str, list[tuple[int, str]]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -131,13 +132,19 @@ def _city_day(boroughs: Sequence[tuple[Any, ...]]) -> list[int | None]:
             rain.append(precipitation)
         if (air_hours or 0) >= WHOLE_DAY:
             particles.append(pm)
-            index += [] if aqi is None else [round(aqi)]
-    return [_mean(rain, 10), _mean(particles, 10), max(index, default=None)]
+            index.append(aqi)
+    highest = max(_known(index), default=None)
+    return [_mean(rain, 10), _mean(particles, 10), None if highest is None else round(highest)]
 
 
 def _mean(values: Sequence[float | None], factor: int) -> int | None:
-    known = [float(value) for value in values if value is not None]
+    known = _known(values)
     return round(factor * sum(known) / len(known)) if known else None
+
+
+def _known(values: Sequence[float | None]) -> list[float]:
+    """Leave out nulls, and what JSON has no number for."""
+    return [float(value) for value in values if value is not None and math.isfinite(value)]
 
 
 def _whole(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""The cluster's configuration, from the files of HADOOP_CONF_DIR."""
+"""The cluster's configuration, from the files of HADOOP_CONF_DIR and YARN_CONF_DIR."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ FILES = ("core-site.xml", "hdfs-site.xml", "yarn-site.xml")
 
 
 def hadoop_configuration() -> Mapping[str, str]:
-    """Return the properties of the cluster; {} without HADOOP_CONF_DIR.
+    """Return the properties of the cluster; {} without HADOOP_CONF_DIR and YARN_CONF_DIR.
 
     `${name}` in a value is replaced by that property or environment variable. Raises
     InvalidInputError for an unreadable folder or file.
     """
-    place = os.environ.get("HADOOP_CONF_DIR")
-    if not place:
-        return {}
-    if not Path(place).is_dir():
-        raise InvalidInputError(
-            f"HADOOP_CONF_DIR={place!r} is not a folder; set it to the folder of core-site.xml"
-        )
     found: dict[str, str] = {}
-    for path in (Path(place) / name for name in FILES):
-        if path.is_file():
-            found |= _read(path)
+    for variable in ("HADOOP_CONF_DIR", "YARN_CONF_DIR"):
+        place = os.environ.get(variable)
+        if place and not Path(place).is_dir():
+            raise InvalidInputError(
+                f"{variable}={place!r} is not a folder; set it to the folder of core-site.xml"
+            )
+        for path in (Path(place) / name for name in FILES if place):
+            if path.is_file():
+                found |= _read(path)
     return {name: _expand(value, found) for name, value in found.items()}
 
 

@@ -17,8 +17,8 @@ function writeLink(filters) {
   if (filters.services.size < DATA.services.length) link.set("service", [...filters.services].join(","));
   for (const name of ["year", "month", "zone"]) if (filters[name]) link.set(name, filters[name]);
   if (filters.measure !== "trips") link.set("show", filters.measure);
-  const hash = link.size ? "#" + link : " ";
-  if (location.hash !== hash.trim()) history.replaceState(null, "", link.size ? hash : location.pathname + location.search);
+  const hash = String(link) && "#" + link;
+  if (location.hash !== hash) history.replaceState(null, "", location.pathname + location.search + hash);
 }
 
 /* Values that the page does not have count as all. */

@@ -5,7 +5,9 @@ function showPanel(name, panel, s) {
   shown[name] = panel;
   const isEmpty = panel.rows ? !panel.rows.length : !panel.bars.length;
   const money = `Dollars: ${panel.money || moneyNote(s.chosen)}`, showsMoney = Boolean(panel.money) || s.isMoney && panel.hasMeasure;
-  $(`panel-${name}`).classList.toggle("nothing", isEmpty);
+  const { classList } = $(`panel-${name}`), wasHidden = classList.contains("nothing");
+  classList.toggle("nothing", isEmpty);
+  if (wasHidden && !isEmpty) dispatchEvent(new Event("resize")); // charts measure their panel then
   $(`answer-${name}`).textContent = panel.answer;
   $(`note-${name}`).textContent = [panel.note, showsMoney && !isEmpty && money].filter(Boolean).join(" ");
   $(`table-note-${name}`).textContent = panel.table[0].some((head) => head.includes("dollars")) ? money : "";
@@ -59,4 +61,7 @@ async function start() {
   performance.mark("ready");
   document.documentElement.dataset.ready = "1";
 }
-start();
+start().catch((problem) => {
+  $("status").textContent = `This browser cannot draw the panels (${problem.message}); open the page in a browser of 2023 or later. The table at the end has the months.`;
+  document.documentElement.dataset.ready = "failed";
+});

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -14,6 +15,7 @@ from uuid import uuid4
 from nyc_taxi.cancellation import check_stopped, interruptible, interruptible_sleep
 from nyc_taxi.errors import InvalidInputError, LockTimeoutError
 from nyc_taxi.settings import from_root, settings
+from nyc_taxi.storage.atomic_files import file_lock
 from nyc_taxi.storage.spark import spark_session
 from nyc_taxi.warehouses.base import DATASET
 from nyc_taxi.warehouses.spark.errors import is_conflict, translate_spark_errors
@@ -38,8 +40,11 @@ class Catalog:
             for key, value in catalog_properties(spark, name).items():
                 spark.conf.set(key, value)
             warehouse = spark.conf.get(f"spark.sql.catalog.{name}.warehouse", "")
-        local = warehouse.startswith("file:")
-        self.folder = Path(unquote(urlsplit(warehouse).path)) if local else None
+            kind = spark.conf.get(f"spark.sql.catalog.{name}.type", "")
+        is_local = warehouse.startswith("file:")
+        self.folder = Path(unquote(urlsplit(warehouse).path)) if is_local else None
+        """Folder of the tables, if it is on this machine."""
+        self._commits = self.folder / "commit" if self.folder and kind == "hadoop" else None
 
     def __str__(self) -> str:
         return f"Spark catalog {self.name}"
@@ -51,14 +56,17 @@ class Catalog:
         """Call with the session; a signal or a stopped run cancels its jobs.
 
         Repeats a call that lost against another commit, or whose commit may have landed: each
-        call replaces what an earlier one wrote. Raises LockTimeoutError NYC_TAXI_WAIT seconds
-        after the first conflict; StorageError with `place`, by default the catalog.
+        call replaces what an earlier one wrote. A Hadoop catalog on this machine commits by a
+        rename that overwrites the commit of another process, so calls take turns there. Raises
+        LockTimeoutError NYC_TAXI_WAIT seconds after the first conflict; StorageError with
+        `place`, by default the catalog.
         """
         deadline = inf
         with spark_session() as spark, translate_spark_errors(place or self):
             while True:
                 try:
-                    return _cancellable(spark, call)
+                    with file_lock(self._commits) if self._commits else nullcontext():
+                        return _cancellable(spark, call)
                 except Exception as problem:
                     if not is_conflict(problem):
                         raise

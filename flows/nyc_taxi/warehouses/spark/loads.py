@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 from nyc_taxi.warehouses.base import DATASET, check_is_ours
 from nyc_taxi.warehouses.loads import COLUMNS, LOADS, LOADS_COMMENTS, NewLoad
 from nyc_taxi.warehouses.spark.columns import literal
-from nyc_taxi.warehouses.spark.tables import columns, create_or_widen, create_schema, exists
+from nyc_taxi.warehouses.spark.tables import (
+    columns,
+    create_or_widen,
+    create_schema,
+    current_snapshot,
+    exists,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -80,21 +86,25 @@ def _recorded_ids(spark: SparkSession, schema: str, name: str) -> dict[date, str
 
 
 def _last_loads(spark: SparkSession, table: str) -> dict[date, NewLoad]:
-    """Return the last load of each month in the snapshots that lead to the current one."""
+    """Return the last load of each month, from the current snapshot back to the first.
+
+    By their parents, not by their times: the clocks of two drivers differ.
+    """
     found: dict[date, NewLoad] = {}
-    for row in spark.sql(
-        f"SELECT summary FROM {table}.snapshots WHERE summary['{_PREFIX}load-id'] IS NOT NULL"
-        f" AND snapshot_id IN (SELECT snapshot_id FROM {table}.history WHERE is_current_ancestor)"
-        " ORDER BY committed_at DESC"
-    ).collect():
+    snapshots = spark.sql(f"SELECT snapshot_id, parent_id, summary FROM {table}.snapshots")
+    by_id = {row["snapshot_id"]: row for row in snapshots.collect()}
+    current = current_snapshot(spark, table)
+    while row := by_id.get(current):
         given = {key.removeprefix(_PREFIX): value for key, value in row["summary"].items()}
-        load = NewLoad(
-            given.get("source-version"),
-            given["load-id"],
-            datetime.fromisoformat(given["loaded-at"]),
-        )
-        for month in map(date.fromisoformat, given["months"].split(",")):
-            found.setdefault(month, load)
+        if "load-id" in given:
+            load = NewLoad(
+                given.get("source-version"),
+                given["load-id"],
+                datetime.fromisoformat(given["loaded-at"]),
+            )
+            for month in map(date.fromisoformat, given["months"].split(",")):
+                found.setdefault(month, load)
+        current = row["parent_id"]
     return found
 
 

@@ -122,9 +122,14 @@ def rows_of(spark: SparkSession, table: str, where: str) -> int:
 
 def snapshot_options(spark: SparkSession, table: str) -> dict[str, str]:
     """Return the options of a write that fails if another one changes what it reads from now on."""
-    current = spark.sql(f"SELECT snapshot_id FROM {table}.refs WHERE name = 'main'").first()
+    current = current_snapshot(spark, table)
     options = {"isolation-level": "serializable"}
-    return options | ({"validate-from-snapshot-id": str(current[0])} if current else {})
+    return options | ({"validate-from-snapshot-id": str(current)} if current else {})
+
+
+def current_snapshot(spark: SparkSession, table: str) -> int | None:
+    found = spark.sql(f"SELECT snapshot_id FROM {table}.refs WHERE name = 'main'").first()
+    return found and int(found[0])
 
 
 @contextmanager
