@@ -316,6 +316,7 @@ def test_one_month_is_enough(browser: Browser, demo_folder: Path, tmp_path: Path
     tables = (
         *("month_quality", "trips_by_hour", "trips_by_route", "trips_by_payment", "rejections"),
         "trips_and_air_by_day",
+        "unknown_codes",
     )
     keep = "service = 'green'"
     path = copied(
