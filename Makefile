@@ -187,6 +187,7 @@ pins: install  ## update docker-requirements.txt from requirements.in
 	  --output-file docker-requirements.txt requirements.in
 
 bench: install  ## run the benchmarks of docs/benchmarks.md
+	$(UV) pip install --quiet --python $(BIN)/python --group browser
 	$(BIN)/python -m bench
 
 docs: install  ## build the documentation into site/

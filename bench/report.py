@@ -8,8 +8,7 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-
-from playwright.sync_api import Browser, Page
+from typing import TYPE_CHECKING
 
 from bench.markdown import table
 from nyc_taxi.conform.column_rules import read_rules
@@ -17,6 +16,9 @@ from reference.zones.shapes import read_lookup, read_shapes, write_zones
 from synthetic_tlc.gold import all_months, write_gold
 from synthetic_tlc.zones import write_zones as write_zone_files
 from tests.support.report_pages import chromium, make_page, opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 RUNS = 5
 DEMO = [("yellow", date(2024, 1, 1)), ("yellow", date(2024, 2, 1)), ("green", date(2024, 1, 1))]

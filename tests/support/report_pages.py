@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from nyc_taxi.report.page import write_page
 from nyc_taxi.report.payload import make_payload
 from nyc_taxi.report.queries import read_gold, read_stale
 from nyc_taxi.transform.targets.registry import open_target
 from tests.support.services import NO_SERVICE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 DESKTOP = {"width": 1280, "height": 1000}
@@ -37,6 +39,8 @@ def chromium() -> Iterator[Browser]:
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if not found:
         pytest.skip(f"{NO_SERVICE}no Chromium; apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield browser
@@ -67,6 +71,8 @@ def opened(browser: Browser, path: Path, link: str = "", **options: Any) -> Iter
 
 def shows(page: Page, trips: int) -> None:
     """Wait until the status line has this number of trips."""
+    from playwright.sync_api import expect
+
     expect(page.get_by_role("status")).to_have_text(re.compile(rf"^{trips:,} trips? in"))
 
 
