@@ -22,6 +22,6 @@ def start(*command: str, cwd: Path = ROOT, **env: str) -> subprocess.Popen[str]:
 
 
 def wait_until_ready(process: subprocess.Popen[str]) -> None:
-    """Read lines up to `ready`; those of a JVM that starts come before it."""
+    """Read lines up to `ready`, which the output of a JVM may precede."""
     assert process.stdout
     assert "ready\n" in iter(process.stdout.readline, "")

@@ -180,6 +180,6 @@ def _script() -> str:
 
 
 def _app_name() -> str:
-    """Return the name of the flow; of a script by hand, whose flow has not started, the file's."""
+    """Return the name of the flow, or of the file before its flow starts."""
     path = Path(_script())
     return flow_run.flow_name or (path.parent.name if path.stem == "flow" else path.stem)
