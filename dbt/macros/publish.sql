@@ -165,7 +165,7 @@
   {%- for table in others + builds -%}
     {%- if not table.exists or table.where == 'true' -%}
       {%- do run_query('create or replace table ' ~ table.live ~ ' using iceberg' ~ (' partitioned by (trip_month)' if table.by_month else '')
-        ~ ' as select * from ' ~ table.next) -%}
+        ~ ' as select * from ' ~ table.next ~ ' where ' ~ table.where) -%}
     {%- else -%}
       {%- for sql in alter_statements(table) -%} {%- do run_query(sql) -%} {%- endfor -%}
       {%- do run_query('insert into ' ~ table.live ~ ' replace where ' ~ table.where ~ ' select ' ~ column_types(table.live).keys() | join(', ')

@@ -56,8 +56,8 @@ def with_names(trips: pa.Table, names: list[str], path: Path) -> Path:
 
 
 def quoted(warehouse: EmptyWarehouse, name: str) -> str:
-    if warehouse.address.startswith("bigquery:"):
-        return f"`{name}`"
+    if warehouse.address.startswith(("bigquery:", "spark:")):
+        return "`" + name.replace("`", "``") + "`"
     if warehouse.address.startswith("postgres:"):
         name = name.lower()
     return '"' + name.replace('"', '""') + '"'

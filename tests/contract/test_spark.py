@@ -76,7 +76,7 @@ def catalog(
         monkeypatch.setenv("WAREHOUSE_URI", str(tmp_path / "iceberg"))
 
     def query(sql: str) -> list[tuple[Any, ...]]:
-        spark.catalog.setCurrentCatalog(name)
+        spark.sql(f"SET CATALOG {name}")
         return [tuple(row) for row in spark.sql(sql).collect()]
 
     yield EmptyWarehouse(f"spark:{name}", query)

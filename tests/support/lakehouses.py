@@ -95,7 +95,7 @@ def on_postgres(folder: Path, url: str) -> Lakehouse:
 def on_spark(folder: Path, session: Any, name: str) -> Lakehouse:
     """In the catalog `name`, which becomes the session's current one."""
     warehouse = SparkWarehouse.from_address(name)
-    session.catalog.setCurrentCatalog(name)
+    session.sql(f"SET CATALOG {name}")
 
     def query(sql: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in session.sql(sql).collect()]

@@ -71,7 +71,7 @@ def empty_spark(request: pytest.FixtureRequest) -> EmptyWarehouse:
     name = f"test_{uuid4().hex}"
 
     def query(sql: str) -> list[tuple[Any, ...]]:
-        session.catalog.setCurrentCatalog(name)
+        session.sql(f"SET CATALOG {name}")
         return [tuple(row) for row in session.sql(sql).collect()]
 
     place = EmptyWarehouse(f"spark:{name}", query)

@@ -230,8 +230,9 @@ def _describe(failed: Sequence[Node], total: int) -> str:
 def _reason(message: str) -> str:
     """Return the decisive line of a message: without dbt's heading, and the query below it."""
     lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
+    heading = ""
     while len(lines) > 1 and re.match(r"[\w ]+ (Error|Exception)( in .*)?$", lines[0]):
         heading, *lines = lines
-        if "in model" not in heading and "in test" not in heading:
-            return f"{heading}: {lines[0]}"
+    if heading and "in model" not in heading and "in test" not in heading:
+        return f"{heading}: {lines[0]}"
     return lines[0] if lines else "no message"

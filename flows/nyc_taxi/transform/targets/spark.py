@@ -35,11 +35,11 @@ class SparkTarget:
         """dbt names tables without a catalog, so it gets the one of this target."""
         with spark_session() as spark:
             before = spark.catalog.currentCatalog()
-            spark.catalog.setCurrentCatalog(self.name)
+            spark.sql(f"SET CATALOG {self.name}")
             try:
                 yield {}
             finally:
-                spark.catalog.setCurrentCatalog(before)
+                spark.sql(f"SET CATALOG {before}")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
