@@ -151,7 +151,7 @@ test-report: install  ## test the page of make report in a browser (needs Chromi
 	$(UV) pip install --quiet --python $(BIN)/python --group browser
 	$(BIN)/python -m pytest tests/browser
 
-test-cluster-slow: spark  ## run the slow ones of these: every kill point, backfills, restarts
+test-cluster-slow: spark  ## run the slow cluster tests: every kill point, backfills, restarts
 	$(BIN)/python -m pytest -m "cluster and slow" tests
 
 coverage: install  ## run make test with coverage; fails below the floor

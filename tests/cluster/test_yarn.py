@@ -7,13 +7,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
-from nyc_taxi.storage.yarn import kill, why_ended
+from nyc_taxi.storage.hadoop import hadoop_user
+from nyc_taxi.storage.yarn import API, resourcemanager_urls, why_ended
 from synthetic_tlc import Site, write_month
 from tests.support.clusters import YEAR, Cluster, until
 from tests.support.prefect_systems import System
@@ -74,7 +76,8 @@ def test_application_killed_on_yarn_fails_the_run_with_its_reason(
     run = cluster.submit(FLOW, *MONTH, NYC_TAXI_SOURCE_URL=slow_site.url)
     application = cluster.new_application(known)
     assert until(lambda: "Spark application" in run.output())
-    kill(application)
+    state = f"{resourcemanager_urls()[0]}{API}/apps/{application}/state?user.name={hadoop_user()}"
+    httpx.put(state, json={"state": "KILLED"}, trust_env=False).raise_for_status()
     slow_site.heal()
     assert run.wait() == 1
     *_, last = run.output().splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 from collections.abc import Mapping
@@ -53,6 +54,11 @@ def _expand(value: str, known: Mapping[str, str]) -> str:
     for _ in range(5):  # values refer to values
         value = re.sub(r"\$\{([^}]+)\}", replace, value)
     return value
+
+
+def hadoop_user() -> str:
+    """Return the user that simple authentication names: HADOOP_USER_NAME, or this process's."""
+    return os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
 
 
 def with_host(address: str, host: str, port: int) -> str:

@@ -45,7 +45,7 @@ LOCAL_DEFAULTS = {
     "spark.sql.shuffle.partitions": "8",
     "spark.log.level": "FATAL",  # errors are raised
 }
-"""Of a session on this machine, of which nothing listens on the network."""
+"""Defaults of a local session: nothing listens on the network."""
 _JAR_PROPERTIES = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
 _session: SparkSession | None = None
 _application = ""
@@ -106,7 +106,7 @@ def _start() -> SparkSession:
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
-    # Of spark-submit: it has started this process, or this process starts it.
+    # spark-submit started this process, or pyspark will start it with these options.
     submitted = not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}.isdisjoint(os.environ)
     given = _submitted_properties() if submitted else _spark_defaults()
     master = settings().spark_master or given.get("spark.master", LOCAL_MASTER)

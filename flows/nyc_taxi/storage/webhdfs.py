@@ -10,8 +10,6 @@ Requests go to the servers directly: HTTP_PROXY and HTTPS_PROXY have no effect.
 
 from __future__ import annotations
 
-import getpass
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +23,7 @@ from nyc_taxi.cancellation import check_stopped, interruptible
 from nyc_taxi.errors import ConnectionLostError, StorageError
 from nyc_taxi.network import create_tls_context
 from nyc_taxi.settings import settings
-from nyc_taxi.storage.hadoop import hadoop_configuration, with_host
+from nyc_taxi.storage.hadoop import hadoop_configuration, hadoop_user, with_host
 from nyc_taxi.storage.range_reader import open_ranges
 
 PREFIX = "/webhdfs/v1"
@@ -43,7 +41,7 @@ class WebHdfs:
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self.user = os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
+        self.user = hadoop_user()
         self.urls = namenode_urls(place)
         tls = any(url.startswith("https") for url in self.urls)
         self.client = httpx.Client(

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
 from typing import Any
 
@@ -14,7 +12,7 @@ import httpx
 
 from nyc_taxi.errors import ConnectionLostError, InvalidInputError, NycTaxiError
 from nyc_taxi.network import create_tls_context
-from nyc_taxi.storage.hadoop import hadoop_configuration, with_host
+from nyc_taxi.storage.hadoop import hadoop_configuration, hadoop_user, with_host
 
 TIMEOUT = 10
 """Seconds for an answer of the ResourceManager."""
@@ -41,12 +39,6 @@ def resourcemanager_urls() -> list[str]:
     return found
 
 
-def check_yarn() -> str:
-    """Return how many nodes there are. Raises ConnectionLostError if no ResourceManager answers."""
-    metrics = _get("/metrics")["clusterMetrics"]
-    return f"YARN has {metrics['activeNodes']} nodes, {metrics['availableMB']} MB free"
-
-
 def application_url(application: str) -> str:
     """Return the page of an application, which stays after its end."""
     return f"{resourcemanager_urls()[0]}/cluster/app/{application}"
@@ -59,34 +51,22 @@ def why_ended(application: str) -> str:
     return f"{application} is {app['state']} ({app['finalStatus']}): {said[:500]}"
 
 
-def kill(application: str) -> None:
-    """End an application that is running; a no-op for one that has ended."""
-    _send("PUT", f"/apps/{application}/state", json={"state": "KILLED"})
-
-
 def _get(path: str) -> Any:
-    return _send("GET", path).json()
-
-
-def _send(method: str, path: str, **body: Any) -> httpx.Response:
-    """Send a request to the active ResourceManager; a standby redirects to it."""
-    user = os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
+    """Ask the active ResourceManager; a standby redirects to it. Raises ConnectionLostError."""
     urls = resourcemanager_urls()
     reason = ""
     for url in urls:
         try:
-            answer = httpx.request(
-                method,
+            answer = httpx.get(
                 f"{url}{API}{path}",
-                params={"user.name": user},
+                params={"user.name": hadoop_user()},
                 timeout=TIMEOUT,
                 trust_env=False,
                 follow_redirects=True,
                 verify=create_tls_context() if url.startswith("https") else False,
-                **body,
             )
             answer.raise_for_status()
-            return answer
+            return answer.json()
         except httpx.HTTPStatusError as problem:
             reason = f"HTTP {problem.response.status_code}"
         except httpx.HTTPError as problem:
@@ -100,7 +80,7 @@ def _send(method: str, path: str, **body: Any) -> httpx.Response:
 
 def main() -> None:
     try:
-        check_yarn()
+        _get("/metrics")
     except NycTaxiError as problem:
         sys.exit(f"error: {problem}")
 

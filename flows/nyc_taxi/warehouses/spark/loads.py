@@ -21,6 +21,7 @@ from nyc_taxi.warehouses.spark.tables import (
     create_schema,
     current_snapshot,
     exists,
+    rows_of,
 )
 
 if TYPE_CHECKING:
@@ -110,8 +111,7 @@ def _last_loads(spark: SparkSession, table: str) -> dict[date, NewLoad]:
 
 def _count(spark: SparkSession, table: str, month: date) -> int:
     column = "CAST(trunc(time_utc, 'MM') AS DATE)" if table.endswith("_hourly") else "trip_month"
-    query = f"SELECT count(*) FROM {table} WHERE {column} = DATE '{month}'"
-    return int(spark.sql(query).collect()[0][0])
+    return rows_of(spark, table, f"{column} = DATE '{month}'")
 
 
 def _merge(spark: SparkSession, schema: str, name: str, new: Mapping[date, NewLoad]) -> None:
