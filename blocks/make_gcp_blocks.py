@@ -1,13 +1,14 @@
 """Save the blocks for Google Cloud: GcpCredentials `zoom-gcp-creds` and GcsBucket `zoom-gcs`.
 
 Settings are read from the environment or `.env`: NYC_TAXI_GCP_CREDENTIALS (path of a service
-account key, or its JSON; empty for this machine's default credentials), NYC_TAXI_GCP_PROJECT,
-NYC_TAXI_GCS_BUCKET and NYC_TAXI_GCS_FOLDER. Rerun it after a change; otherwise a rerun changes
-nothing.
+account key, or its JSON, as it is or in Base64; empty for this machine's default credentials),
+NYC_TAXI_GCP_PROJECT, NYC_TAXI_GCS_BUCKET and NYC_TAXI_GCS_FOLDER. Rerun it after a change;
+otherwise a rerun changes nothing.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from typing import Any, cast
@@ -69,20 +70,14 @@ def bucket_values(bucket: str, folder: str) -> dict[str, str]:
 
 
 def service_account(value: str) -> dict[str, Any] | None:
-    """Read the key from JSON or a path; None for this machine's default credentials."""
+    """Read the key from JSON, Base64 or a path; None for this machine's default credentials."""
     if not value.strip():
         return None
-    text, origin = value, "the JSON in NYC_TAXI_GCP_CREDENTIALS"
-    if not value.lstrip().startswith("{"):
-        path = from_root(value)
-        origin = f"NYC_TAXI_GCP_CREDENTIALS={value}"
-        if not path.is_file():
-            raise InvalidInputError(
-                f"{origin} does not exist; set it to the path of a service account key"
-            )
-        text = path.read_text()
+    text, origin = _decoded(value.strip()), "the JSON in NYC_TAXI_GCP_CREDENTIALS"
+    if not text.startswith("{"):
+        text, origin = _read_key_file(text), f"NYC_TAXI_GCP_CREDENTIALS={text}"
     try:
-        key: dict[str, Any] = json.loads(text)
+        key: dict[str, Any] = json.loads(text, strict=False)  # in .env a key may have real newlines
         Credentials.from_service_account_info(key)
     except (ValueError, TypeError, AttributeError, GoogleAuthError):
         # Neither this message nor its cause may contain a part of the key.
@@ -91,6 +86,27 @@ def service_account(value: str) -> dict[str, Any] | None:
             "keys create key.json --iam-account=NAME@PROJECT.iam.gserviceaccount.com"
         ) from None
     return key
+
+
+def _decoded(value: str) -> str:
+    """Decode Base64, in which continuous integration often stores a key."""
+    try:
+        text = base64.b64decode("".join(value.split()), validate=True).decode().strip()
+    except ValueError:
+        return value
+    return text if text.startswith("{") else value
+
+
+def _read_key_file(path: str) -> str:
+    try:
+        return from_root(path).read_text("utf-8-sig")
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+        shown = path if len(path) < 256 else "..."  # a longer value may be a damaged key
+        raise InvalidInputError(
+            f"NYC_TAXI_GCP_CREDENTIALS={shown} cannot be read ({reason}); set it to the path of a "
+            "service account key, or to its JSON, as it is or in Base64"
+        ) from None
 
 
 def save(block: Block, name: str, summary: str) -> None:

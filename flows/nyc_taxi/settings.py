@@ -29,7 +29,9 @@ def from_root(path: str | Path) -> Path:
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="NYC_TAXI_", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="NYC_TAXI_", env_file_encoding="utf-8-sig", env_ignore_empty=True, extra="ignore"
+    )
 
     source_url: str = "https://d37ci6vzurychx.cloudfront.net/trip-data"
     """Folder of the months (URL or path), or a template with {color}, {year} and {month:02}."""
@@ -62,7 +64,7 @@ class Settings(BaseSettings):
     """Key of the hashes of sensitive fields. A different key gives different hashes."""
 
     gcp_credentials: SecretStr = SecretStr("")
-    """Service account key, as a path or JSON. Empty: application default credentials."""
+    """Service account key: a path, JSON or Base64. Empty: application default credentials."""
     gcp_project: str = ""
     """Google Cloud project. Empty: the project of the credentials."""
     gcs_bucket: str = ""

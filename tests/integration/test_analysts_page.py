@@ -12,7 +12,7 @@ import pytest
 from psycopg2.errors import InsufficientPrivilege
 
 from nyc_taxi.conform.plan import conform
-from nyc_taxi.trips.lookups import LOOKUPS, lookup_rows
+from nyc_taxi.trips.lookup_tables import LOOKUPS, lookup_rows
 from nyc_taxi.trips.months import TripMonth
 from tests.support.processes import ROOT
 from tests.support.warehouses import EmptyWarehouse, empty_duckdb, empty_postgres
