@@ -57,12 +57,16 @@ def components(url: str, configured_by: str = FROM_ENVIRONMENT) -> ConnectionCom
         parts = parse_dsn(url)
         port = int(parts.pop("port", 0)) or None
     except (psycopg2.ProgrammingError, ValueError) as problem:
-        reason = _invalid_parameter(url, str(problem)) or (
-            "is not a valid URL; write postgresql://user:password@host:5432/database, "
-            "with @ : / % in the password as %40 %3A %2F %25"
-        )
-        # Not libpq's message, which may contain part of the password.
-        raise InvalidInputError(f"{configured_by} {reason}") from None
+        # Not libpq's own message, which may contain part of the password.
+        if name := _unknown_parameter(url, str(problem)):
+            raise InvalidInputError(
+                f"{configured_by} has the parameter {name}, which is not one of libpq's; remove "
+                "it, or write libpq's own, such as sslmode=require"
+            ) from None
+        raise InvalidInputError(
+            f"{configured_by} is not a valid URL; write postgresql://user:password@host:5432/"
+            "database, with @ : / % in the password as %40 %3A %2F %25"
+        ) from None
     host = parts.pop("host", None)
     query = {}
     if host and not re.fullmatch(r"[\w.-]+", host):  # a socket, an IPv6 address, or several hosts
@@ -79,16 +83,11 @@ def components(url: str, configured_by: str = FROM_ENVIRONMENT) -> ConnectionCom
     )
 
 
-def _invalid_parameter(url: str, message: str) -> str | None:
-    """Name a parameter that only other clients know, such as Prisma's `pgbouncer=true`."""
+def _unknown_parameter(url: str, message: str) -> str | None:
+    """Return the name of a parameter that only other clients know, such as Prisma's `pgbouncer`."""
     found = re.search(r'invalid URI query parameter: "(\w+)"', message)
     query = url.rpartition("@")[2].partition("?")[2]  # before the `@` it may be part of a password
-    if not found or f"{found[1]}=" not in query:
-        return None
-    return (
-        f"has the parameter {found[1]}, which is not one of libpq's; remove it, or write "
-        "libpq's own, such as sslmode=require"
-    )
+    return found[1] if found and f"{found[1]}=" in query else None
 
 
 def url_of(connector: SqlAlchemyConnector, configured_by: str = FROM_ENVIRONMENT) -> URL:
