@@ -5,6 +5,8 @@ Read when a flow runs, not at import, so that the environment of a deployment or
 
 import os
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +18,8 @@ from nyc_taxi.errors import InvalidInputError
 ROOT = Path(__file__).resolve().parents[2]
 """Project root: the folder that contains `flows/`."""
 HttpUrl = Annotated[str, Field(pattern=r"^\s*https?://[^/?#\s]+")]
+SIMILAR = 0.9
+"""Similarity from which a name counts as misspelled, from 0 to 1."""
 _SECRET = re.compile("UR[LI]|KEY|CREDENTIALS")
 """Matches the names of settings whose values may contain a secret."""
 
@@ -98,3 +102,14 @@ def settings() -> Settings:
         raise InvalidInputError(
             f"{name}{given} is invalid: {first['msg']}; see .env.example"
         ) from None
+
+
+def check_names(path: Path, names: Iterable[str]) -> None:
+    """Raise InvalidInputError for a misspelled setting of a file, which would have no effect."""
+    known = [f"NYC_TAXI_{name.upper()}" for name in Settings.model_fields]
+    for name in names:
+        similar = get_close_matches(name.upper(), known, 1, SIMILAR)
+        if similar and similar[0] != name.upper() and not name.startswith("NYC_TAXI_DBT_"):
+            raise InvalidInputError(
+                f"{path}: there is no setting {name}; did you mean {similar[0]}?"
+            )
