@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from typing import Any, cast
 
 from nyc_taxi.cli import script
@@ -23,13 +22,14 @@ from prefect_gcp.cloud_storage import GcsBucket
 
 from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.settings import from_root, settings
+from nyc_taxi.storage.bucket_names import GCS
 
 CREDENTIALS, BUCKET = "zoom-gcp-creds", "zoom-gcs"
 
 
 def make_gcp_blocks() -> None:
     config = settings()
-    bucket = bucket_values(config.gcs_bucket, config.gcs_folder)
+    bucket, folder = GCS.bucket(config.gcs_bucket), GCS.folder(config.gcs_folder)
     key = service_account(config.gcp_credentials.get_secret_value())
     try:
         credentials = GcpCredentials(service_account_info=key, project=config.gcp_project or None)
@@ -42,31 +42,9 @@ def make_gcp_blocks() -> None:
         kind.register_type_and_schema()
     source = f"key of {key['client_email']}" if key else "this machine's default credentials"
     save(credentials, CREDENTIALS, f"{source}, project {credentials.project}")
-    block = GcsBucket(gcp_credentials=GcpCredentials.load(CREDENTIALS), **bucket)
+    saved = GcpCredentials.load(CREDENTIALS)
+    block = GcsBucket(gcp_credentials=saved, bucket=bucket, bucket_folder=folder)
     save(block, BUCKET, f"gs://{block.bucket}/{block.bucket_folder}")
-
-
-def bucket_values(bucket: str, folder: str) -> dict[str, str]:
-    """Return the fields of the bucket's block. Raises InvalidInputError for a URL or a path."""
-    if not bucket:
-        raise InvalidInputError("NYC_TAXI_GCS_BUCKET is not set; set it to the name of the bucket")
-    name, _, rest = bucket.removeprefix("gs://").strip("/").partition("/")
-    if name != bucket:
-        also = f" and NYC_TAXI_GCS_FOLDER={rest}" if rest else ""
-        raise InvalidInputError(
-            f"NYC_TAXI_GCS_BUCKET={bucket!r} is not just a name; "
-            f"write NYC_TAXI_GCS_BUCKET={name}{also}"
-        )
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", bucket):
-        raise InvalidInputError(
-            f"NYC_TAXI_GCS_BUCKET={bucket!r} is not a valid bucket name: 3 or more of a-z, 0-9, "
-            "- _ and ., with a letter or a digit at both ends"
-        )
-    if "\\" in folder or folder.startswith(("/", "gs:")) or "//" in folder:
-        raise InvalidInputError(
-            f"NYC_TAXI_GCS_FOLDER={folder!r} is not a valid folder; write it like trips/2021"
-        )
-    return {"bucket": bucket, "bucket_folder": folder}
 
 
 def service_account(value: str) -> dict[str, Any] | None:
