@@ -19,16 +19,28 @@ PIPELINE = f"{FOLDER}/full_pipeline/flow.py"
 DATES = ("--start-date", f"{YEAR}-01-01", "--end-date", f"{YEAR}-02-29")
 
 
+REAL = (
+    ("--start-date", "2021-01-01", "--end-date", "2021-02-28"),
+    ("--start-date", "2025-01-01", "--end-date", "2025-01-31"),
+)
+"""Months that the TLC has published: before and after the congestion charge of 2025."""
+
+
 @pytest.fixture
 def expected(cluster: Cluster, tmp_path: Path) -> Lakehouse:
     """The same pipeline on DuckDB."""
-    folder = tmp_path / "duckdb"
+    return run_on_duckdb(cluster, tmp_path, DATES)
+
+
+def run_on_duckdb(cluster: Cluster, folder: Path, *ranges: tuple[str, ...]) -> Lakehouse:
+    folder = folder / "duckdb"
     folder.mkdir()
     env = {
         "NYC_TAXI_WAREHOUSE": f"duckdb:{folder / 'warehouse.duckdb'}",
         "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
     }
-    cluster.python(PIPELINE, *DATES, **env)
+    for dates in ranges:
+        cluster.python(PIPELINE, *dates, **env)
     return on_duckdb(folder)
 
 
@@ -88,18 +100,32 @@ def test_backfill_and_maintenance_keep_the_tables(
 
 
 @pytest.mark.slow
-def test_restarted_resourcemanager_ends_in_one_line_or_the_same_tables(
-    cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
+@pytest.mark.parametrize("name", ["resourcemanager", "namenode"])
+def test_restarted_server_ends_the_run_in_one_line_or_gives_the_same_tables(
+    name: str, cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
 ) -> None:
     run = cluster.submit(PIPELINE, *DATES)
     assert until(lambda: "stale months" in run.output(), 400), run.output()
-    manager = cluster.hadoop.resourcemanager
-    server = manager.process()
+    service: Service = getattr(cluster.hadoop, name)
+    server = service.process()
     assert server
     server.kill()
     server.wait(10)
-    manager.start()
+    service.start()
     if run.wait(800):
         assert run.output().splitlines()[-1].startswith("error: ")
         assert cluster.submit(PIPELINE, *DATES).wait(800) == 0
+    assert_equal(lakehouse, expected)
+
+
+@pytest.mark.slow
+def test_real_months_give_the_tables_of_duckdb(
+    real: Path, cluster: Cluster, lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    cluster.env["NYC_TAXI_SOURCE_URL"] = str(real / "trip-data")
+    expected = run_on_duckdb(cluster, tmp_path, *REAL)
+    for dates in REAL:
+        run = cluster.submit(PIPELINE, *dates)
+        assert run.wait(800) == 0, run.output()
+    assert len(expected.query("SELECT DISTINCT trip_month FROM silver.trips")) == 3
     assert_equal(lakehouse, expected)
