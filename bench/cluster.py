@@ -96,7 +96,7 @@ def _hadoop(folder: Path) -> Iterator[Hadoop]:
 
 
 def _spark(hadoop: Hadoop, executors: int) -> dict[str, str]:
-    """Return the settings of a number of executors, and of tables of their own."""
+    """Return the settings of a number of executors, with a separate folder of tables."""
     return {
         "NYC_TAXI_WAREHOUSE": "spark:nyc",
         "WAREHOUSE_URI": f"{hadoop.hdfs}/warehouse/{executors}",

@@ -18,7 +18,8 @@ def run(folder: Path) -> None:
     dbt = build.open_dbt()
     for number, batch in enumerate(batches(build.find_stale_months(dbt, "incremental"))):
         build.build_silver(dbt, batch, _ignore)
-        staged, mode = build.read_staged(dbt), "facts" if number else "all"
+        staged = build.read_staged(dbt)
+        mode: build.GoldMode = "facts" if number else "all"
         build.build_gold(dbt, mode, staged, _ignore)
         build.publish(dbt, mode, staged)
 

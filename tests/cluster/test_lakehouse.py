@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from local_services.process import Service
-from tests.support.clusters import YEAR, Cluster, until
+from tests.support.clusters import YEAR, Cluster, Submitter, until
 from tests.support.lakehouses import Lakehouse, on_duckdb, on_spark
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -26,21 +27,23 @@ REAL = (
 """Months that the TLC has published: before and after the congestion charge of 2025."""
 
 
-@pytest.fixture
-def expected(cluster: Cluster, tmp_path: Path) -> Lakehouse:
+@pytest.fixture(scope="module")
+def expected(
+    sources: dict[str, str], prefect_server: None, tmp_path_factory: pytest.TempPathFactory
+) -> Lakehouse:
     """The same pipeline on DuckDB."""
-    return run_on_duckdb(cluster, tmp_path, DATES)
+    return run_on_duckdb(tmp_path_factory.mktemp("duckdb"), sources, DATES)
 
 
-def run_on_duckdb(cluster: Cluster, folder: Path, *ranges: tuple[str, ...]) -> Lakehouse:
-    folder = folder / "duckdb"
-    folder.mkdir()
-    env = {
+def run_on_duckdb(folder: Path, sources: dict[str, str], *ranges: tuple[str, ...]) -> Lakehouse:
+    settings = {
+        "NYC_TAXI_DATA_DIR": str(folder / "data"),
         "NYC_TAXI_WAREHOUSE": f"duckdb:{folder / 'warehouse.duckdb'}",
         "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
     }
+    submitter = Submitter({**os.environ, **sources, **settings}, folder)
     for dates in ranges:
-        cluster.python(PIPELINE, *dates, **env)
+        submitter.python(PIPELINE, *dates)
     return on_duckdb(folder)
 
 
@@ -91,8 +94,8 @@ def test_driver_and_node_killed_give_the_tables_of_one_clean_run(
 def test_backfill_and_maintenance_keep_the_tables(
     cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
 ) -> None:
-    for mode in ("monthly", "weekly"):
-        run = cluster.submit(f"{FOLDER}/backfill/flow.py", *DATES, "--chunk-mode", mode)
+    for mode, dates in (("monthly", DATES), ("weekly", (*DATES[:-1], f"{YEAR}-01-14"))):
+        run = cluster.submit(f"{FOLDER}/backfill/flow.py", *dates, "--chunk-mode", mode)
         assert run.wait(800) == 0, run.output()
     run = cluster.submit(f"{FOLDER}/maintenance/flow.py")
     assert run.wait(400) == 0, run.output()
@@ -123,7 +126,8 @@ def test_real_months_give_the_tables_of_duckdb(
     real: Path, cluster: Cluster, lakehouse: Lakehouse, tmp_path: Path
 ) -> None:
     cluster.env["NYC_TAXI_SOURCE_URL"] = str(real / "trip-data")
-    expected = run_on_duckdb(cluster, tmp_path, *REAL)
+    (tmp_path / "duckdb").mkdir()
+    expected = run_on_duckdb(tmp_path / "duckdb", cluster.env, *REAL)
     for dates in REAL:
         run = cluster.submit(PIPELINE, *dates)
         assert run.wait(800) == 0, run.output()

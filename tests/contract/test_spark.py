@@ -34,6 +34,7 @@ pytestmark = pytest.mark.cluster
 
 YELLOW, FEBRUARY = TripMonth("yellow", 2021, 1), TripMonth("yellow", 2021, 2)
 TABLE = "dezoomcamp.yellow_rides"
+TOO_OLD = "InvalidInputError: Spark did not start; it needs Java 17 or 21"
 Clean = Callable[..., Path]
 
 
@@ -297,8 +298,9 @@ class TestSession:
         java.parent.mkdir()
         java.write_text("#!/bin/sh\necho java.lang.UnsupportedClassVersionError >&2\nexit 1\n")
         java.chmod(0o755)
-        for options in ({}, {"PYSPARK_SUBMIT_ARGS": "--master local pyspark-shell"}):
-            code = "from nyc_taxi.storage.spark import _start; _start()"
-            run = start("-c", code, JAVA_HOME=str(tmp_path), SPARK_MASTER="", **options)
-            output = run.communicate()[0]
-            assert "InvalidInputError: Spark did not start; it needs Java 17 or 21" in output
+        code = "from nyc_taxi.storage.spark import _start; _start()"
+        run = start("-c", code, JAVA_HOME=str(tmp_path), SPARK_MASTER="")
+        assert TOO_OLD in run.communicate()[0]
+        submitted = "--master local pyspark-shell"
+        run = start("-c", code, JAVA_HOME=str(tmp_path), PYSPARK_SUBMIT_ARGS=submitted)
+        assert TOO_OLD in run.communicate()[0]

@@ -106,7 +106,7 @@ def _start() -> SparkSession:
     check_iceberg(given)
     if given.get("spark.app.name", ".py").endswith((".py", "pyspark-shell")):  # the default
         given["spark.app.name"] = _app_name()
-    with _translate_start(), translate_spark_errors(f"Spark did not start on {master}"):
+    with translate_spark_errors(f"Spark did not start on {master}"), _translate_start():
         session = _connect(session_properties(given, is_local))
     if session.sparkContext.master != master:
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""Properties of the Spark session: of spark-submit or spark-defaults.conf, of the settings, ours."""
+"""Properties of the Spark session: those of spark-submit or spark-defaults.conf, and ours."""
 
 from __future__ import annotations
 
