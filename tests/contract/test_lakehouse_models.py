@@ -519,10 +519,8 @@ def _with_rules(duck: Lakehouse, folder: Path, rule: str) -> Lakehouse:
 RAW_CSV = "all_varchar = true, delim = ',', header = true, quote = '', strict_mode = false"
 
 
-@pytest.mark.slow
-def test_real_months(real: Path, tmp_path: Path, postgres_server: str) -> None:
-    """Published files of the TLC: equal tables, and the sums of the files."""
-    name = f"lakehouse_{uuid4().hex}"
+def real_files(real: Path) -> dict[TripMonth, Path]:
+    """Months and samples that the TLC has published."""
     files = {
         TripMonth("green", *map(int, f.stem.split("_")[-1].split("-"))): f
         for f in (real / "trip-data").glob("green_*.parquet")
@@ -534,6 +532,34 @@ def test_real_months(real: Path, tmp_path: Path, postgres_server: str) -> None:
         sample = samples / f"yellow_tripdata_sample_{year}-01.csv"
         files[TripMonth("yellow", year, 1)] = sample
     files[TripMonth("fhvhv", 2021, 1)] = samples / "fhvhv_tripdata_2021-01.sample.csv"
+    return files
+
+
+def built_of(lakehouse: Lakehouse, files: dict[TripMonth, Path], folder: Path) -> Lakehouse:
+    for trips, file in files.items():
+        load_trips(lakehouse.warehouse, trips, file, folder)
+    lakehouse.dbt.build_and_publish()
+    return lakehouse
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_real_months_on_spark(
+    real: Path, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_URI", str(tmp_path / "iceberg"))
+    files = real_files(real)
+    (tmp_path / "duckdb").mkdir()
+    duck = built_of(on_duckdb(tmp_path / "duckdb"), files, tmp_path)
+    iceberg = built_of(on_spark(tmp_path, spark, f"real_{uuid4().hex}"), files, tmp_path)
+    for table in duck.tables():
+        assert iceberg.rows(table) == duck.rows(table), table
+
+
+@pytest.mark.slow
+def test_real_months(real: Path, tmp_path: Path, postgres_server: str) -> None:
+    """Published files of the TLC: equal tables, and the sums of the files."""
+    name, files = f"lakehouse_{uuid4().hex}", real_files(real)
     with closing(psycopg2.connect(postgres_server)) as db, db.cursor() as cursor:
         db.autocommit = True
         cursor.execute(f"CREATE DATABASE {name}")
@@ -543,10 +569,7 @@ def test_real_months(real: Path, tmp_path: Path, postgres_server: str) -> None:
             folder = tmp_path / kind
             folder.mkdir()
             lakehouse = on_duckdb(folder) if kind == "duckdb" else on_postgres(folder, url)
-            for trips, file in files.items():
-                load_trips(lakehouse.warehouse, trips, file, folder)
-            lakehouse.dbt.build_and_publish()
-            both.append(lakehouse)
+            both.append(built_of(lakehouse, files, folder))
         first, second = both
         for table in first.tables():
             assert second.rows(table) == first.rows(table), table
