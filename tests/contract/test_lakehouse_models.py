@@ -28,6 +28,7 @@ from tests.support.lakehouses import (
     on_spark,
 )
 from tests.support.processes import start
+from tests.support.report_pages import page_of
 
 JANUARY, FEBRUARY = "2021-01-01", "2021-02-01"
 MONTHS = (
@@ -125,6 +126,7 @@ def test_tables_are_equal_on_every_warehouse(duck: Lakehouse, elephant: Lakehous
     for table in duck.tables():
         assert list(elephant.columns(table)) == list(duck.columns(table)), table
         assert elephant.rows(table) == duck.rows(table), table
+    assert page_of(elephant) == page_of(duck)
 
 
 @pytest.mark.cluster
@@ -132,6 +134,7 @@ def test_tables_are_equal_on_spark(duck: Lakehouse, iceberg: Lakehouse) -> None:
     for table in duck.tables():
         assert list(iceberg.columns(table)) == list(duck.columns(table)), table
         assert iceberg.rows(table) == duck.rows(table), table
+    assert page_of(iceberg) == page_of(duck)
 
 
 def test_sums_are_equal_to_the_raw_files(duck: Lakehouse, month_file: Callable[..., Path]) -> None:
@@ -407,6 +410,7 @@ def test_tables_are_equal_on_bigquery(
     first, second = both
     for table in first.tables():
         assert second.rows(table) == first.rows(table), table
+    assert page_of(second) == page_of(first)
     second.dbt.build_and_publish(months=[JANUARY])
     assert second.rows("gold.trips_by_hour") == first.rows("gold.trips_by_hour")
 
