@@ -19,7 +19,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
-unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONSAFEPATH
+unexport PIP_PREFIX PIP_TARGET PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONSAFEPATH UV_SYSTEM_PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop spark hadoop \
@@ -39,6 +39,9 @@ ifneq ($(shell $(PYTHON) $(VERSION)),$(shell $(BIN)/python $(VERSION)))
 endif
 endif
 
+# The packages that count are those in .venv.
+.venv/installed: export PYTHONPATH :=
+.venv/installed: export PIP_USER := 0
 .venv/installed: docker-requirements.txt pyproject.toml
 	@version=$$($(PYTHON) $(VERSION)); \
 	case "$$version" in \
