@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import duckdb
 import pytest
@@ -20,7 +22,9 @@ from tests.support.lakehouses import (
     on_bigquery,
     on_duckdb,
     on_postgres,
+    on_spark,
 )
+from tests.support.report_pages import page_of
 
 
 @pytest.mark.slow
@@ -30,6 +34,7 @@ def test_tables_are_equal_on_every_warehouse(duck: Lakehouse, elephant: Lakehous
     for table in duck.tables():
         assert list(elephant.columns(table)) == list(duck.columns(table)), table
         assert elephant.rows(table) == duck.rows(table), table
+    assert page_of(elephant) == page_of(duck)
 
 
 @pytest.mark.cluster
@@ -37,6 +42,7 @@ def test_tables_are_equal_on_spark(duck: Lakehouse, iceberg: Lakehouse) -> None:
     for table in duck.tables():
         assert list(iceberg.columns(table)) == list(duck.columns(table)), table
         assert iceberg.rows(table) == duck.rows(table), table
+    assert page_of(iceberg) == page_of(duck)
 
 
 @pytest.mark.slow
@@ -78,6 +84,7 @@ def test_tables_are_equal_on_bigquery(
     first, second = both
     for table in first.tables():
         assert second.rows(table) == first.rows(table), table
+    assert page_of(second) == page_of(first)
     second.dbt.build_and_publish(months=[JANUARY])
     assert second.rows("gold.trips_by_hour") == first.rows("gold.trips_by_hour")
 
@@ -85,9 +92,8 @@ def test_tables_are_equal_on_bigquery(
 RAW_CSV = "all_varchar = true, delim = ',', header = true, quote = '', strict_mode = false"
 
 
-@pytest.mark.slow
-def test_real_months(real: Path, tmp_path: Path, postgres_server: str) -> None:
-    """Published files of the TLC: equal tables, and the sums of the files."""
+def real_files(real: Path) -> dict[TripMonth, Path]:
+    """Months and samples that the TLC has published."""
     files = {
         TripMonth("green", *map(int, f.stem.split("_")[-1].split("-"))): f
         for f in (real / "trip-data").glob("green_*.parquet")
@@ -99,16 +105,41 @@ def test_real_months(real: Path, tmp_path: Path, postgres_server: str) -> None:
         sample = samples / f"yellow_tripdata_sample_{year}-01.csv"
         files[TripMonth("yellow", year, 1)] = sample
     files[TripMonth("fhvhv", 2021, 1)] = samples / "fhvhv_tripdata_2021-01.sample.csv"
+    return files
+
+
+def built_of(lakehouse: Lakehouse, files: dict[TripMonth, Path], folder: Path) -> Lakehouse:
+    for trips, file in files.items():
+        load_trips(lakehouse.warehouse, trips, file, folder)
+    lakehouse.dbt.build_and_publish()
+    return lakehouse
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_real_months_on_spark(
+    real: Path, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_URI", str(tmp_path / "iceberg"))
+    files = real_files(real)
+    (tmp_path / "duckdb").mkdir()
+    duck = built_of(on_duckdb(tmp_path / "duckdb"), files, tmp_path)
+    iceberg = built_of(on_spark(tmp_path, spark, f"real_{uuid4().hex}"), files, tmp_path)
+    for table in duck.tables():
+        assert iceberg.rows(table) == duck.rows(table), table
+
+
+@pytest.mark.slow
+def test_real_months(real: Path, tmp_path: Path, postgres_server: str) -> None:
+    """Published files of the TLC: equal tables, and the sums of the files."""
+    files = real_files(real)
     with empty_database(postgres_server) as url:
         both = []
         for kind in ("duckdb", "postgres"):
             folder = tmp_path / kind
             folder.mkdir()
             lakehouse = on_duckdb(folder) if kind == "duckdb" else on_postgres(folder, url)
-            for trips, file in files.items():
-                load_trips(lakehouse.warehouse, trips, file, folder)
-            lakehouse.dbt.build_and_publish()
-            both.append(lakehouse)
+            both.append(built_of(lakehouse, files, folder))
         first, second = both
         for table in first.tables():
             assert second.rows(table) == first.rows(table), table

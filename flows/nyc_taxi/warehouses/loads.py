@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from uuid import uuid4
 
-from nyc_taxi.trips.comments import Comments
+from nyc_taxi.trips.table_comments import Comments
 
 LOADS = "loads"
 
