@@ -228,11 +228,21 @@ def test_dark_theme_prints_dark_on_white(page: Page) -> None:
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 27, 24)"
 
 
-@pytest.mark.parametrize("zone", ["Pacific/Honolulu", "Asia/Beirut", "Pacific/Kiritimati"])
-def test_days_are_new_yorks_in_every_time_zone(
-    browser: Browser, demo_folder: Path, page: Page, zone: str
+@pytest.mark.parametrize(
+    ("zone", "locale"),
+    [
+        ("Asia/Kolkata", "tr-TR"),
+        ("Asia/Beirut", "ar-EG"),
+        ("Pacific/Auckland", "de-DE"),
+        ("Pacific/Honolulu", "fr-FR"),
+    ],
+)
+def test_page_is_the_same_in_every_time_zone_and_language(
+    browser: Browser, demo_folder: Path, page: Page, zone: str, locale: str
 ) -> None:
-    with opened(browser, demo_folder / "report.html", timezone_id=zone) as other:
+    place = {"timezone_id": zone, "locale": locale}
+    with opened(browser, demo_folder / "report.html", **place) as other:
+        expect(other.locator(".tiles")).to_have_text(page.locator(".tiles").inner_text())
         for answer in ("trend", "air", "week", "rain"):
             text = page.locator(f"#answer-{answer}").inner_text()
             expect(other.locator(f"#answer-{answer}")).to_have_text(text)
