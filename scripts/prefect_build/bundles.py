@@ -1,4 +1,4 @@
-"""The files that a flow needs to run without a checkout, and the version they make up together."""
+"""The files that a flow needs to run without a checkout, and their common version."""
 
 from __future__ import annotations
 
