@@ -157,10 +157,3 @@ def test_site_builds_strictly_and_loads_nothing_from_other_hosts(tmp_path: Path)
         r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+(?:stylesheet|preconnect)[^>]+//'
     )
     assert not [page for page in built if re.search(loads, page.read_text())]
-
-
-def test_paths_of_the_contributing_guide_exist() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    paths = re.findall(r"`((?:flows|blocks|synthetic_tlc|local_services|dbt)/[\w/.]+)`", text)
-    assert len(paths) > 20
-    assert [path for path in paths if not (ROOT / path).exists()] == []

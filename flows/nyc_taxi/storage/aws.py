@@ -132,7 +132,7 @@ def explain(place: str, problem: BaseException) -> StorageError:
 
 
 def error_kind(problem: BaseException) -> str:
-    """Return the error code of S3, such as `NoSuchBucket`; the class name of any other exception."""
+    """Return S3's error code, such as `NoSuchBucket`; the class name of another exception."""
     if isinstance(problem, ClientError):
         headers = problem.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         if status(problem) == 500 and "html" in headers.get("content-type", ""):
