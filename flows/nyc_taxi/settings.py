@@ -59,8 +59,9 @@ class Settings(BaseSettings):
 
     spark_master: Annotated[str, Field(validation_alias="SPARK_MASTER")] = ""
     """Master of the Spark session. Empty: spark.master, or this machine."""
-    warehouse_uri: Annotated[str, Field(validation_alias="WAREHOUSE_URI")] = "data/iceberg"
-    """Folder of Spark's Iceberg tables: a path, or a URI such as hdfs://host:8020/warehouse."""
+    warehouse_uri: Annotated[str, Field(validation_alias="WAREHOUSE_URI")] = ""
+    """Folder of Spark's Iceberg tables: a path, or a URI such as hdfs://host:8020/warehouse. Empty:
+    data/iceberg, or the default of a REST catalog."""
     catalog_uri: Annotated[SecretStr, Field(validation_alias="CATALOG_URI")] = SecretStr("")
     """Iceberg catalog: jdbc:..., or http(s)://... for REST. Empty: a file in the folder."""
 
