@@ -16,7 +16,8 @@ from prefect.settings import PREFECT_API_URL
 
 from nyc_taxi.errors import NycTaxiError, SourceError
 from nyc_taxi.lakes.registry import open_lake
-from nyc_taxi.orchestration.prefect_server import check_server, check_workers, explain, shown_url
+from nyc_taxi.orchestration.server import check_server, check_workers
+from nyc_taxi.orchestration.server_errors import explain, shown_url
 from nyc_taxi.settings import Settings, settings
 from nyc_taxi.sources.published import months_back
 from nyc_taxi.sources.tlc import published_version

@@ -18,7 +18,8 @@ from prefect.settings import get_current_settings
 from prefect.utilities.templating import resolve_variables
 
 from nyc_taxi.errors import InvalidInputError, StorageError
-from nyc_taxi.orchestration.prefect_server import check_server, explain
+from nyc_taxi.orchestration.server import check_server
+from nyc_taxi.orchestration.server_errors import explain
 
 from .code_store import CodeStore
 from .deployments import DeploymentFile

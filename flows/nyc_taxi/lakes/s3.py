@@ -20,12 +20,13 @@ from nyc_taxi.storage.atomic_files import atomic_write
 from nyc_taxi.storage.aws import (
     ATTEMPTS,
     AWS_ERRORS,
+    MAKE_BLOCK,
     error_kind,
     explain,
-    load_block,
     s3_client,
     status,
 )
+from nyc_taxi.storage.blocks import load_block
 from nyc_taxi.storage.range_reader import open_ranges
 
 T = TypeVar("T")
@@ -44,8 +45,9 @@ SHA256 = "sha256"
 
 class S3Lake:
     @classmethod
-    def from_address(cls, place: str) -> S3Lake:
-        return cls(load_block(place))
+    def from_address(cls, block: str) -> S3Lake:
+        fix = f"set NYC_TAXI_S3_BUCKET and the AWS_ lines of .env and run: {MAKE_BLOCK}"
+        return cls(load_block(S3Bucket, block, fix))
 
     def __init__(self, block: S3Bucket) -> None:
         self.bucket = block.bucket_name

@@ -28,6 +28,11 @@ QUERIES = {
                sum(trips), sum(total_amount)
         FROM gold.trips_by_hour JOIN gold.dim_date ON date_day = pickup_date
         GROUP BY service, trip_month, weekday, extract(hour FROM pickup_hour)""",
+    "zone_week": """
+        SELECT service, pickup_zone_id, weekday, extract(hour FROM pickup_hour) AS hour_of_day,
+               sum(trips)
+        FROM gold.trips_by_zone_hour JOIN gold.dim_date ON date_day = pickup_date
+        GROUP BY service, pickup_zone_id, weekday, extract(hour FROM pickup_hour)""",
     "zone_trips": """
         SELECT service, trip_month, pickup_zone_id, sum(trips), sum(total_amount)
         FROM gold.trips_by_route GROUP BY service, trip_month, pickup_zone_id""",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, cast
+from typing import Any
 
 from boto3.s3.transfer import S3TransferRetriesExceededError as RetriesExceededError
 from botocore.awsrequest import AWSResponse
@@ -68,19 +68,6 @@ _ADVICE = {
     "NYC_TAXI_S3_BUCKET and run: {make}",
 }
 """Advice by error code of S3, or by exception class."""
-
-
-def load_block(name: str) -> S3Bucket:
-    """Load a saved block. Raises InvalidInputError if it is missing or invalid."""
-    try:
-        return cast(S3Bucket, S3Bucket.load(name))
-    except ValueError as problem:
-        missing = "Unable to find block document" in str(problem)
-        reason = "does not exist" if missing else f"is invalid: {str(problem).splitlines()[0]}"
-        raise InvalidInputError(
-            f"the block s3-bucket/{name} {reason}; set NYC_TAXI_S3_BUCKET and the AWS_ lines of "
-            f".env and run: {MAKE_BLOCK}"
-        ) from problem
 
 
 def s3_client(block: S3Bucket) -> Any:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from nyc_taxi.trips.comments import CLOCK, MONTH, Comments, column_comment
 from nyc_taxi.trips.descriptions import DESCRIPTIONS
-from nyc_taxi.trips.lookups import LOOKUPS, NAME
+from nyc_taxi.trips.lookup_tables import LOOKUPS, NAME
 from nyc_taxi.trips.schemas import SERVICES, Color
+from nyc_taxi.trips.table_comments import CLOCK, MONTH, Comments, column_comment
 
 RIDES_COLORS: tuple[Color, ...] = ("yellow", "green")
 """The street-hail taxis: the colors that the views combine."""

@@ -8,7 +8,7 @@ from nyc_taxi.cli import command
 from prefect import flow
 
 from nyc_taxi.orchestration.run_months import check_stores
-from nyc_taxi.trips.lookups import LOOKUPS
+from nyc_taxi.trips.lookup_tables import LOOKUPS
 
 from .tasks import write_file, write_warehouse
 

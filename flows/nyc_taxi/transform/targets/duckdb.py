@@ -44,7 +44,8 @@ class DuckDBTarget:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        with file_lock(self.file.path.with_name(f"{self.file.path.name}.build")):
+        lock = file_lock(self.file.path.with_name(f"{self.file.path.name}.build"))
+        with lock, self.file.held():
             yield
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:

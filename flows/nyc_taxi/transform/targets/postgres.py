@@ -27,6 +27,7 @@ VARIABLES = {
     "channel_binding": "PGCHANNELBINDING",
     "service": "PGSERVICE",
     "passfile": "PGPASSFILE",
+    "client_encoding": "PGCLIENTENCODING",
 }
 """Parameter of libpq -> variable of profiles.yml or of libpq."""
 LOCK = "build"
@@ -47,7 +48,7 @@ class PostgresTarget:
 
     @contextmanager
     def opened(self) -> Iterator[Mapping[str, str]]:
-        given = self.database.arguments()
+        given = self.database.arguments() | {"client_encoding": "UTF8"}
         yield {name: str(given[part]) for part, name in VARIABLES.items() if given.get(part)}
 
     @contextmanager

@@ -14,8 +14,8 @@ from nyc_taxi.storage.atomic_files import file_lock
 from nyc_taxi.storage.duckdb_engine import parquet_sql, quoted
 from nyc_taxi.storage.parquet_metadata import read_source_version
 from nyc_taxi.storage.progress import query_progress_bar
-from nyc_taxi.trips.comments import NO_COMMENTS, Comments, trips_comments
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.table_comments import NO_COMMENTS, Comments, trips_comments
 from nyc_taxi.warehouses.base import DATASET, check_is_ours, is_declared, lookup_table_name
 from nyc_taxi.warehouses.duckdb import tables
 from nyc_taxi.warehouses.duckdb.file import DuckDBFile

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from nyc_taxi.trips.comments import NO_COMMENTS, Comments
+from nyc_taxi.trips.table_comments import NO_COMMENTS, Comments
 from nyc_taxi.warehouses.base import DATASET, check_is_ours
 from nyc_taxi.warehouses.spark.columns import Types, check_types, literal, quoted
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nyc_taxi.trips.comments import NO_COMMENTS, Comments, trips_comments
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.table_comments import NO_COMMENTS, Comments, trips_comments
 from nyc_taxi.warehouses.base import DATASET, check_is_ours, is_declared, lookup_table_name
 from nyc_taxi.warehouses.hours import KEY, LOAD_ID, Hours, check_hours, hourly_table_name
 from nyc_taxi.warehouses.loads import COLUMNS, LOADS, Load, NewLoad
