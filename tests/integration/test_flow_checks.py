@@ -356,6 +356,15 @@ def test_a_bundle_contains_exactly_what_the_flow_imports(checkout: Checkout) -> 
     assert {path.name for path in bundle.secrets} == {".env", "key.json", "aws-credentials.json"}
 
 
+def test_a_package_is_collected_once(checkout: Checkout) -> None:
+    """All of its files were read again for every imported name."""
+    path = checkout.flow("taxi", "zones", "import shared.b\nfrom shared.a import x, y\n")
+    for name in ("__init__.py", "a.py", "b.py", ".env"):
+        checkout.write(f"flows/shared/{name}", "x = y = 0")
+    bundle = build_bundle(FlowFile(checkout.root, path))
+    assert [secret.name for secret in bundle.secrets] == [".env"]
+
+
 def test_a_bundle_follows_the_flows_full_name_and_skips_the_standard_library(
     checkout: Checkout,
 ) -> None:
