@@ -20,6 +20,9 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 unexport PIP_PREFIX PIP_TARGET PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONSAFEPATH UV_SYSTEM_PYTHON
+ifeq ($(UV_CACHE_DIR)$(shell [ -w "$${XDG_CACHE_HOME:-$$HOME}" ] && echo writable),)
+export UV_CACHE_DIR := $(CURDIR)/.venv/cache
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop spark hadoop \
