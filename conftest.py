@@ -45,7 +45,9 @@ from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site, write_month
 from synthetic_tlc.open_meteo import OpenMeteo
 from tests.support.aws import minio_server, moto_server
+from tests.support.built_lakehouses import duck, elephant, iceberg, lakehouse  # noqa: F401
 from tests.support.clusters import cluster, hadoop, hadoop_servers, sources  # noqa: F401
+from tests.support.column_rules import hash_key, write_rules  # noqa: F401
 from tests.support.prefect_systems import (  # noqa: F401
     LIGHTWEIGHT_SERVER,
     bare_system,

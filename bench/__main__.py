@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import build, cached, conform, gcp, image, lakehouse, memory, postgres, report
+from bench import build, cached, cluster, conform, gcp, image, lakehouse, memory, postgres, report
 
 
 def main() -> None:
@@ -20,6 +20,8 @@ def main() -> None:
     memory_parser.add_argument("--rows", type=int, default=memory.ROWS)
     lakehouse_parser = commands.add_parser("lakehouse", help=lakehouse.__doc__)
     lakehouse_parser.add_argument("--rows", type=int, nargs="+", default=lakehouse.ROWS)
+    cluster_parser = commands.add_parser("cluster", help=cluster.__doc__)
+    cluster_parser.add_argument("--rows", type=int, nargs="+", default=cluster.ROWS)
     commands.add_parser("cached", help=cached.__doc__)
     commands.add_parser("gcp", help=gcp.__doc__)
     commands.add_parser("postgres", help=postgres.__doc__)
@@ -36,6 +38,8 @@ def main() -> None:
     if args.what in (None, "lakehouse"):
         rows = args.rows if args.what else lakehouse.ROWS
         print(lakehouse.lakehouse(rows), end="\n\n", flush=True)
+    if args.what == "cluster":  # not among all: it needs Java and Spark
+        print(cluster.cluster(args.rows), end="\n\n", flush=True)
     if args.what in (None, "cached"):
         print(cached.cached(), end="\n\n", flush=True)
     if args.what in (None, "gcp"):

@@ -1,15 +1,15 @@
 """Save the blocks for Google Cloud: GcpCredentials `zoom-gcp-creds` and GcsBucket `zoom-gcs`.
 
 Settings are read from the environment or `.env`: NYC_TAXI_GCP_CREDENTIALS (path of a service
-account key, or its JSON; empty for this machine's default credentials), NYC_TAXI_GCP_PROJECT,
-NYC_TAXI_GCS_BUCKET and NYC_TAXI_GCS_FOLDER. Rerun it after a change; otherwise a rerun changes
-nothing.
+account key, or its JSON, as it is or in Base64; empty for this machine's default credentials),
+NYC_TAXI_GCP_PROJECT, NYC_TAXI_GCS_BUCKET and NYC_TAXI_GCS_FOLDER. Rerun it after a change;
+otherwise a rerun changes nothing.
 """
 
 from __future__ import annotations
 
+import base64
 import json
-import re
 from typing import Any, cast
 
 from nyc_taxi.cli import script
@@ -22,13 +22,14 @@ from prefect_gcp.cloud_storage import GcsBucket
 
 from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.settings import from_root, settings
+from nyc_taxi.storage.bucket_names import GCS
 
 CREDENTIALS, BUCKET = "zoom-gcp-creds", "zoom-gcs"
 
 
 def make_gcp_blocks() -> None:
     config = settings()
-    bucket = bucket_values(config.gcs_bucket, config.gcs_folder)
+    bucket, folder = GCS.bucket(config.gcs_bucket), GCS.folder(config.gcs_folder)
     key = service_account(config.gcp_credentials.get_secret_value())
     try:
         credentials = GcpCredentials(service_account_info=key, project=config.gcp_project or None)
@@ -41,48 +42,20 @@ def make_gcp_blocks() -> None:
         kind.register_type_and_schema()
     source = f"key of {key['client_email']}" if key else "this machine's default credentials"
     save(credentials, CREDENTIALS, f"{source}, project {credentials.project}")
-    block = GcsBucket(gcp_credentials=GcpCredentials.load(CREDENTIALS), **bucket)
+    saved = GcpCredentials.load(CREDENTIALS)
+    block = GcsBucket(gcp_credentials=saved, bucket=bucket, bucket_folder=folder)
     save(block, BUCKET, f"gs://{block.bucket}/{block.bucket_folder}")
 
 
-def bucket_values(bucket: str, folder: str) -> dict[str, str]:
-    """Return the fields of the bucket's block. Raises InvalidInputError for a URL or a path."""
-    if not bucket:
-        raise InvalidInputError("NYC_TAXI_GCS_BUCKET is not set; set it to the name of the bucket")
-    name, _, rest = bucket.removeprefix("gs://").strip("/").partition("/")
-    if name != bucket:
-        also = f" and NYC_TAXI_GCS_FOLDER={rest}" if rest else ""
-        raise InvalidInputError(
-            f"NYC_TAXI_GCS_BUCKET={bucket!r} is not just a name; "
-            f"write NYC_TAXI_GCS_BUCKET={name}{also}"
-        )
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", bucket):
-        raise InvalidInputError(
-            f"NYC_TAXI_GCS_BUCKET={bucket!r} is not a valid bucket name: 3 or more of a-z, 0-9, "
-            "- _ and ., with a letter or a digit at both ends"
-        )
-    if "\\" in folder or folder.startswith(("/", "gs:")) or "//" in folder:
-        raise InvalidInputError(
-            f"NYC_TAXI_GCS_FOLDER={folder!r} is not a valid folder; write it like trips/2021"
-        )
-    return {"bucket": bucket, "bucket_folder": folder}
-
-
 def service_account(value: str) -> dict[str, Any] | None:
-    """Read the key from JSON or a path; None for this machine's default credentials."""
+    """Read the key from JSON, Base64 or a path; None for this machine's default credentials."""
     if not value.strip():
         return None
-    text, origin = value, "the JSON in NYC_TAXI_GCP_CREDENTIALS"
-    if not value.lstrip().startswith("{"):
-        path = from_root(value)
-        origin = f"NYC_TAXI_GCP_CREDENTIALS={value}"
-        if not path.is_file():
-            raise InvalidInputError(
-                f"{origin} does not exist; set it to the path of a service account key"
-            )
-        text = path.read_text()
+    text, origin = _decoded(value.strip()), "the JSON in NYC_TAXI_GCP_CREDENTIALS"
+    if not text.startswith("{"):
+        text, origin = _read_key_file(text), f"NYC_TAXI_GCP_CREDENTIALS={text}"
     try:
-        key: dict[str, Any] = json.loads(text)
+        key: dict[str, Any] = json.loads(text, strict=False)  # in .env a key may have real newlines
         Credentials.from_service_account_info(key)
     except (ValueError, TypeError, AttributeError, GoogleAuthError):
         # Neither this message nor its cause may contain a part of the key.
@@ -91,6 +64,27 @@ def service_account(value: str) -> dict[str, Any] | None:
             "keys create key.json --iam-account=NAME@PROJECT.iam.gserviceaccount.com"
         ) from None
     return key
+
+
+def _decoded(value: str) -> str:
+    """Decode Base64, in which continuous integration often stores a key."""
+    try:
+        text = base64.b64decode("".join(value.split()), validate=True).decode().strip()
+    except ValueError:
+        return value
+    return text if text.startswith("{") else value
+
+
+def _read_key_file(path: str) -> str:
+    try:
+        return from_root(path).read_text("utf-8-sig")
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+        shown = path if len(path) < 256 else "..."  # a longer value may be a damaged key
+        raise InvalidInputError(
+            f"NYC_TAXI_GCP_CREDENTIALS={shown} cannot be read ({reason}); set it to the path of a "
+            "service account key, or to its JSON, as it is or in Base64"
+        ) from None
 
 
 def save(block: Block, name: str, summary: str) -> None:

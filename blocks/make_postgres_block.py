@@ -11,7 +11,8 @@ from nyc_taxi.cli import script
 from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import SecretStr
 
-from nyc_taxi.warehouses.postgres.connection import BLOCK, components, find_database, postgres_url
+from nyc_taxi.warehouses.postgres.addresses import BLOCK, components, postgres_url
+from nyc_taxi.warehouses.postgres.connection import find_database
 
 
 def main() -> None:

@@ -3,11 +3,10 @@
 The values come from the environment or `.env`: NYC_TAXI_S3_BUCKET, NYC_TAXI_S3_FOLDER and
 NYC_TAXI_S3_ADDRESSING; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (empty for the machine's own
 credentials), AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL_S3 (empty for Amazon). Temporary credentials,
-with AWS_SESSION_TOKEN, are not saved: flows read them where they run. Run it again after a change.
+with AWS_SESSION_TOKEN, are not saved: flows read them where they run. Rerun it after a change.
 """
 
 import os
-import re
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from pydantic import SecretStr
 
 from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.settings import settings
+from nyc_taxi.storage.bucket_names import S3
 from nyc_taxi.urls import safe_url
 
 CREDENTIALS, BUCKET = "zoom-s3-creds", "zoom-s3"
@@ -26,7 +26,7 @@ CREDENTIALS, BUCKET = "zoom-s3-creds", "zoom-s3"
 
 def make_s3_block() -> None:
     config = settings()
-    bucket, folder = _bucket(config.s3_bucket), _folder(config.s3_folder)
+    bucket, folder = S3.bucket(config.s3_bucket), S3.folder(config.s3_folder).rstrip("/")
     url = _endpoint(bucket)
     key, secret = _keys()
     addressing = {"s3": {"addressing_style": config.s3_addressing}}
@@ -47,36 +47,8 @@ def make_s3_block() -> None:
     print(f"block {BUCKET}: s3://{bucket}/{folder} at {url or 'Amazon'}, {owner}")
 
 
-def _bucket(name: str) -> str:
-    if not name:
-        raise InvalidInputError(
-            "NYC_TAXI_S3_BUCKET is empty; set it to the bucket's name in the environment or .env"
-        )
-    first, _, rest = name.removeprefix("s3://").strip("/").partition("/")
-    if first != name:
-        folder = f" and NYC_TAXI_S3_FOLDER={rest}" if rest else ""
-        raise InvalidInputError(
-            f"NYC_TAXI_S3_BUCKET={name!r} is not only a name; "
-            f"write NYC_TAXI_S3_BUCKET={first}{folder}"
-        )
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
-        raise InvalidInputError(
-            f"NYC_TAXI_S3_BUCKET={name!r} is not a bucket's name; it has 3 to 63 of a-z, 0-9, - "
-            "and ., and starts and ends with a letter or a digit"
-        )
-    return name
-
-
-def _folder(name: str) -> str:
-    if "\\" in name or name.startswith(("/", "s3:")) or "//" in name:
-        raise InvalidInputError(
-            f"NYC_TAXI_S3_FOLDER={name!r} is not a folder; write it as trips/2021"
-        )
-    return name.rstrip("/")
-
-
 def _endpoint(bucket: str) -> str | None:
-    """The URL of the API; Amazon's own if None. A path is allowed, as Supabase has one."""
+    """Return the URL of the API; None for Amazon. It may have a path, as Supabase's does."""
     name = "AWS_ENDPOINT_URL_S3" if _variable("AWS_ENDPOINT_URL_S3") else "AWS_ENDPOINT_URL"
     url = _variable(name)
     if not url:

@@ -15,7 +15,7 @@ from nyc_taxi.conform.conformed_files import check_conformed
 from nyc_taxi.conform.passenger_counts import count_missing_passengers, passenger_fill
 from nyc_taxi.lakes.base import uri_or_local_copy
 from nyc_taxi.lakes.registry import open_lake
-from nyc_taxi.orchestration.logs import log_before_and_after
+from nyc_taxi.orchestration.before_and_after import log_before_and_after
 from nyc_taxi.orchestration.params import Months, Year
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.orchestration.run_months import check_stores, run_months

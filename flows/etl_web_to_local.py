@@ -14,7 +14,7 @@ from nyc_taxi.orchestration.artifacts import publish_reports
 from nyc_taxi.orchestration.params import Month, Year
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.settings import settings
-from nyc_taxi.sources.downloads import discard_if_corrupt
+from nyc_taxi.sources.file_versions import discard_if_corrupt
 from nyc_taxi.sources.tlc import fetch_month
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import Color

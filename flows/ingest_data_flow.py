@@ -14,7 +14,7 @@ from nyc_taxi.conform.passenger_counts import (
     count_zero_passengers,
     nonzero_passengers_sql,
 )
-from nyc_taxi.orchestration.logs import log_before_and_after
+from nyc_taxi.orchestration.before_and_after import log_before_and_after
 from nyc_taxi.orchestration.params import Months, Year
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.orchestration.run_months import run_months

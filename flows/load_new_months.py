@@ -15,7 +15,6 @@ from prefect.cache_policies import NO_CACHE
 from etl_web_to_bq import web_to_bq
 from lakehouse.layers import build_layers
 from nyc_taxi.conform.anomalies import MonthReport
-from nyc_taxi.orchestration.load_state import is_loaded, remember_loaded
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.orchestration.run_months import check_stores, run_months
 from nyc_taxi.settings import settings
@@ -24,6 +23,7 @@ from nyc_taxi.sources.tlc import published_version
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import Color
 from nyc_taxi.trips.ui_field import ui_field
+from nyc_taxi.warehouses.loads import Loads
 from nyc_taxi.warehouses.registry import open_warehouse
 
 Back = Annotated[
@@ -49,36 +49,30 @@ def find_version(trips: TripMonth) -> str | None:
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
-def is_in_warehouse(trips: TripMonth, version: str | None) -> bool:
-    """Return whether this version of the month is in the warehouse."""
-    warehouse = open_warehouse(settings().warehouse)
-    loaded = [
-        load.source_version
-        for load in warehouse.read_loads()
-        if (load.table_name, load.trip_month) == (f"{trips.color}_rides", trips.first_day)
-    ]
-    same = version in (None, *loaded) or is_loaded(trips, version, settings().warehouse)
-    return same and warehouse.count(trips) > 0
+def find_loads() -> Loads:
+    """Return the last load of each table and month of the warehouse."""
+    loads = open_warehouse(settings().warehouse).read_loads()
+    return {(load.table_name, load.trip_month): load for load in loads}
+
+
+@task(cache_policy=NO_CACHE, **RETRIES)
+def has_rows(trips: TripMonth) -> bool:
+    """Return whether the month is still in the warehouse; someone may have dropped the table."""
+    return open_warehouse(settings().warehouse).count(trips) > 0
 
 
 def load_version(
-    trips: TripMonth, keep_missing: bool, skip_unpublished: bool = False
+    trips: TripMonth, loads: Loads, keep_missing: bool, skip_unpublished: bool = False
 ) -> MonthReport | None:
     version = find_version(trips)
     if version is None and skip_unpublished:
         get_run_logger().info("%s is not published", trips)
         return None
-    if is_in_warehouse(trips, version):
+    load = loads.get((f"{trips.color}_rides", trips.first_day))
+    if load and version in (None, load.source_version) and has_rows(trips):
         get_run_logger().info("%s is already loaded", trips)
         return None
-    return load_again(trips, keep_missing)
-
-
-def load_again(trips: TripMonth, keep_missing: bool) -> MonthReport:
-    report = web_to_bq(trips, keep_missing, method="load")
-    # The version that was downloaded; it may be newer than the one that find_version saw.
-    remember_loaded(trips, report.version, settings().warehouse)
-    return report
+    return web_to_bq(trips, keep_missing, method="load")
 
 
 @flow(name="load-new-months", flow_run_name="{color}")
@@ -94,7 +88,7 @@ def load_new_months(
     check_stores("lake", "warehouse")
     newest = find_newest(color)
     wanted = list(islice(months_back(color, newest.year, newest.month), back))
-    load = partial(load_version, keep_missing=keep_missing)
+    load = partial(load_version, loads=find_loads(), keep_missing=keep_missing)
     reports = run_months(load, wanted, table=f"{color}-new")
     rows = sum(report.rows for report in reports if report)
     if build:

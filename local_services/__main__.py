@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from local_services import Service, ServiceStartError, bigquery, client_environment, gcs
-from local_services.demo import demo, flow_environment
+from local_services.demo_gcp import demo, flow_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "data" / "emulators"

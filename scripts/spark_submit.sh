@@ -55,11 +55,12 @@ code=$root/data/spark/code.zip
 mkdir -p "${code%/*}"
 (cd "$root" && "$python" -m zipfile -c "$code.$$" flows/nyc_taxi flows/lakehouse flows/reference dbt)
 mv "$code.$$" "$code"
+archive=$("$python" -c 'import pathlib, sys; print(pathlib.Path(sys.argv[1]).as_uri())' "$code")
 
 options=(
   --master "$SPARK_MASTER"
   --deploy-mode client
-  --conf "spark.archives=$code#code"
+  --conf "spark.archives=$archive#code"
   --conf spark.executorEnv.PYTHONPATH=code
   --conf spark.ui.showConsoleProgress=false
 )

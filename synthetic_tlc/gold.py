@@ -43,6 +43,13 @@ TABLES = (
     1 + (place // 16 + place % 16 * 7) % 265 AS dropoff_zone_id,
     part(trips, place, 265 * 16) AS trips, part(dollars, place, 265 * 16) AS total_amount
     FROM totals, range(265 * 16) AS places(place)""",
+    # Of each zone and month, the hours of one week: 600 months would have 118 million rows.
+    """trips_by_zone_hour AS SELECT service, trip_month, pickup_zone_id, pickup_hour,
+    CAST(pickup_hour AS DATE) AS pickup_date, part(trips, place, 168) AS trips
+    FROM (SELECT service, trip_month, pickup_zone_id, sum(trips) AS trips
+          FROM gold.trips_by_route GROUP BY service, trip_month, pickup_zone_id),
+    LATERAL (SELECT place, trip_month + to_hours(place) AS pickup_hour
+             FROM range(168) AS places(place))""",
     """trips_by_payment AS SELECT service, trip_month, kind AS payment_type_id,
     part(trips, kind, 3) AS trips, part(dollars, kind, 3) AS total_amount,
     0.15 * part(dollars, kind, 3) AS tip_amount

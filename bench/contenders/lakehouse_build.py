@@ -18,10 +18,12 @@ def run(warehouse: Path, *given: Path) -> None:
     """Build what is stale at once; with a second argument, month by month."""
     dbt = Dbt(open_target(f"duckdb:{warehouse}"))
     for batch in batches(build.find_stale_months(dbt, "incremental"), 1 if given else 10**9):
-        build.build_silver(dbt, batch, _ignore)
-        staged = build.read_staged(dbt)
-        build.build_gold(dbt, "all", staged, _ignore)
-        build.publish(dbt, "all", staged)
+        with dbt.target.lock():
+            build.build_silver(dbt, batch, _ignore)
+        with dbt.target.lock():
+            staged = build.read_staged(dbt)
+            build.build_gold(dbt, "all", staged, _ignore)
+            build.publish(dbt, "all", staged)
 
 
 def _ignore(node: Node, total: int) -> None:

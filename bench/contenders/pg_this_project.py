@@ -6,7 +6,8 @@ from pathlib import Path
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.warehouses.postgres.connection import Database, components
+from nyc_taxi.warehouses.postgres.addresses import components
+from nyc_taxi.warehouses.postgres.connection import Database
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 
 

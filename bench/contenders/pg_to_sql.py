@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet  # noqa: F401 - otherwise pandas imports it during the measurement
 from sqlalchemy import create_engine
 
-from nyc_taxi.warehouses.postgres.connection import components
+from nyc_taxi.warehouses.postgres.addresses import components
 
 ROWS = 200_000
 CHUNK = 100_000

@@ -51,6 +51,22 @@
 {#- #} and extract(hour from {{ pickup }}) = 1 and extract(hour from {{ dropoff }}) = 1)
 {%- endmacro %}
 
+{# Seconds by which a trip is longer than its wall-clock times say: an hour across the end of summer
+   time, minus an hour across its beginning, the second Sunday of March at 2:00. #}
+{% macro clock_change(pickup, dropoff) -%}
+  {%- set before = seconds(midnight(date_of(dropoff)), pickup) -%}
+  case when extract(month from {{ dropoff }}) not in (3, 11) or {{ weekday(dropoff) }} < 7 then 0 else
+    case
+      when clock_set_back then 3600
+      when extract(month from {{ dropoff }}) = 11 and extract(day from {{ dropoff }}) <= 7
+        and {{ before }} < 3600 and extract(hour from {{ dropoff }}) >= 2 then 3600
+      when extract(month from {{ dropoff }}) = 3 and extract(day from {{ dropoff }}) between 8 and 14
+        and {{ before }} < 7200 and extract(hour from {{ dropoff }}) >= 3 then -3600
+      else 0
+    end
+  end
+{%- endmacro %}
+
 {# One row: the ordinary trip with these values instead. #}
 {% macro example_trip(values) -%}
   {%- set trip = dict(ordinary_trip(), **values) -%}

@@ -21,10 +21,10 @@
     {%- set present = [] -%}
     {%- for one in ([theirs] if theirs is string else theirs) -%}
       {%- set column = found.get(one | lower) -%}
-      {%- if column and not (type in ('whole', 'real') and column.is_string()) -%}
-        {%- do present.append(one) -%}
+      {%- if column -%}
+        {%- do present.append(number_in(one) if type in ('whole', 'real') and column.is_string() else one) -%}
       {%- elif relation is not none and name in required -%}
-        {{ exceptions.raise_compiler_error(relation.schema ~ '.' ~ table ~ (' has no column ' if not column else ' has a text in ') ~ one ~ ', which silver needs; reload its months') }}
+        {{ exceptions.raise_compiler_error(relation.schema ~ '.' ~ table ~ ' has no column ' ~ one ~ ', which silver needs; reload its months') }}
       {%- endif -%}
     {%- endfor -%}
     {{ typed(sum_of(present), type) }} as {{ name }}{{ ',' if not loop.last }}

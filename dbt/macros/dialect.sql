@@ -18,6 +18,17 @@
 
 {% macro flag(x) -%} cast({{ x }} as {{ 'bool' if target.type == 'bigquery' else 'boolean' }}) {%- endmacro %}
 
+{# The number that a text is; null for another text, such as a hash. #}
+{% macro number_in(x) -%}
+  case when {{ fits('trim(' ~ x ~ ')', '^[-+]?[0-9]{1,15}([.][0-9]*)?$') }} then {{ real('trim(' ~ x ~ ')') }} end
+{%- endmacro %}
+
+{% macro fits(x, pattern) -%} {{ return(adapter.dispatch('fits', 'nyc_taxi')(x, pattern)) }} {%- endmacro %}
+{% macro default__fits(x, pattern) -%} regexp_matches({{ x }}, '{{ pattern }}') {%- endmacro %}
+{% macro postgres__fits(x, pattern) -%} {{ x }} ~ '{{ pattern }}' {%- endmacro %}
+{% macro spark__fits(x, pattern) -%} {{ x }} rlike '{{ pattern }}' {%- endmacro %}
+{% macro bigquery__fits(x, pattern) -%} regexp_contains({{ x }}, '{{ pattern }}') {%- endmacro %}
+
 {# Dollars to the cent. By way of six digits, because warehouses round a double's cents differently.
    Null for values that no decimal holds; rules.sql rejects their rows. #}
 {% macro money(x) -%} {{ return(adapter.dispatch('money', 'nyc_taxi')(x)) }} {%- endmacro %}

@@ -3,10 +3,12 @@
    A new table is renamed, not copied. In a live one, DELETE and INSERT replace the months asked for,
    or all rows if it has no trip_month; it keeps its grants, and readers see all of it or none. #}
 {% macro publish() -%}
+  {%- if no_timeouts() -%} {%- do run_query(no_timeouts()) -%} {%- endif -%}
   {%- set tables = [] -%}
   {%- for node in graph.nodes.values() if node.resource_type == 'model' and part(node) in var('parts') -%}
     {%- do tables.append(next_and_live(node)) -%}
   {%- endfor -%}
+  {%- do refuse_foreign(tables) -%}
   {%- do publish_tables(tables) -%}
   {%- do log('Published ' ~ (tables | map(attribute='name') | sort | join(', ')), info=true) -%}
 {%- endmacro %}
@@ -18,7 +20,8 @@
     {{ exceptions.raise_compiler_error(node.schema ~ '.' ~ node.alias ~ ' does not exist; run dbt build first') }}
   {%- endif -%}
   {%- set live = next.replace_path(identifier=node.name) -%}
-  {%- set exists = adapter.get_relation(target.database, node.schema, node.name) is not none -%}
+  {%- set found = adapter.get_relation(target.database, node.schema, node.name) -%}
+  {%- set exists = found is not none -%}
   {%- set new = column_types(next) -%}
   {%- set old = column_types(live) if exists else new -%}
   {%- set added, changed, dropped = {}, {}, {} -%}
@@ -29,7 +32,7 @@
   {%- endfor -%}
   {%- for name, type in old.items() if name not in new -%} {%- do dropped.update({name: type}) -%} {%- endfor -%}
   {{ return({
-    'name': node.name, 'node': node, 'next': next, 'live': live, 'exists': exists, 'columns': new,
+    'name': node.name, 'node': node, 'next': next, 'live': live, 'found': found, 'exists': exists, 'columns': new,
     'added': added, 'changed': changed, 'dropped': dropped, 'by_month': 'trip_month' in new,
     'where': in_months() if 'trip_month' in new else 'true',
   }) }}
@@ -98,7 +101,7 @@
     {%- do run_query("set local lock_timeout = '10s'; " ~ alter_columns(table) ~ ' commit') -%}
   {%- endfor -%}
   {%- set sql -%}
-    commit; begin;
+    commit; begin; {{ no_timeouts() }};
     {% for table in tables if table.exists %} lock table {{ table.live }} in share row exclusive mode; {% endfor %}
     {% for table in tables -%}
     {% if not table.exists -%}

@@ -45,7 +45,7 @@
 
 - name: amount_impossible
   action: reject
-  sql: abs(total_amount) > 10000 or abs(fare_amount) > 10000 or abs(tip_amount) > 10000 or abs(tolls_amount) > 10000
+  sql: {% for amount in amount_columns() %}abs({{ amount }}) > 10000{{ ' or ' if not loop.last }}{% endfor %}
   why: Some years have fares of 600,000 dollars; one such row outweighs a month's tips.
   example: {fare_amount: 623259.86, total_amount: 623261.66}
   but_not: {total_amount: -10000}

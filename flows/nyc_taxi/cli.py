@@ -12,13 +12,12 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from nyc_taxi.errors import INTERRUPTED, NotPublishedError, NycTaxiError
+from nyc_taxi.errors import INTERRUPTED, NycTaxiError
 from nyc_taxi.registry import Store
 
 if TYPE_CHECKING:
@@ -71,7 +70,8 @@ def command(flow: Flow[..., Any], *stores: Store) -> None:
     Parameters, rules and the addresses of `stores` are checked before a server is contacted or
     started. Exit codes: 1 and one line on stderr for an error, 130 after SIGINT, 143 after SIGTERM.
     """
-    from nyc_taxi.orchestration.prefect_server import use_server
+    from nyc_taxi.input_checks import check_input
+    from nyc_taxi.orchestration.server import use_server
 
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_HideTracebacks())
@@ -79,7 +79,7 @@ def command(flow: Flow[..., Any], *stores: Store) -> None:
     def run() -> None:
         bound = _parse(flow.fn, flow.description or "")
         if bound:
-            _check_input(flow, bound.arguments, stores)
+            check_input(flow, bound.arguments, stores)
             use_server()
             flow(*bound.args, **bound.kwargs)
 
@@ -94,7 +94,7 @@ def script(main: Callable[..., int | None]) -> None:
     """
     from prefect.settings import PREFECT_API_URL
 
-    from nyc_taxi.orchestration.prefect_server import temporary_server
+    from nyc_taxi.orchestration.server import temporary_server
 
     def run() -> None:
         bound = _parse(main, inspect.getmodule(main).__doc__ or "")
@@ -121,40 +121,9 @@ def _parse(main: Callable[..., Any], help: str) -> inspect.BoundArguments | None
     return None
 
 
-def _check_input(flow: Flow[..., Any], given: Mapping[str, Any], stores: tuple[Store, ...]) -> None:
-    """Check everything that needs no server: parameters, settings, addresses, rules."""
-    from nyc_taxi.conform.column_rules import read_rules
-    from nyc_taxi.lakes.registry import open_lake
-    from nyc_taxi.settings import settings
-    from nyc_taxi.sources.locations import locate
-    from nyc_taxi.trips.date_ranges import date_range
-    from nyc_taxi.trips.months import TripMonth, trip_months
-    from nyc_taxi.warehouses.registry import open_warehouse
-
-    defaults = {
-        name: parameter.default for name, parameter in inspect.signature(flow.fn).parameters.items()
-    }
-    values = flow.validate_parameters({**defaults, **given})
-    match values:
-        case {"color": color, "year": year, "months": months}:
-            trip_months(color, year, months)
-        case {"color": color, "year": year, "month": month}:
-            TripMonth(color, year, month)
-        case {"start_date": start, "end_date": end}:
-            date_range(start, end, values.get("mode") == "backfill")
-    config = settings()
-    with suppress(NotPublishedError):  # reported later, with the name of the month
-        locate(TripMonth("yellow", 2021, 1), config.source_url)
-    if "lake" in stores:
-        open_lake(config.lake)
-    if "warehouse" in stores:
-        open_warehouse(config.warehouse, values.get("method", "load"))
-    read_rules(Path(inspect.getfile(flow.fn)).with_name("config"))
-
-
 def _exit_in_one_line(run: Callable[[], None]) -> None:
     """Exit with one line after an error that a user can fix, or after a signal."""
-    from nyc_taxi.cancellation import exit_immediately, exit_on_signals
+    from nyc_taxi.signals import exit_immediately, exit_on_signals
 
     with exit_on_signals() as first_signal:
         try:
@@ -193,7 +162,8 @@ def _user_message(problem: BaseException) -> str:
     from prefect.settings import PREFECT_API_URL
 
     from nyc_taxi.errors import ServerError
-    from nyc_taxi.orchestration.prefect_server import check_server, explain
+    from nyc_taxi.orchestration.server import check_server
+    from nyc_taxi.orchestration.server_errors import explain
 
     if isinstance(problem, NycTaxiError | ParameterTypeError | cyclopts.CycloptsError):
         return str(problem)

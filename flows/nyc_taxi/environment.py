@@ -12,7 +12,6 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable
 from io import StringIO
 from pathlib import Path
 from urllib.request import getproxies
@@ -21,10 +20,10 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from nyc_taxi.errors import InvalidInputError, NycTaxiError
-from nyc_taxi.settings import ROOT
+from nyc_taxi.parameter_store import SSM_PREFIX, resolve_parameters
+from nyc_taxi.settings import ROOT, check_names
 
 NAME = "NYC_TAXI_ENV"
-SSM_PREFIX = "ssm:"
 _PREFIXES = ("NYC_TAXI_", "PREFECT_", "POSTGRES_", "AWS_", "REGISTRY_")
 _DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -32,6 +31,7 @@ _DEFAULTS = {
     # Seconds; the default of 20 is too short on a busy machine.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
 }
+_NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 _NOT_UTF8 = "is not valid UTF-8; save it as UTF-8"
 
@@ -56,7 +56,7 @@ def load_environment(name: str | None = None) -> None:
         and os.environ[variable].startswith(f"{SSM_PREFIX}/")
     }
     if stored:
-        os.environ.update(_resolve_parameters(stored, name))
+        os.environ.update(resolve_parameters(stored, name))
     if prefect := sys.modules.get("prefect.context"):  # its settings are already loaded
         prefect.refresh_global_settings_context()
 
@@ -66,10 +66,8 @@ def prepare_for_prefect(load: bool = True) -> None:
 
     `load=False` skips load_environment, so that `--help` reads nothing from AWS.
     """
-    for path in (Path(".env"), ROOT / ".env"):
-        read_env_file(
-            path
-        )  # reject an invalid file; Prefect also reads the one in the working directory
+    for path in (Path(".env"), ROOT / ".env"):  # Prefect reads the first, and warns if invalid
+        read_env_file(path)
     if load:
         load_environment()
     for name, value in _DEFAULTS.items():
@@ -110,13 +108,20 @@ def read_env_file(path: Path) -> dict[str, str]:
     if "\0" in text:  # UTF-16 without a byte order mark
         raise InvalidInputError(f"{path} {_NOT_UTF8}")
     for line in parse_stream(StringIO(text)):
-        if line.error:  # Prefect would log hundreds of warnings about it
+        # Prefect would log hundreds of warnings about an error, and ignore `$env:PREFECT_HOME`.
+        if line.error or _is_decorated(line.key or ""):
             raise InvalidInputError(
                 f"{path}: line {line.original.line} is not NAME=VALUE, or has an unclosed "
                 "quote; correct it, or comment it out with #"
             )
     found = dotenv_values(stream=StringIO(text))
+    check_names(path, found)
     return {variable: value for variable, value in found.items() if value}
+
+
+def _is_decorated(name: str) -> bool:
+    """Return whether the name of a setting has other characters around it."""
+    return any(prefix in name for prefix in _PREFIXES) and not _NAME.fullmatch(name)
 
 
 def _read_environment_file(name: str) -> dict[str, str]:
@@ -130,58 +135,6 @@ def _read_environment_file(name: str) -> dict[str, str]:
             "and set PREFECT_API_URL in it, or in the environment"
         )
     return read_env_file(ROOT / f".env.{name}")
-
-
-def _resolve_parameters(stored: dict[str, str], environment: str | None) -> dict[str, str]:
-    """Return variable -> value of the AWS parameter that it refers to."""
-    for variable, path in stored.items():
-        if "{environment}" in path and not environment:
-            raise InvalidInputError(
-                f"{variable}={SSM_PREFIX}{path} needs an environment; "
-                f"set {NAME}, for example {NAME}=prod"
-            )
-    paths = {v: path.replace("{environment}", environment or "") for v, path in stored.items()}
-    values = _fetch_parameters(paths.values())
-    if missing := sorted(set(paths.values()) - set(values)):
-        raise InvalidInputError(
-            f"the AWS Parameter Store has no {', '.join(missing)} in this account and region; "
-            f"create it: aws ssm put-parameter --type SecureString --name {missing[0]} --value ..."
-        )
-    return {variable: values[path] for variable, path in paths.items()}
-
-
-def _fetch_parameters(paths: Iterable[str]) -> dict[str, str]:
-    """Return path -> value from the AWS Parameter Store, in batches of 10 (its limit)."""
-    import boto3  # imported lazily: most users do not need it
-    from botocore.config import Config
-    from botocore.exceptions import (
-        BotoCoreError,
-        ClientError,
-        NoCredentialsError,
-        NoRegionError,
-        ProfileNotFound,
-    )
-
-    names = sorted(set(paths))
-    fixes = {
-        NoCredentialsError: "no AWS credentials were found; set AWS_PROFILE, or run: aws configure",
-        NoRegionError: "no AWS region is set; set AWS_DEFAULT_REGION, or a region in the profile",
-        ProfileNotFound: f"the AWS profile {os.environ.get('AWS_PROFILE')} does not exist; "
-        "correct AWS_PROFILE, or run: aws configure --profile NAME",
-    }
-    values: dict[str, str] = {}
-    try:
-        config = Config(connect_timeout=10, read_timeout=20, retries={"max_attempts": 3})
-        store = boto3.Session().client("ssm", config=config)
-        for first in range(0, len(names), 10):
-            response = store.get_parameters(Names=names[first : first + 10], WithDecryption=True)
-            values |= {found["Name"]: found["Value"] for found in response["Parameters"]}
-    except (BotoCoreError, ClientError) as problem:
-        reason = fixes.get(type(problem), " ".join(str(problem).split()))
-        raise InvalidInputError(
-            f"{names[0]} cannot be read from the AWS Parameter Store: {reason}"
-        ) from problem
-    return values
 
 
 if __name__ == "__main__":

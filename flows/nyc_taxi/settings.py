@@ -5,6 +5,8 @@ Read when a flow runs, not at import, so that the environment of a deployment or
 
 import os
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +18,8 @@ from nyc_taxi.errors import InvalidInputError
 ROOT = Path(__file__).resolve().parents[2]
 """Project root: the folder that contains `flows/`."""
 HttpUrl = Annotated[str, Field(pattern=r"^\s*https?://[^/?#\s]+")]
+SIMILAR = 0.9
+"""Similarity from which a name counts as misspelled, from 0 to 1."""
 _SECRET = re.compile("UR[LI]|KEY|CREDENTIALS")
 """Matches the names of settings whose values may contain a secret."""
 
@@ -29,7 +33,9 @@ def from_root(path: str | Path) -> Path:
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="NYC_TAXI_", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="NYC_TAXI_", env_file_encoding="utf-8-sig", env_ignore_empty=True, extra="ignore"
+    )
 
     source_url: str = "https://d37ci6vzurychx.cloudfront.net/trip-data"
     """Folder of the months (URL or path), or a template with {color}, {year} and {month:02}."""
@@ -53,8 +59,9 @@ class Settings(BaseSettings):
 
     spark_master: Annotated[str, Field(validation_alias="SPARK_MASTER")] = ""
     """Master of the Spark session. Empty: spark.master, or this machine."""
-    warehouse_uri: Annotated[str, Field(validation_alias="WAREHOUSE_URI")] = "data/iceberg"
-    """Folder of Spark's Iceberg tables: a path, or a URI such as hdfs://host:8020/warehouse."""
+    warehouse_uri: Annotated[str, Field(validation_alias="WAREHOUSE_URI")] = ""
+    """Folder of Spark's Iceberg tables: a path, or a URI such as hdfs://host:8020/warehouse. Empty:
+    data/iceberg, or the default of a REST catalog."""
     catalog_uri: Annotated[SecretStr, Field(validation_alias="CATALOG_URI")] = SecretStr("")
     """Iceberg catalog: jdbc:..., or http(s)://... for REST. Empty: a file in the folder."""
 
@@ -62,7 +69,7 @@ class Settings(BaseSettings):
     """Key of the hashes of sensitive fields. A different key gives different hashes."""
 
     gcp_credentials: SecretStr = SecretStr("")
-    """Service account key, as a path or JSON. Empty: application default credentials."""
+    """Service account key: a path, JSON or Base64. Empty: application default credentials."""
     gcp_project: str = ""
     """Google Cloud project. Empty: the project of the credentials."""
     gcs_bucket: str = ""
@@ -70,13 +77,13 @@ class Settings(BaseSettings):
     """Prefix of all object names in the bucket."""
     s3_bucket: str = ""
     s3_folder: str = ""
-    """A folder of the bucket, prepended to every key."""
+    """Prefix of all keys in the bucket."""
     s3_addressing: Literal["auto", "path", "virtual"] = "auto"
     """Bucket addressing style. auto: path style for a custom endpoint, virtual-hosted style for
     Amazon S3."""
     webhdfs_url: str = ""
-    """URL of WebHDFS or HttpFS; several are separated by commas. Empty: of hdfs-site.xml in
-    HADOOP_CONF_DIR, else port 9870 of the host of the lake."""
+    """URL of WebHDFS or HttpFS; several are separated by commas. Empty: the one in hdfs-site.xml
+    of HADOOP_CONF_DIR, else port 9870 of the lake's host."""
     bq_location: str = "US"
     """Location of a new BigQuery dataset; use the location of the bucket."""
 
@@ -96,3 +103,14 @@ def settings() -> Settings:
         raise InvalidInputError(
             f"{name}{given} is invalid: {first['msg']}; see .env.example"
         ) from None
+
+
+def check_names(path: Path, names: Iterable[str]) -> None:
+    """Raise InvalidInputError for a misspelled setting of a file, which would have no effect."""
+    known = [f"NYC_TAXI_{name.upper()}" for name in Settings.model_fields]
+    for name in names:
+        similar = get_close_matches(name.upper(), known, 1, SIMILAR)
+        if similar and similar[0] != name.upper() and not name.startswith("NYC_TAXI_DBT_"):
+            raise InvalidInputError(
+                f"{path}: there is no setting {name}; did you mean {similar[0]}?"
+            )

@@ -18,7 +18,8 @@ from prefect.settings import get_current_settings
 from prefect.utilities.templating import resolve_variables
 
 from nyc_taxi.errors import InvalidInputError, StorageError
-from nyc_taxi.orchestration.prefect_server import check_server, explain
+from nyc_taxi.orchestration.server import check_server
+from nyc_taxi.orchestration.server_errors import explain
 
 from .code_store import CodeStore
 from .deployments import DeploymentFile
@@ -28,6 +29,7 @@ CREATED = "created"
 PAGE_SIZE = 200
 POOL_SCRIPTS = {
     "process-pool": "blocks/make_process_pool.py",
+    "yarn-pool": "blocks/make_yarn_pool.py",
     "docker-pool": "blocks/make_docker_block.py",
     "ecs-pool": "blocks/make_ecs_pool.py",
     "cloud-run-pool": "blocks/make_cloud_run_pool.py",

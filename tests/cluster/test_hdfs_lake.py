@@ -115,8 +115,14 @@ def test_user_without_rights_is_told_the_command(
 def test_names_with_special_characters_are_kept(
     lake: HdfsLake, write: Callable[[bytes], Path]
 ) -> None:
-    for key in ("data/a b+c%20d&e=f.parquet", "data/städte#1?.parquet"):
-        lake.put(write(os.urandom(10)), key)
-        assert lake.get(key).read_bytes() == (lake.get(key)).read_bytes()
-        with lake.open(key) as content:
-            assert content.read() == lake.get(key).read_bytes()
+    contents = {
+        key: os.urandom(10) for key in ("data/a b+c%20d&e=f.parquet", "data/städte#1?.parquet")
+    }
+    for key, content in contents.items():
+        lake.put(write(content), key)
+    found = [each["pathSuffix"] for each in lake.hdfs.list(f"{lake.folder}/data")]
+    assert sorted(f"data/{name}" for name in found) == sorted(contents)
+    for key, content in contents.items():
+        assert lake.get(key).read_bytes() == content
+        with lake.open(key) as opened:
+            assert opened.read() == content

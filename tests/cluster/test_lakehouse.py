@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from local_services.process import Service
-from tests.support.clusters import YEAR, Cluster, until
+from tests.support.clusters import YEAR, Cluster, Submitter, until
 from tests.support.lakehouses import Lakehouse, on_duckdb, on_spark
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -19,16 +20,30 @@ PIPELINE = f"{FOLDER}/full_pipeline/flow.py"
 DATES = ("--start-date", f"{YEAR}-01-01", "--end-date", f"{YEAR}-02-29")
 
 
-@pytest.fixture
-def expected(cluster: Cluster, tmp_path: Path) -> Lakehouse:
+REAL = (
+    ("--start-date", "2021-01-01", "--end-date", "2021-02-28"),
+    ("--start-date", "2025-01-01", "--end-date", "2025-01-31"),
+)
+"""Months that the TLC has published: before and after the congestion charge of 2025."""
+
+
+@pytest.fixture(scope="module")
+def expected(
+    sources: dict[str, str], prefect_server: None, tmp_path_factory: pytest.TempPathFactory
+) -> Lakehouse:
     """The same pipeline on DuckDB."""
-    folder = tmp_path / "duckdb"
-    folder.mkdir()
-    env = {
+    return run_on_duckdb(tmp_path_factory.mktemp("duckdb"), sources, DATES)
+
+
+def run_on_duckdb(folder: Path, sources: dict[str, str], *ranges: tuple[str, ...]) -> Lakehouse:
+    settings = {
+        "NYC_TAXI_DATA_DIR": str(folder / "data"),
         "NYC_TAXI_WAREHOUSE": f"duckdb:{folder / 'warehouse.duckdb'}",
         "NYC_TAXI_LAKE": f"local:{folder / 'lake'}",
     }
-    cluster.python(PIPELINE, *DATES, **env)
+    submitter = Submitter({**os.environ, **sources, **settings}, folder)
+    for dates in ranges:
+        submitter.python(PIPELINE, *dates)
     return on_duckdb(folder)
 
 
@@ -79,8 +94,8 @@ def test_driver_and_node_killed_give_the_tables_of_one_clean_run(
 def test_backfill_and_maintenance_keep_the_tables(
     cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
 ) -> None:
-    for mode in ("monthly", "weekly"):
-        run = cluster.submit(f"{FOLDER}/backfill/flow.py", *DATES, "--chunk-mode", mode)
+    for mode, dates in (("monthly", DATES), ("weekly", (*DATES[:-1], f"{YEAR}-01-14"))):
+        run = cluster.submit(f"{FOLDER}/backfill/flow.py", *dates, "--chunk-mode", mode)
         assert run.wait(800) == 0, run.output()
     run = cluster.submit(f"{FOLDER}/maintenance/flow.py")
     assert run.wait(400) == 0, run.output()
@@ -88,18 +103,33 @@ def test_backfill_and_maintenance_keep_the_tables(
 
 
 @pytest.mark.slow
-def test_restarted_resourcemanager_ends_in_one_line_or_the_same_tables(
-    cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
+@pytest.mark.parametrize("name", ["resourcemanager", "namenode"])
+def test_restarted_server_ends_the_run_in_one_line_or_gives_the_same_tables(
+    name: str, cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
 ) -> None:
     run = cluster.submit(PIPELINE, *DATES)
     assert until(lambda: "stale months" in run.output(), 400), run.output()
-    manager = cluster.hadoop.resourcemanager
-    server = manager.process()
+    service: Service = getattr(cluster.hadoop, name)
+    server = service.process()
     assert server
     server.kill()
     server.wait(10)
-    manager.start()
+    service.start()
     if run.wait(800):
         assert run.output().splitlines()[-1].startswith("error: ")
         assert cluster.submit(PIPELINE, *DATES).wait(800) == 0
+    assert_equal(lakehouse, expected)
+
+
+@pytest.mark.slow
+def test_real_months_give_the_tables_of_duckdb(
+    real: Path, cluster: Cluster, lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    cluster.env["NYC_TAXI_SOURCE_URL"] = str(real / "trip-data")
+    (tmp_path / "duckdb").mkdir()
+    expected = run_on_duckdb(tmp_path / "duckdb", cluster.env, *REAL)
+    for dates in REAL:
+        run = cluster.submit(PIPELINE, *dates)
+        assert run.wait(800) == 0, run.output()
+    assert len(expected.query("SELECT DISTINCT trip_month FROM silver.trips")) == 3
     assert_equal(lakehouse, expected)

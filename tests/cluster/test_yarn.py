@@ -85,6 +85,28 @@ def test_application_killed_on_yarn_fails_the_run_with_its_reason(
     assert f"{application} is KILLED (KILLED): Application {application} was killed by" in last
 
 
+def test_run_stopped_in_the_queue_leaves_no_application(cluster: Cluster, slow_site: Site) -> None:
+    """Application masters may take 3 GB together, so the second one waits for the first."""
+    slow = {"NYC_TAXI_SOURCE_URL": slow_site.url}
+    cluster.submit(FLOW, *MONTH, **slow)
+    cluster.new_application(cluster.applications())
+    large = "--conf spark.yarn.am.memory=2600m"
+    known = cluster.applications()
+    waiting = cluster.submit(FLOW, *MONTH, SPARK_SUBMIT_OPTIONS=large, **slow)
+    application = cluster.new_application(known, state="ACCEPTED")
+    waiting.process.terminate()
+    assert waiting.wait(30) == 143, waiting.output()
+    assert until(lambda: cluster.applications()[application]["state"] == "KILLED", 10)
+
+
+def test_application_that_yarn_refuses_is_one_line(cluster: Cluster) -> None:
+    run = cluster.submit(FLOW, *MONTH, SPARK_SUBMIT_OPTIONS="--queue none")
+    assert run.wait() == 1, run.output()
+    *_, last = run.output().splitlines()
+    assert last.startswith("error: Spark did not start on yarn: ")
+    assert "none" in last
+
+
 @pytest.fixture
 def yarn_pool(bare_system: System) -> System:
     pool = bare_system.shell(sys.executable, "blocks/make_yarn_pool.py")
@@ -107,6 +129,25 @@ def test_cancelled_flow_run_ends_its_application(
         assert until(lambda: cluster.applications()[application]["state"] != "RUNNING", 60)
         assert yarn_pool.wait_until_final(run.id).state_name == "Cancelled", log.read_text()
     assert application in why_ended(application)
+
+
+def test_hourly_deployment_runs_on_yarn_and_is_deployed_once(
+    cluster: Cluster, yarn_pool: System, tmp_path: Path
+) -> None:
+    deploy = ("flows/lakehouse/deploy.py", "--flow", "full-pipeline", "--work-pool", "yarn-pool")
+    for changes in ("created", "unchanged"):
+        done = yarn_pool.shell(sys.executable, *deploy)
+        assert done.returncode == 0, done.stderr
+        assert re.search(rf"full-pipeline/hourly .*\| {changes} ", done.stdout), done.stdout
+    with yarn_pool.client as client:
+        found = [one for one in client.read_deployments() if one.name == "hourly"]
+        assert [one.work_pool_name for one in found] == ["yarn-pool"]
+        run = client.create_flow_run_from_deployment(found[0].id)
+    with worker("yarn-pool", yarn_pool.env | cluster.env, tmp_path) as log:
+        assert until(lambda: _artifact(run) != "", 120), log.read_text()
+        assert yarn_pool.wait_until_final(run.id, 400).state_name == "Completed", log.read_text()
+    [application] = re.findall(r"application_\d+_\d+", _artifact(run))[:1]
+    assert cluster.applications()[application]["finalStatus"] == "SUCCEEDED"
 
 
 def _create_run(system: System, parameters: dict[str, object]) -> FlowRun:

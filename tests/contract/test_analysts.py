@@ -14,11 +14,11 @@ import pytest
 
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import InvalidInputError, StorageError
-from nyc_taxi.trips.comments import Comments, lookup_comments
 from nyc_taxi.trips.descriptions import CODES
-from nyc_taxi.trips.lookups import LOOKUPS, lookup_rows
+from nyc_taxi.trips.lookup_tables import LOOKUPS, lookup_rows
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.rides_view import LABELS
+from nyc_taxi.trips.table_comments import Comments, lookup_comments
 from nyc_taxi.warehouses.base import lookup_table_name
 from tests.support.processes import start, wait_until_ready
 from tests.support.warehouses import (

@@ -22,7 +22,8 @@ from nyc_taxi.transform.dbt import Dbt
 from nyc_taxi.transform.project import definition
 from nyc_taxi.transform.targets.postgres import PostgresTarget
 from nyc_taxi.transform.targets.registry import open_target
-from nyc_taxi.warehouses.postgres.connection import Database, components
+from nyc_taxi.warehouses.postgres.addresses import components
+from nyc_taxi.warehouses.postgres.connection import Database
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 from tests.support.builds import FEBRUARY, JANUARY, PROJECT, SmallLakehouse
 from tests.support.processes import ROOT, start

@@ -18,8 +18,8 @@ import pytest
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import InvalidInputError, StorageError
 from nyc_taxi.storage.parquet_metadata import SOURCE_VERSION
-from nyc_taxi.trips.comments import Comments
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.table_comments import Comments
 from nyc_taxi.warehouses.base import lookup_table_name
 from nyc_taxi.warehouses.hours import Hours
 from nyc_taxi.warehouses.registry import open_warehouse

@@ -11,7 +11,7 @@ import pytest
 from nyc_taxi.conform.plan import conform, write_month
 from nyc_taxi.errors import StorageError
 from nyc_taxi.settings import settings
-from nyc_taxi.sources.downloads import file_version
+from nyc_taxi.sources.file_versions import file_version
 from nyc_taxi.storage.parquet_metadata import read_source_version
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.loads import COLUMNS, Load

@@ -27,6 +27,7 @@ from nyc_taxi.warehouses.registry import open_warehouse
 from nyc_taxi.warehouses.spark.catalog import Catalog
 from nyc_taxi.warehouses.spark.warehouse import SparkWarehouse
 from tests.support.processes import start
+from tests.support.rest_catalog import rest_catalog
 from tests.support.spark import PROPERTIES
 from tests.support.warehouses import EmptyWarehouse, empty_spark
 
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.cluster
 
 YELLOW, FEBRUARY = TripMonth("yellow", 2021, 1), TripMonth("yellow", 2021, 2)
 TABLE = "dezoomcamp.yellow_rides"
+TOO_OLD = "InvalidInputError: Spark did not start; it needs Java 17 or 21"
 Clean = Callable[..., Path]
 
 
@@ -60,7 +62,7 @@ def jdbc_uri(postgres: str) -> str:
     return f"jdbc:postgresql://{url.hostname}:{url.port}{url.path}?{user}"
 
 
-@pytest.fixture(params=["hadoop", "postgresql"])
+@pytest.fixture(params=["hadoop", "postgresql", "rest"])
 def catalog(
     request: pytest.FixtureRequest, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[EmptyWarehouse]:
@@ -70,10 +72,18 @@ def catalog(
     if request.param == "hadoop":  # as if spark-submit had it
         spark.conf.set(prefix, "org.apache.iceberg.spark.SparkCatalog")
         spark.conf.set(f"{prefix}.type", "hadoop")
-        spark.conf.set(f"{prefix}.warehouse", (tmp_path / "hadoop").as_uri())
+        spark.conf.set(f"{prefix}.warehouse", f"file://{tmp_path / 'my hadoop'}")
+    elif request.param == "rest":
+        server = rest_catalog(tmp_path)
+        server.start()
+        request.addfinalizer(server.stop)
+        monkeypatch.setenv("CATALOG_URI", server.url)
+        monkeypatch.delenv("WAREHOUSE_URI", raising=False)
+        # This server fails for one of two runs that create the namespace at once.
+        open_warehouse(f"spark:{name}").check()
     else:
         monkeypatch.setenv("CATALOG_URI", request.getfixturevalue("jdbc_uri"))
-        monkeypatch.setenv("WAREHOUSE_URI", str(tmp_path / "iceberg"))
+        monkeypatch.setenv("WAREHOUSE_URI", str(tmp_path / "ice berg"))
 
     def query(sql: str) -> list[tuple[Any, ...]]:
         spark.sql(f"SET CATALOG {name}")
@@ -105,7 +115,7 @@ def test_processes_take_turns_in_a_hadoop_catalog_on_this_machine(
     """Its commit is a rename, which overwrites the commit of another process (Iceberg #970)."""
     name = catalog.address.partition(":")[2]
     properties = {"": "org.apache.iceberg.spark.SparkCatalog", ".type": "hadoop"}
-    properties[".warehouse"] = (tmp_path / "hadoop").as_uri()
+    properties[".warehouse"] = f"file://{tmp_path / 'my hadoop'}"
     conf = tmp_path / "conf"
     conf.mkdir()
     lines = [f"spark.sql.catalog.{name}{key} {value}" for key, value in properties.items()]
@@ -134,6 +144,22 @@ def test_a_month_is_replaced_by_one_snapshot(place: EmptyWarehouse, clean: Clean
     assert place.query(f"SELECT operation FROM {TABLE}.snapshots") == [("overwrite",)] * 2
     count = f"SELECT count(*) FROM {TABLE} VERSION AS OF {before}"
     assert place.query(count) == [(2000,)]
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_table_of_another_format_version_is_loaded(
+    place: EmptyWarehouse, clean: Clean, version: int
+) -> None:
+    """An older Iceberg has created it, or a newer one."""
+    place.query("CREATE NAMESPACE dezoomcamp")
+    place.query(
+        f"CREATE TABLE {TABLE} (trip_month DATE) USING iceberg PARTITIONED BY (trip_month)"
+        f" TBLPROPERTIES ('format-version' = '{version}')"
+    )
+    for rows in (2000, 1000):
+        place.open().replace_month(YELLOW, clean(YELLOW, rows), {})
+    assert place.query(f"SELECT count(*) FROM {TABLE}") == [(1000,)]
+    assert [load.row_count for load in place.open().read_loads()] == [1000]
 
 
 def test_a_load_that_was_killed_after_its_commit_is_recorded_later(
@@ -176,10 +202,13 @@ def test_maintenance_frees_space_and_keeps_rows_and_loads(
     loads = place.open().read_loads()
     property = "'history.expire.max-snapshot-age-ms' = '1'"
     place.query(f"ALTER TABLE {TABLE} SET TBLPROPERTIES ({property})")
-    orphan = tmp_path / "iceberg" / "dezoomcamp" / "yellow_rides" / "data" / "orphan.parquet"
+    orphan = tmp_path / "ice berg" / "dezoomcamp" / "yellow_rides" / "data" / "orphan.parquet"
     orphan.write_bytes(b"0" * 1000)
     old = time() - timedelta(days=10).total_seconds()
     os.utime(orphan, (old, old))
+    place.query("CREATE TABLE dezoomcamp.`my-table` (a INT) USING iceberg")
+    shared = "TBLPROPERTIES ('gc.enabled' = 'false')"
+    place.query(f"CREATE TABLE dezoomcamp.snapshot_of_another (a INT) USING iceberg {shared}")
     target = SparkTarget.from_address(place.address.partition(":")[2])
     done = re.search(
         r": (\d+) tables: (\d+) small files compacted, (\d+) snapshots expired, (\d+) orphan files "
@@ -188,7 +217,7 @@ def test_maintenance_frees_space_and_keeps_rows_and_loads(
     )
     assert done
     tables, compacted, expired, orphans, freed = (int(x.replace(",", "")) for x in done.groups())
-    assert (tables, compacted, orphans) == (2, 6, 1)
+    assert (tables, compacted, orphans) == (3, 6, 1)
     assert expired >= 7
     assert freed > 10_000
     assert not orphan.exists()
@@ -257,6 +286,30 @@ class TestSession:
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+        (tmp_path / "jars").mkdir()
+        (tmp_path / "jars" / "spark-core_2.13-4.1.4.jar").touch()
         says = "has no Iceberg runtime; run make spark"
         with pytest.raises(InvalidInputError, match=says), spark_session():
             pass
+
+    def test_another_spark_in_spark_home_is_one_line(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+        (tmp_path / "jars").mkdir()
+        (tmp_path / "jars" / "spark-core_2.12-3.5.1.jar").touch()
+        says = r"SPARK_HOME=.* is not Spark 4\.1, .*; unset SPARK_HOME"
+        with pytest.raises(InvalidInputError, match=says), spark_session():
+            pass
+
+    def test_java_that_is_too_old_is_one_line(self, tmp_path: Path) -> None:
+        java = tmp_path / "bin" / "java"
+        java.parent.mkdir()
+        java.write_text("#!/bin/sh\necho java.lang.UnsupportedClassVersionError >&2\nexit 1\n")
+        java.chmod(0o755)
+        code = "from nyc_taxi.storage.spark import _start; _start()"
+        run = start("-c", code, JAVA_HOME=str(tmp_path), SPARK_MASTER="")
+        assert TOO_OLD in run.communicate()[0]
+        submitted = "--master local pyspark-shell"
+        run = start("-c", code, JAVA_HOME=str(tmp_path), PYSPARK_SUBMIT_ARGS=submitted)
+        assert TOO_OLD in run.communicate()[0]

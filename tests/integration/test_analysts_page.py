@@ -12,10 +12,15 @@ import pytest
 from psycopg2.errors import InsufficientPrivilege
 
 from nyc_taxi.conform.plan import conform
-from nyc_taxi.trips.lookups import LOOKUPS, lookup_rows
+from nyc_taxi.trips.lookup_tables import LOOKUPS, lookup_rows
 from nyc_taxi.trips.months import TripMonth
 from tests.support.processes import ROOT
-from tests.support.warehouses import EmptyWarehouse, empty_duckdb, empty_postgres
+from tests.support.warehouses import (
+    EmptyWarehouse,
+    empty_bigquery,
+    empty_duckdb,
+    empty_postgres,
+)
 
 PAGE = (ROOT / "docs" / "analysts.md").read_text()
 SQL = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
@@ -54,7 +59,10 @@ def load(month_file: Callable[..., Path], tmp_path: Path) -> Callable[..., None]
     return run
 
 
-@pytest.mark.parametrize("make", [empty_duckdb, empty_postgres])
+@pytest.mark.parametrize(
+    "make",
+    [empty_duckdb, empty_postgres, pytest.param(empty_bigquery, marks=pytest.mark.slow)],
+)
 def test_queries_for_analysts_run(
     request: pytest.FixtureRequest,
     load: Callable[..., None],

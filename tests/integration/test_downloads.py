@@ -28,7 +28,7 @@ from nyc_taxi.errors import (
     SourceError,
     TransientSourceError,
 )
-from nyc_taxi.sources.downloads import discard_if_corrupt, downloaded_version
+from nyc_taxi.sources.file_versions import discard_if_corrupt, downloaded_version
 from nyc_taxi.sources.published import months_back
 from nyc_taxi.sources.reference_files import fetch_reference_file
 from nyc_taxi.sources.tlc import fetch_month, published_version

@@ -18,6 +18,7 @@ from docker.utils import exclude_paths
 from local_services.process import free_port
 from nyc_taxi.environment import load_environment
 from nyc_taxi.errors import InvalidInputError
+from nyc_taxi.settings import settings
 from tests.support.aws import moto_server
 from tests.support.processes import ROOT
 
@@ -98,6 +99,30 @@ def test_missing_files_change_nothing(root: Path) -> None:
     before = dict(os.environ)
     load_environment()
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("NYC_TAXI_WAREHOSE=postgres:x", "no setting NYC_TAXI_WAREHOSE; did you mean .*_WAREHOUSE"),
+        ("$env:NYC_TAXI_LAKE='gcs:x'", "line 2 is not NAME=VALUE"),
+        ("\u200bNYC_TAXI_LAKE=gcs:x", "line 2 is not NAME=VALUE"),
+    ],
+)
+def test_misspelled_setting_is_rejected(root: Path, line: str, says: str) -> None:
+    """It had no effect, so that months were loaded into the default lake and warehouse."""
+    (root / ".env").write_text(f"OTHER:x=1\n{line}\n", "utf-8")
+    with pytest.raises(InvalidInputError, match=says):
+        load_environment()
+
+
+def test_settings_are_read_after_a_byte_order_mark(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's run reads them without load_environment."""
+    monkeypatch.setenv("NYC_TAXI_ROOT", str(root))
+    (root / ".env").write_text("NYC_TAXI_GCS_FOLDER=trips\n", "utf-8-sig")
+    assert settings().gcs_folder == "trips"
 
 
 @pytest.mark.parametrize("given", [None, ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 import threading
@@ -25,10 +26,11 @@ from local_services import bigquery as bigquery_emulator
 from nyc_taxi import doctor
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import InvalidInputError, StorageError
+from nyc_taxi.lakes.gcs import GcsLake
 from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.settings import settings
-from nyc_taxi.trips.comments import Comments
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.table_comments import Comments
 from nyc_taxi.warehouses.bigquery.dataframe import open_dataframes
 from nyc_taxi.warehouses.bigquery.dataset import Dataset
 from nyc_taxi.warehouses.registry import open_warehouse
@@ -87,7 +89,7 @@ class TestBlocks:
         assert outcomes() == ["updated", "unchanged"]
         assert GcsBucket.load("zoom-gcs").gcp_credentials.project == "another-project"
 
-    @pytest.mark.parametrize("by", ["path", "json"])
+    @pytest.mark.parametrize("by", ["path", "json", "base64", "real newlines", "BOM"])
     def test_script_stores_the_key_only_in_the_block(
         self,
         by: str,
@@ -97,10 +99,14 @@ class TestBlocks:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         path = tmp_path / "key.json"
-        path.write_text(json.dumps(key))
-        monkeypatch.setenv(
-            "NYC_TAXI_GCP_CREDENTIALS", str(path) if by == "path" else path.read_text()
-        )
+        path.write_text(json.dumps(key), "utf-8-sig" if by == "BOM" else "utf-8")
+        text = json.dumps(key)
+        value = {
+            "json": text,
+            "base64": base64.encodebytes(text.encode()).decode(),
+            "real newlines": text.replace("\\n", "\n"),
+        }.get(by, str(path))
+        monkeypatch.setenv("NYC_TAXI_GCP_CREDENTIALS", value)
         make_gcp_blocks()
         path.unlink()
         saved = GcpCredentials.load("zoom-gcp-creds")
@@ -135,6 +141,16 @@ class TestBlocks:
         with pytest.raises(InvalidInputError, match="NYC_TAXI_GCP_CREDENTIALS"):
             make_gcp_blocks()
 
+    def test_damaged_key_is_not_printed(
+        self, key: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It was read as a path, whose length raised an OSError."""
+        damaged = base64.b64encode(json.dumps(key).encode()).decode()[1:]
+        monkeypatch.setenv("NYC_TAXI_GCP_CREDENTIALS", damaged)
+        with pytest.raises(InvalidInputError, match=r"=\.\.\. cannot be read") as problem:
+            make_gcp_blocks()
+        assert damaged[:9] not in str(problem.value)
+
     @pytest.mark.slow
     def test_script_exits_1_with_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NYC_TAXI_GCS_BUCKET", "gs://some-bucket")
@@ -146,6 +162,15 @@ class TestBlocks:
 
 
 class TestLake:
+    def test_block_with_a_url_instead_of_a_name_is_rejected(
+        self, gcs_block: Callable[[], str]
+    ) -> None:
+        """Such a block can be made in the Prefect UI (prefect-gcp issue 118)."""
+        block = GcsBucket.load(gcs_block())
+        block.bucket = f"gs://{block.bucket}"
+        with pytest.raises(InvalidInputError, match=r"'gs://.*', not just a name"):
+            GcsLake(block)
+
     def test_put_prefixes_the_folder_of_the_block_once(
         self, gcs_block: Callable[[], str], tmp_path: Path
     ) -> None:

@@ -56,6 +56,13 @@ def test_address_without_a_host_is_of_the_default_file_system(conf: Path) -> Non
     assert open_lake("hdfs:///lake").hdfs.urls == ["http://one:9870", "http://two:9870"]  # type: ignore[attr-defined]
 
 
+def test_default_file_system_of_another_kind_is_refused(conf: Path) -> None:
+    """Its first part names a table of mounts, not a NameNode."""
+    write(conf / "core-site.xml", {"fs.defaultFS": "viewfs://cluster"})
+    with pytest.raises(InvalidInputError, match=r"write hdfs://HOST:PORT/PATH"):
+        open_lake("hdfs:///lake")
+
+
 @pytest.mark.parametrize(
     ("place", "properties", "urls"),
     [
@@ -64,6 +71,7 @@ def test_address_without_a_host_is_of_the_default_file_system(conf: Path) -> Non
         ("nn:8020", {"dfs.namenode.http-address": "other:80"}, ["http://other:80"]),
         ("nn:8020", {"dfs.http.policy": "HTTPS_ONLY"}, ["https://nn:9871"]),
         ("tlc", HA, ["http://one:9870", "http://two:9870"]),
+        ("b", {"dfs.namenode.http-address.b": "three:9870"}, ["http://three:9870"]),
     ],
 )
 def test_namenodes_of_hdfs_site(

@@ -17,7 +17,7 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from prefect_sqlalchemy import SqlAlchemyConnector
+from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector, SyncDriver
 
 from local_services import ServiceStartError
 from local_services.postgres import PostgresServer
@@ -25,7 +25,8 @@ from local_services.process import free_port
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import ConnectionLostError, InvalidInputError, LockTimeoutError, StorageError
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.warehouses.postgres.connection import BLOCK, components, find_database
+from nyc_taxi.warehouses.postgres.addresses import BLOCK, components
+from nyc_taxi.warehouses.postgres.connection import find_database
 from nyc_taxi.warehouses.postgres.tables import Table
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 from tests.support.processes import start
@@ -367,6 +368,27 @@ class TestAddresses:
         assert "check POSTGRES_URL, or start a local one with `make postgres`" in message
         assert "\n" not in message
         assert "wr@ng" not in message
+
+    @pytest.mark.parametrize("name", ["pgbouncer", "schema", "ssl"])
+    def test_parameter_of_another_client_is_named(self, name: str) -> None:
+        """The error blamed the password."""
+        for login in ("", "a:s3c%40ret@"):
+            with pytest.raises(
+                InvalidInputError, match=f"the parameter {name}, .*sslmode"
+            ) as error:
+                components(f"postgresql://{login}b:5432/c?sslmode=require&{name}=require")
+            assert "s3c" not in str(error.value)
+        with pytest.raises(InvalidInputError, match="not a valid URL"):
+            components(f"postgresql://a:s3/?{name}=x@b/c")
+
+    def test_surrounding_blanks_are_ignored(self) -> None:
+        assert components(" postgresql://a:b@c/d\n").database == "d"
+
+    def test_block_of_another_database_is_rejected(self, prefect_server: None) -> None:
+        sqlite = ConnectionComponents(driver=SyncDriver.SQLITE_PYSQLITE, database="trips.db")
+        SqlAlchemyConnector(connection_info=sqlite).save("of-sqlite")
+        with pytest.raises(InvalidInputError, match="of-sqlite is for sqlite, not PostgreSQL"):
+            find_database("of-sqlite")
 
     @pytest.mark.parametrize(
         "url", ["nonsense", "mysql://a:s3cret@b/c", "postgresql://a:s3@c:r@t/d"]

@@ -24,8 +24,8 @@ from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_setting
 from nyc_taxi.cancellation import Stopped, run_in_threads, stoppable
 from nyc_taxi.environment import use_proxies
 from nyc_taxi.errors import PartialFailureError, ServerError, TransientSourceError
-from nyc_taxi.orchestration.prefect_server import check_server
 from nyc_taxi.orchestration.run_months import run_months
+from nyc_taxi.orchestration.server import check_server
 from nyc_taxi.storage.atomic_files import file_lock
 from nyc_taxi.trips.months import TripMonth
 from parameterized_flow import etl_parent_flow

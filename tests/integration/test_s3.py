@@ -108,11 +108,11 @@ class TestBlock:
     @pytest.mark.parametrize(
         ("name", "value", "says"),
         [
-            ("NYC_TAXI_S3_BUCKET", "", "is empty"),
+            ("NYC_TAXI_S3_BUCKET", "", "is not set; set it to the name of the bucket"),
             ("NYC_TAXI_S3_BUCKET", "s3://some-bucket/", "write NYC_TAXI_S3_BUCKET=some-bucket$"),
             ("NYC_TAXI_S3_BUCKET", "b/trips", "=b and NYC_TAXI_S3_FOLDER=trips$"),
-            ("NYC_TAXI_S3_BUCKET", "Some Bucket", "not a bucket's name"),
-            ("NYC_TAXI_S3_FOLDER", "/trips", "not a folder"),
+            ("NYC_TAXI_S3_BUCKET", "Some Bucket", "is not a valid bucket name: 3 to 63"),
+            ("NYC_TAXI_S3_FOLDER", "/trips", "is not a valid folder"),
             ("NYC_TAXI_S3_ADDRESSING", "host", "NYC_TAXI_S3_ADDRESSING='host'"),
             ("AWS_ENDPOINT_URL_S3", "localhost:9000", "'localhost:9000' is not a URL"),
             ("AWS_ENDPOINT_URL", "https://x.r2.com/some-bucket", "holds the bucket's name"),

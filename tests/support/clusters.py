@@ -168,18 +168,18 @@ class Cluster(Submitter):
         found = httpx.get(url, trust_env=False).json()["apps"] or {"app": []}
         return {app["id"]: app for app in sorted(found["app"], key=lambda app: app["startedTime"])}
 
-    def new_application(self, known: dict[str, Any], seconds: float = 120) -> str:
-        """Wait for a running application that is not among the known ones; return its id."""
+    def new_application(self, known: dict[str, Any], state: str = "RUNNING") -> str:
+        """Wait for an application that is not among the known ones; return its id."""
 
-        def running() -> list[str]:
+        def new() -> list[str]:
             return [
                 name
                 for name, app in self.applications().items()
-                if name not in known and app["state"] == "RUNNING"
+                if name not in known and app["state"] == state
             ]
 
-        assert until(lambda: bool(running()), seconds), self.started[-1].output()
-        return running()[0]
+        assert until(lambda: bool(new()), 120), self.started[-1].output()
+        return new()[0]
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 
 from nyc_taxi.warehouses.bigquery.warehouse import BigQueryWarehouse
 from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
-from nyc_taxi.warehouses.postgres.connection import FROM_ENVIRONMENT, Database, components
+from nyc_taxi.warehouses.postgres.addresses import FROM_ENVIRONMENT, components
+from nyc_taxi.warehouses.postgres.connection import Database
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
 from nyc_taxi.warehouses.spark.warehouse import SparkWarehouse
 from tests.support.dbt_runs import PROJECT, DbtProject, duckdb_environment, postgres_environment

@@ -127,9 +127,9 @@ class System:
                 client.create_flow_run_from_deployment(found.id, parameters=parameters).id
             )
 
-    def wait_until_final(self, run: UUID | str) -> FlowRun:
+    def wait_until_final(self, run: UUID | str, seconds: float = 60) -> FlowRun:
         with self.client as client:
-            for _ in range(240):
+            for _ in range(int(seconds * 4)):
                 found = client.read_flow_run(UUID(str(run)))
                 if found.state and found.state.is_final():
                     return found

@@ -1,4 +1,4 @@
-"""The page of the flow `report` in Chromium, offline: what it asks for and logs fails the test."""
+"""The page of the flow `report`; in Chromium, offline: what it asks for and logs fails the test."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nyc_taxi.report.page import write_page
+from nyc_taxi.report.page import render_page, write_page
 from nyc_taxi.report.payload import make_payload
 from nyc_taxi.report.queries import read_gold, read_stale
+from nyc_taxi.transform.targets.bigquery import BigQueryTarget
+from nyc_taxi.transform.targets.duckdb import DuckDBTarget
+from nyc_taxi.transform.targets.postgres import PostgresTarget
 from nyc_taxi.transform.targets.registry import open_target
+from nyc_taxi.transform.targets.spark import SparkTarget
+from tests.support.lakehouses import Lakehouse
 from tests.support.services import NO_SERVICE
 
 if TYPE_CHECKING:
@@ -24,6 +29,18 @@ if TYPE_CHECKING:
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 DESKTOP = {"width": 1280, "height": 1000}
 PHONE = {"width": 390, "height": 844}
+TARGETS: dict[str, Any] = {
+    "BigQueryWarehouse": BigQueryTarget,
+    "DuckDBWarehouse": lambda warehouse: DuckDBTarget(warehouse.path),
+    "PostgresWarehouse": PostgresTarget,
+    "SparkWarehouse": SparkTarget,
+}
+
+
+def page_of(lakehouse: Lakehouse) -> str:
+    """Return the page of what is in gold, without the warehouse's name and the stale months."""
+    target = TARGETS[type(lakehouse.warehouse).__name__](lakehouse.warehouse)
+    return render_page(make_payload(read_gold(target), []), "gold")
 
 
 def make_page(warehouse: Path, target: Path) -> Path:

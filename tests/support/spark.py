@@ -14,8 +14,19 @@ from tests.support.services import NO_SERVICE
 
 PROPERTIES = """
 spark.driver.memory 1g
-spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=Asia/Tokyo
 spark.sql.shuffle.partitions 2
+# Of a site with other habits; no result may depend on them.
+spark.serializer org.apache.spark.serializer.KryoSerializer
+spark.sql.ansi.enabled false
+spark.sql.caseSensitive = true
+spark.sql.decimalOperations.allowPrecisionLoss: false
+spark.sql.extensions =
+spark.sql.legacy.timeParserPolicy LEGACY
+spark.sql.legacy.interval.enabled true
+spark.sql.session.timeZone Asia/Tokyo
+spark.sql.storeAssignmentPolicy LEGACY
+spark.sql.timestampType TIMESTAMP_LTZ
 """
 
 

@@ -66,7 +66,7 @@ def empty_postgres(request: pytest.FixtureRequest) -> EmptyWarehouse:
 
 def empty_spark(request: pytest.FixtureRequest) -> EmptyWarehouse:
     session = request.getfixturevalue("spark")
-    folder = request.getfixturevalue("tmp_path") / "iceberg"
+    folder = request.getfixturevalue("tmp_path") / "ice berg"
     request.getfixturevalue("monkeypatch").setenv("WAREHOUSE_URI", str(folder))
     name = f"test_{uuid4().hex}"
 

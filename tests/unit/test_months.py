@@ -2,9 +2,11 @@
 
 from datetime import date
 
+import cyclopts
 import pytest
 
 from nyc_taxi.errors import InvalidInputError
+from nyc_taxi.orchestration.params import Months
 from nyc_taxi.trips.months import TripMonth, parse_months, trip_months
 from nyc_taxi.trips.schemas import SERVICES
 
@@ -58,3 +60,17 @@ def test_parse_months_rejects_invalid_text(text: str) -> None:
 def test_trip_months_rejects_empty_and_repeated_months(months: list[int], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         trip_months("yellow", 2021, months)
+
+
+@pytest.mark.parametrize(
+    "words", ["--months 1,2", "--months [1,2]", "--months 1 2", "--months 1 --month 2", '["1","2"]']
+)
+def test_months_option_keeps_every_month(words: str) -> None:
+    """Bug: of `[1,2]` and of a repeated option only the first month was loaded."""
+    app = cyclopts.App(result_action="return_value")
+
+    @app.default
+    def run(months: Months = [1]) -> list[int]:
+        return months
+
+    assert app(words.split()) == [1, 2]

@@ -4,7 +4,7 @@ select
   pickup_datetime,
   dropoff_datetime,
   {{ date_of('pickup_datetime') }} as pickup_date,
-  {{ kept('duration_seconds', seconds('pickup_datetime', 'dropoff_datetime') ~ ' + case when clock_set_back then 3600 else 0 end') }} as duration_seconds,
+  {{ kept('duration_seconds', seconds('pickup_datetime', 'dropoff_datetime') ~ ' + ' ~ clock_change('pickup_datetime', 'dropoff_datetime')) }} as duration_seconds,
   {{ seconds('request_datetime', 'pickup_datetime') }} as wait_seconds,
   pickup_zone_id,
   dropoff_zone_id,

@@ -17,7 +17,7 @@
     {{ exceptions.raise_compiler_error(
       service ~ ' ' ~ (month | string)[:7] ~ ': ' ~ rejected ~ ' of ' ~ n ~ ' rows are rejected (' ~ (100 * rejected / n) | round(1)
       ~ ' %; max_rejected_fraction allows ' ~ (100 * var('max_rejected_fraction')) | round(1) ~ ' %): '
-      ~ reasons | map('join', ' ') | join(', ') ~ '; look at silver.trips_rejected' ~ var('suffix') ~ ', then correct the rule or raise the limit') }}
+      ~ reasons | map('join', ' ') | join(', ') ~ '; look at silver.trips_rejected' ~ var('suffix') ~ ', then correct the rule, or raise max_rejected_fraction in dbt/dbt_project.yml') }}
   {%- endfor -%}
 {%- endif -%}
 {{ sql }}

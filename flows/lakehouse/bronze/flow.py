@@ -9,11 +9,12 @@ from nyc_taxi.cli import command
 
 from prefect import flow
 
+from load_new_months import find_loads
 from nyc_taxi.orchestration.params import EndDate, StartDate
 from nyc_taxi.orchestration.run_months import check_stores, run_months
 
 from .plan import Mode, plan_hours, plan_trips, run_dates
-from .tasks import find_loads, load, load_references
+from .tasks import load, load_references
 
 
 @flow(name="bronze", flow_run_name="{mode}")

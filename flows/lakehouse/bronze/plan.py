@@ -1,6 +1,5 @@
 """Which months and hours a run loads."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
@@ -16,14 +15,12 @@ from nyc_taxi.trips.date_ranges import date_range, next_month
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES
 from nyc_taxi.trips.ui_field import ui_field
-from nyc_taxi.warehouses.loads import Load
+from nyc_taxi.warehouses.loads import Loads
 
 Mode = Annotated[
     Literal["upsert", "backfill"],
     ui_field("upsert: what is new, replaced or still revised; backfill: everything again."),
 ]
-Loads = Mapping[tuple[str, date], Load]
-"""The last load of each table and month."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from load_new_months import find_version, load_again, load_version
+from etl_web_to_bq import web_to_bq
+from load_new_months import find_version, load_version
 from nyc_taxi.conform.anomalies import MonthReport
 from nyc_taxi.errors import NotPublishedError
 from nyc_taxi.lakes.base import uri_or_local_copy
@@ -21,11 +22,12 @@ from nyc_taxi.sources.open_meteo_months import HourlyMonth, HourlyRequest
 from nyc_taxi.storage.parquet_metadata import read_source_version
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.base import DATASET
+from nyc_taxi.warehouses.loads import Loads
 from nyc_taxi.warehouses.registry import open_warehouse
 from reference.lookups.flow import lookups
 from reference.zones.flow import zones
 
-from .plan import Loads, Mode
+from .plan import Mode
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,6 @@ class HourlyReport:
             "seconds": round(self.seconds, 2),
             "values that the model does not have": self.nulls,
         }
-
-
-@task(cache_policy=NO_CACHE, **RETRIES)
-def find_loads() -> Loads:
-    """Return the last load of each table and month of the warehouse."""
-    loads = open_warehouse(settings().warehouse).read_loads()
-    return {(load.table_name, load.trip_month): load for load in loads}
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
@@ -101,8 +96,8 @@ def load(
     if isinstance(month, HourlyRequest):
         return load_hours(month, loads)
     if mode == "backfill" and find_version(month) is not None:
-        return load_again(month, keep_missing=False)
-    return load_version(month, keep_missing=False, skip_unpublished=True)
+        return web_to_bq(month, keep_missing=False, method="load")
+    return load_version(month, loads, keep_missing=False, skip_unpublished=True)
 
 
 def load_hours(request: HourlyRequest, loads: Loads) -> HourlyReport:

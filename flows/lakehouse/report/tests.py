@@ -16,7 +16,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter
 
-from nyc_taxi.errors import InvalidInputError
+from nyc_taxi.errors import InvalidInputError, StorageError
 from nyc_taxi.report import page
 from nyc_taxi.report.payload import make_payload
 from nyc_taxi.report.queries import read_gold, read_stale
@@ -72,6 +72,10 @@ def test_cubes_add_up_to_the_months(warehouse: Path) -> None:
         assert cube[1].sum(axis=1) == pytest.approx(dollars), name
     payments = unpack(found["payments"], 3, 5, 9)
     assert payments[0].sum(axis=1).tolist() == trips
+    zone_week = unpack(found["zone_week"], 4, 266, 168)
+    of_services = unpack(found["zone"], 2, 5, 266)[0, [0, 1, 3, 4]]
+    of_services[1] += unpack(found["zone"], 2, 5, 266)[0, 2]  # green has two months
+    assert zone_week.sum(axis=2).tolist() == of_services.tolist()
 
 
 def test_cube_has_each_number_in_its_place(warehouse: Path) -> None:
@@ -119,11 +123,15 @@ def test_incomplete_days_of_air_do_not_count(warehouse: Path) -> None:
 
 def test_number_that_json_does_not_have_is_unknown(warehouse: Path) -> None:
     with duckdb.connect(str(warehouse)) as db:
+        db.execute("ALTER TABLE gold.month_quality ALTER total_amount TYPE DOUBLE")
+        db.execute("UPDATE gold.month_quality SET total_amount = 'NaN' WHERE service = 'yellow'")
         db.execute(
             "UPDATE gold.trips_and_air_by_day SET pm2_5_mean = 'NaN', us_aqi_max = 'Infinity'"
             " WHERE pickup_date = DATE '2024-01-02'"
         )
-    assert numbers(warehouse)["air"][1][1:] == [None, None]
+    found = numbers(warehouse)
+    assert found["air"][1][1:] == [None, None]
+    assert found["months"][0][5] is None
 
 
 def test_shapes_keep_common_borders_on_whole_numbers() -> None:
@@ -180,9 +188,31 @@ def test_page_is_whole_when_its_writer_is_killed(tmp_path: Path) -> None:
 
 def test_names_are_escaped(warehouse: Path) -> None:
     with duckdb.connect(str(warehouse)) as db:
-        db.execute("UPDATE gold.dim_zone SET zone = '</script><b>' || chr(8232), borough = '<i>'")
+        db.execute("UPDATE gold.dim_zone SET zone = '</script><b>' || chr(8238), borough = '<i>'")
     text = page.render_page(numbers(warehouse), "duckdb:<u>")
+    assert "\u202e" not in text
+    assert "\\u202e" not in text
     assert not re.search("<b> |<i>[^<]|<u>|</script><b>", text.split("window.vegaEmbed")[0])
+
+
+def test_month_of_one_table_only_is_one_line(warehouse: Path) -> None:
+    with duckdb.connect(str(warehouse)) as db:
+        db.execute("DELETE FROM gold.month_quality WHERE service = 'green'")
+    with pytest.raises(StorageError, match=r"green 2024-01 is not in all tables; .*gold.flow"):
+        numbers(warehouse)
+
+
+def test_gold_of_an_older_version_is_one_line(warehouse: Path) -> None:
+    with duckdb.connect(str(warehouse)) as db:
+        db.execute("DROP TABLE gold.trips_by_zone_hour")
+    with pytest.raises(StorageError, match=r"trips_by_zone_hour .*build it again: python -m"):
+        numbers(warehouse)
+
+
+def test_zones_without_shapes_are_no_map(warehouse: Path) -> None:
+    with duckdb.connect(str(warehouse)) as db:
+        db.execute("CREATE TABLE dezoomcamp.zones AS SELECT 1 AS LocationID, 'EWR' AS Zone")
+    assert numbers(warehouse)["shapes"] == []
 
 
 def test_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,8 +72,9 @@ def cast_column(
         value, base = f"CAST({value} AS VARCHAR)", "VARCHAR"
     method = _CASTS[column.type].get(base)
     if method is None:
+        fix = "; rewrite the file with New York times without a time zone" if is_zoned(kind) else ""
         raise SchemaMismatchError(
-            f"{file} has {column.name} as {kind}, which cannot be cast to {column.type}"
+            f"{file} has {column.name} as {kind}, which cannot be cast to {column.type}{fix}"
         )
     failure = _failure_sql(column.name, value, secret, _EXPECTED[column.type])
     return method(CastSql(column.name, column.type, column.codes, failure, counters), value)

@@ -26,7 +26,7 @@ from nyc_taxi.conform.readers import open_raw, read_header
 from nyc_taxi.conform.trip_column_rules import rides_table
 from nyc_taxi.errors import CorruptFileError, SchemaMismatchError
 from nyc_taxi.settings import Settings
-from nyc_taxi.sources.downloads import discard_if_corrupt, downloaded_version
+from nyc_taxi.sources.file_versions import discard_if_corrupt, downloaded_version
 from nyc_taxi.sources.integrity import rows_in_footer
 from nyc_taxi.storage.atomic_files import atomic_write, translate_os_errors
 from nyc_taxi.storage.duckdb_engine import Database, literal, quoted

@@ -14,14 +14,15 @@ from google.api_core.exceptions import NotFound
 from google.cloud.storage import Blob
 from prefect_gcp.cloud_storage import GcsBucket
 
-from nyc_taxi.errors import StorageError
+from nyc_taxi.errors import InvalidInputError, StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.atomic_files import atomic_write
 from nyc_taxi.storage.google import (
     CONNECT_TIMEOUT,
+    MAKE_BLOCKS,
     STORAGE_RETRY,
     InterruptibleFile,
-    load_block,
+    load_google_block,
     translate_google_errors,
 )
 
@@ -37,9 +38,14 @@ ROLES = "roles/storage.objectUser on the bucket"
 class GcsLake:
     @classmethod
     def from_address(cls, block: str) -> GcsLake:
-        return cls(load_block(GcsBucket, block))
+        return cls(load_google_block(GcsBucket, block))
 
     def __init__(self, block: GcsBucket) -> None:
+        if "/" in block.bucket:
+            raise InvalidInputError(
+                f"the bucket of the block is {block.bucket!r}, not just a name; set "
+                f"NYC_TAXI_GCS_BUCKET and NYC_TAXI_GCS_FOLDER, and run: {MAKE_BLOCKS}"
+            )
         client = block.gcp_credentials.get_cloud_storage_client()
         self.bucket = client.bucket(block.bucket)
         self.folder = block.bucket_folder
@@ -132,7 +138,7 @@ class GcsLake:
             raise StorageError(
                 f"the bucket {bucket} does not exist; create it "
                 f"(gcloud storage buckets create {bucket}), or set NYC_TAXI_GCS_BUCKET "
-                "and run: python blocks/make_gcp_blocks.py"
+                f"and run: {MAKE_BLOCKS}"
             ) from problem
 
 

@@ -32,7 +32,7 @@ class HdfsLake:
         """`rest` follows `hdfs:`. Without a host it is in fs.defaultFS of core-site.xml."""
         try:
             parts = urlsplit(rest)
-            place = parts.netloc or urlsplit(hadoop_configuration().get("fs.defaultFS", "")).netloc
+            place = parts.netloc or _default_place()
             valid = rest.startswith("//") and place and parts.port != 0
         except ValueError:
             valid = False
@@ -144,3 +144,9 @@ class HdfsLake:
             return interruptible(call, lambda: None)
         except FileNotFoundError as problem:
             raise replaced(self._uri("")) from problem
+
+
+def _default_place() -> str:
+    """Return the host of fs.defaultFS; empty for one of another kind, such as viewfs."""
+    default = urlsplit(hadoop_configuration().get("fs.defaultFS", ""))
+    return default.netloc if default.scheme == "hdfs" else ""

@@ -15,7 +15,7 @@ from prefect.artifacts import (
 
 @runtime_checkable
 class Report(Protocol):
-    """What one month or request of a run did; MonthReport is one."""
+    """Result of one month or request of a run, such as a MonthReport."""
 
     def as_row(self) -> dict[str, int | float | str]: ...
 
@@ -46,19 +46,15 @@ def log_artifact_errors() -> Iterator[None]:
         )
 
 
-class MonthsProgress:
-    """Progress artifact: the share of completed months."""
+class Progress:
+    """Progress artifact: a share, in percent."""
 
-    def __init__(self, months: int) -> None:
-        self.done, self.months = 0, months
+    def __init__(self, description: str) -> None:
         self.artifact: UUID | None = None
         with log_artifact_errors():
-            self.artifact = create_progress_artifact(
-                0, description=f"share of {months} months completed"
-            )  # type: ignore[assignment]
+            self.artifact = create_progress_artifact(0, description=description)  # type: ignore[assignment]
 
-    def advance(self) -> None:
-        self.done += 1
+    def show(self, percent: float) -> None:
         if self.artifact:
             with log_artifact_errors():
-                update_progress_artifact(self.artifact, 100 * self.done / self.months)
+                update_progress_artifact(self.artifact, percent)

@@ -1,6 +1,6 @@
 """Flow parameters: types, fields in the Prefect UI, and command-line options."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Annotated, Any
 
@@ -12,10 +12,22 @@ from nyc_taxi.trips.months import parse_integer, parse_months, parse_trip_months
 from nyc_taxi.trips.ui_field import ui_field
 
 
-def _option(read: Callable[[str], Any], *names: str) -> cyclopts.Parameter:
-    """Declare an option with one value, parsed by `read`; cyclopts itself would round `1.5`."""
+def _option(read: Callable[[str], Any], *names: str, help: str = "") -> cyclopts.Parameter:
+    """Declare an option parsed by `read`; cyclopts itself would round `1.5`.
+
+    Several values of a list, also in JSON or in a repeated option, are joined with commas.
+    """
+
+    def convert(_: Any, words: Sequence[cyclopts.Token]) -> Any:
+        return read(",".join(word.value for word in words))
+
     return cyclopts.Parameter(
-        name=names, n_tokens=1, negative=(), converter=lambda _, words: read(words[0].value)
+        name=names,
+        help=help or None,
+        n_tokens=1,
+        consume_multiple=True,
+        negative=(),
+        converter=convert,
     )
 
 
@@ -31,12 +43,17 @@ Month = Annotated[
 Months = Annotated[
     list[Annotated[int, Field(json_schema_extra=_ONE_TO_TWELVE)]],
     ui_field("Months of the files, such as [1, 2].", minItems=1, uniqueItems=True),
-    _option(parse_months, "--months", "--month"),
+    _option(parse_months, "--months", "--month", help="Months, such as 1,2 or 5-7."),
 ]
 TripMonths = Annotated[
     list[Annotated[str, Field(pattern=r"^\d{4}-\d{2}$")]] | None,
     ui_field('Only these months, such as ["2021-01", "2021-02"]. Default: all.'),
-    _option(parse_trip_months, "--months", "--month"),
+    _option(
+        parse_trip_months,
+        "--months",
+        "--month",
+        help="Only these months, such as 2021-01,2021-02. Default: all.",
+    ),
 ]
 PlanOnly = Annotated[bool, ui_field("Only show which months are stale, and why.")]
 FirstDay = Annotated[

@@ -8,7 +8,7 @@ from nyc_taxi.cancellation import run_in_threads, stoppable
 from nyc_taxi.errors import NycTaxiError, PartialFailureError
 from nyc_taxi.lakes.base import Lake
 from nyc_taxi.lakes.registry import open_lake
-from nyc_taxi.orchestration.artifacts import MonthsProgress, Report, publish_reports
+from nyc_taxi.orchestration.artifacts import Progress, Report, publish_reports
 from nyc_taxi.orchestration.spark_application import publish_application
 from nyc_taxi.registry import Store
 from nyc_taxi.settings import settings
@@ -32,7 +32,7 @@ def run_months(step: Callable[[M], T], months: list[M], table: str | None = None
     not stop the others; at the end PartialFailureError lists every failed month and its reason.
     A signal or the cancellation of the flow run stops all months.
     """
-    progress = MonthsProgress(len(months))
+    progress, completed = Progress(f"share of {len(months)} months completed"), 0
     with stoppable() as stop:
         runs = dict(
             zip(months, run_in_threads(step, months, settings().months_at_once), strict=True)
@@ -40,7 +40,8 @@ def run_months(step: Callable[[M], T], months: list[M], table: str | None = None
         try:
             for run in as_completed(runs.values()):
                 if run.exception() is None:
-                    progress.advance()
+                    completed += 1
+                    progress.show(100 * completed / len(months))
         except BaseException:
             stop.set()
             for run in runs.values():

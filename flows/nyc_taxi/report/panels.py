@@ -15,6 +15,8 @@ class Panel:
     """Width, of 12 columns."""
     ignores: tuple[str, ...] = ()
     """Filters that gold has no numbers for; the panel says so."""
+    ignores_with_zone: tuple[str, ...] = ()
+    """Those that it does not follow either, once a zone is chosen."""
     parts: tuple[str, ...] = field(default=("chart",))
     """What it has, from top to bottom: `legend`, `ramp`, `chart`, `bars`, `facts`."""
 
@@ -25,7 +27,7 @@ SECTIONS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "trend",
             "When did it change?",
-            "By month; by day within a year. A gap is a month that is not loaded.",
+            "By month; by day for up to a year. A gap is a month that is not loaded.",
             12,
             parts=("legend", "chart"),
         ),
@@ -41,13 +43,13 @@ SECTIONS: dict[str, tuple[Panel, ...]] = {
             "When in the week?",
             "Pickups by weekday and hour, New York time.",
             5,
-            ignores=("zone",),
+            ignores_with_zone=("year", "month", "measure"),
             parts=("ramp", "chart"),
         ),
         Panel(
             "routes",
             "Where to?",
-            "Of the ten routes from each zone that are busiest over all years and services.",
+            "Of each zone, the page has the ten busiest routes of all years and services.",
             5,
             ignores=("month",),
             parts=("bars",),

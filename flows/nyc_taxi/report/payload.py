@@ -8,10 +8,11 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
+from nyc_taxi.errors import StorageError
 from nyc_taxi.report.queries import Rows
 from nyc_taxi.report.shapes import grid_shapes
 from nyc_taxi.transform.plan import StaleMonth
@@ -23,40 +24,60 @@ DAYS = 32
 ZONES = 266
 WHOLE_DAY = 23
 """Hours that a day must have for its sums and means to count: one has 23 in New York."""
+BY_MONTH = ("days", "week", "zone_trips", "payments", "rejections", "codes")
+"""Queries whose rows begin with the service and month."""
 Position = tuple[str, date]
 Payload = dict[str, Any]
 
 
 def make_payload(gold: Mapping[str, Rows], stale: Sequence[StaleMonth]) -> Payload:
     """Return what the page needs, as JSON; cubes are packed (`pack`). Money is whole dollars."""
-    services = list(SERVICES)
-    months = sorted(gold["months"], key=lambda row: (services.index(row[0]), row[1]))
+    order = list(SERVICES)
+    months = sorted(gold["months"], key=lambda row: (order.index(row[0]), row[1]))
+    services = list(dict.fromkeys(row[0] for row in months))
     index = {(service, month): n for n, (service, month, *_) in enumerate(months)}
+    _check_months(gold, index)
+    zones = [[int(zone), _text(name), _text(borough)] for zone, name, borough in gold["zones"]]
+    shapes = grid_shapes(row for row in gold["shapes"] if 0 < int(row[0]) < ZONES)
     return {
-        "services": [name for name in services if any(name == row[0] for row in months)],
+        "services": services,
         "months": [_month(row) for row in months],
         "stale": {f"{m.first_day:%Y-%m}": ", ".join(m.reasons) for m in stale},
-        "zones": [[zone, name, borough] for zone, name, borough in _by_number(gold["zones"])],
-        "shapes": [[zone, shape] for zone, shape in grid_shapes(gold["shapes"]).items()],
+        "zones": sorted(zones),
+        "shapes": [list(shape) for shape in shapes.items()],
         **_cubes(gold, index),
+        "zone_week": _zone_week(gold["zone_week"], services),
         **_payments(gold, index),
         **_routes(gold["routes"]),
         **_rules(gold["rejections"], index),
-        "codes": [[index[row[0], row[1]], row[2], row[3], int(row[4])] for row in gold["codes"]],
+        "codes": [
+            [index[service, month], column, _text(code), int(trips)]
+            for service, month, column, code, trips in gold["codes"]
+        ],
         **_companies(gold["companies"], index),
         **_air(gold["air"]),
     }
 
 
+def _check_months(gold: Mapping[str, Rows], index: Mapping[Position, int]) -> None:
+    """Raise StorageError for a table with a month that is not published in the others.
+
+    On Spark each table is published alone, so a build that was killed can leave such tables.
+    """
+    named = {(service, month) for name in BY_MONTH for service, month, *_ in gold[name]}
+    named |= {("fhvhv", month) for month, *_ in gold["companies"]}
+    for service, month in sorted(named - index.keys()):
+        raise StorageError(
+            f"gold was published in part: {service} {month:%Y-%m} is not in all tables; "
+            "complete it: python -m lakehouse.gold.flow"
+        )
+
+
 def _month(row: tuple[Any, ...]) -> list[Any]:
     """Return service, month, rows, trips, rejected rows, and dollars; null without amounts."""
     service, month, rows, trips, rejected, amount = row
-    dollars = None if amount is None else float(round(amount, 2))
+    dollars = float(round(amount, 2)) if _is_known(amount) else None
     return [service, f"{month:%Y-%m}", int(rows), int(trips), int(rejected), dollars]
-
-
-def _by_number(rows: Rows) -> Rows:
-    return sorted(rows, key=lambda row: int(row[0]))
 
 
 def _cubes(gold: Mapping[str, Rows], index: Mapping[Position, int]) -> Payload:
@@ -72,9 +93,18 @@ def _cubes(gold: Mapping[str, Rows], index: Mapping[Position, int]) -> Payload:
     return {"week": week.packed(), "days": days.packed(), "zone": zones.packed()}
 
 
+def _zone_week(rows: Rows, services: Sequence[str]) -> str:
+    """Trips by service and pickup zone, and hour of the week; of all months together."""
+    cube = Cube(len(services) * ZONES, HOURS, measures=1)
+    for service, zone, weekday, hour, trips in rows:
+        part = services.index(service) * ZONES + int(zone)
+        cube.add(part, (int(weekday) - 1) * 24 + int(hour), trips)
+    return cube.packed()
+
+
 def _payments(gold: Mapping[str, Rows], index: Mapping[Position, int]) -> Payload:
     """Trips, dollars and tips by month and payment type."""
-    types = _by_number(gold["payment_types"])
+    types = sorted(gold["payment_types"], key=lambda row: int(row[0]))
     column = {kind: n for n, (kind, _) in enumerate(types)}
     cube = Cube(len(index), len(types), measures=3)
     for service, month, kind, *values in gold["payments"]:
@@ -107,7 +137,7 @@ def _rules(rows: Rows, index: Mapping[Position, int]) -> Payload:
 def _companies(rows: Rows, index: Mapping[Position, int]) -> Payload:
     """Month, company, trips, dollars of fares and of driver pay, waits and their seconds."""
     found = [
-        [index["fhvhv", month], company, *(_whole(value) for value in values)]
+        [index["fhvhv", month], _text(company), *(_whole(value) for value in values)]
         for month, company, *values in rows
     ]
     return {"companies": sorted(found)}
@@ -143,12 +173,21 @@ def _mean(values: Sequence[float | None], factor: int) -> int | None:
 
 
 def _known(values: Sequence[float | None]) -> list[float]:
-    """Leave out nulls, and what JSON has no number for."""
-    return [float(value) for value in values if value is not None and math.isfinite(value)]
+    return [float(value) for value in values if _is_known(value)]
+
+
+def _is_known(value: float | None) -> TypeGuard[float]:
+    """Return whether it is neither null nor a value that JSON has no number for."""
+    return value is not None and math.isfinite(value)
 
 
 def _whole(value: Any) -> int:
-    return round(value or 0)
+    return round(value) if _is_known(value) else 0
+
+
+def _text(value: str) -> str:
+    """Omit what is not printed: control characters, and those that reverse the text."""
+    return "".join(character for character in value if character.isprintable())
 
 
 class Cube:

@@ -1,169 +1,153 @@
-"""Metadata of a downloaded file, stored next to it as `<file>.json`."""
+"""Resumable download of one month.
 
-from __future__ import annotations
-
-import gzip
-import hashlib
-import json
-import re
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
-
-from nyc_taxi.cancellation import check_stopped
-from nyc_taxi.errors import CorruptFileError, InvalidValueError, SchemaMismatchError
-from nyc_taxi.sources.file_formats import CHUNK, GZIP
-from nyc_taxi.storage.atomic_files import file_lock
-from nyc_taxi.urls import is_remote, safe_url
-
-_CREDENTIALS = re.compile(
-    r"x-(amz|goog|oss|cos|obs)-.*|sig|signature|s[aeiprtv]|spr|srt|ss|sk(oid|tid|t|e|s|v)|expires?"
-    r"|policy|key-pair-id|googleaccessid|awsaccesskeyid|(access_?)?token|api_?key|auth\w*|password",
-    re.IGNORECASE,
-)
-"""Query parameters of signed URLs (AWS, Google, Azure, CloudFront) and common names of tokens.
-
-They change when a URL is signed again; the file does not.
+It is written to a `.part` file, so that the next attempt can resume it. The file is renamed once
+its length, first and last bytes, and footer (Parquet) or checksum (gzip) are verified.
 """
 
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
 
-@dataclass(frozen=True)
-class Version:
-    """Version of a file on disk."""
+from nyc_taxi.errors import NotPublishedError, SourceError, TransientSourceError
+from nyc_taxi.sources.content_encoding import decode
+from nyc_taxi.sources.file_versions import Version, metadata_path, url_identity
+from nyc_taxi.sources.http_client import Reply, get
+from nyc_taxi.sources.integrity import verify
+from nyc_taxi.storage.atomic_files import translate_os_errors
+from nyc_taxi.storage.progress import progress_bar
+from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.urls import safe_url
 
+
+@dataclass
+class Download:
+    """The caller holds the lock of `target`."""
+
+    trips: TripMonth
     url: str
-    """See `url_identity`."""
-    etag: str | None
-    modified: str | None
-    size: int | None
-    """Bytes of the file; for a `.part`, bytes of the complete file."""
-    encoding: str | None = None
-    """Content-Encoding of a `.part`."""
+    target: Path
+    timeout: float
 
-    @classmethod
-    def from_headers(cls, url: str, headers: Mapping[str, str]) -> Version:
-        etag, modified = headers.get("ETag"), headers.get("Last-Modified")
-        return cls(url_identity(url), etag, modified, None, headers.get("Content-Encoding"))
+    def __post_init__(self) -> None:
+        self.part = self.target.with_name(f"{self.target.name}.part")
+        self.name = safe_url(self.url)
 
-    @classmethod
-    def read(cls, path: Path) -> Version | None:
-        """Read the metadata of a file; None if there is none, or it is invalid."""
+    def run(self) -> Path:
         try:
-            return cls(**json.loads(metadata_path(path).read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
+            with translate_os_errors(self.target):
+                self._fetch()
+        except NotPublishedError as problem:
+            raise self._not_published(problem.status) from None
+        return self.target
 
-    def write(self, path: Path) -> None:
-        metadata_path(path).write_text(json.dumps(asdict(self)))
+    def _fetch(self) -> None:
+        headers = self._request_headers()
+        try:
+            status, size = get(
+                self.url,
+                self._handle_response,
+                headers=headers,
+                timeout=self.timeout,
+                accept=(200, 206, 304, 416),
+            )
+            if status != 304:
+                self._finalize(size)
+        except OSError:
+            self._delete_part()
+            raise
 
-    @property
-    def strong_etag(self) -> str | None:
-        """The ETag, if `If-Range` may carry it."""
-        return self.etag if self.etag and not self.etag.startswith("W/") else None
+    def _request_headers(self) -> dict[str, str]:
+        """Build the conditional and Range headers."""
+        headers, identity = {}, url_identity(self.url)
+        existing, partial = Version.read(self.target), Version.read(self.part)
+        if existing and existing.url == identity and _size(self.target) == existing.size:
+            if existing.etag:
+                headers["If-None-Match"] = existing.etag
+            elif existing.modified:
+                headers["If-Modified-Since"] = existing.modified
+        if partial and partial.url == identity and partial.strong_etag and _size(self.part):
+            headers["Range"] = f"bytes={_size(self.part)}-"
+            headers["If-Range"] = partial.strong_etag
+        return headers
 
-    @property
-    def token(self) -> str:
-        """Text that changes with the file, if the server sends anything to recognize it by."""
-        return self.etag or self.modified or "the only one"
+    def _handle_response(self, reply: Reply) -> tuple[int, int | None]:
+        """Store the body; return the status and the bytes of the complete file, if known."""
+        if reply.status == 304:
+            self._delete_part()
+            return 304, None
+        if reply.status == 416:
+            self._delete_part()
+            raise TransientSourceError(
+                f"{self.name} cannot be resumed (HTTP 416); the retry starts from zero"
+            )
+        # Some servers send the requested range with the status of a complete response.
+        resumed = _size(self.part) and "Content-Range" in reply.headers
+        offset = self._resume_offset(reply) if reply.status == 206 or resumed else 0
+        length = reply.headers.get("Content-Length")
+        size = offset + int(length) if length else None
+        if not offset:
+            self._delete_part()
+            self.part.touch()
+            replace(Version.from_headers(self.url, reply.headers), size=size).write(self.part)
+        with progress_bar(f"{self.trips} download", size) as advance, self.part.open("ab") as file:
+            advance(offset)
+            for chunk in reply.chunks:
+                file.write(chunk)
+                advance(len(chunk))
+        return reply.status, size
 
+    def _resume_offset(self, reply: Reply) -> int:
+        """Return the bytes already on disk. Raises an error if the reply does not continue them."""
+        old, offset = Version.read(self.part), _size(self.part) or 0
+        new = Version.from_headers(self.url, reply.headers)
+        continues = reply.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
+        changed = old and (new.etag or old.etag, new.encoding) != (old.etag, old.encoding)
+        if not continues or not old or changed:
+            self._delete_part()
+            raise TransientSourceError(
+                f"{self.name} sent the wrong range or a changed file; the retry starts from zero"
+            )
+        return offset
 
-def metadata_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.json")
+    def _finalize(self, expected: int | None) -> None:
+        """Verify the partial file and rename it to the target."""
+        version = Version.read(self.part)
+        size = _size(self.part) or 0
+        if version and version.size:  # a 206 may send less than the rest
+            expected = version.size
+        if expected is not None and size != expected:
+            raise TransientSourceError(
+                f"the download of {self.name} was cut off at {size:,} of {expected:,} bytes; "
+                "rerun to resume"
+            )
+        try:
+            decode(self.part, self.target.name, version.encoding if version else None)
+            verify(self.part, self.target.name)
+        except SourceError:
+            self._delete_part()
+            raise
+        if version:
+            replace(version, size=_size(self.part) or 0, encoding=None).write(self.part)
+        metadata_path(self.target).unlink(missing_ok=True)
+        self.part.replace(self.target)
+        if version:
+            metadata_path(self.part).replace(metadata_path(self.target))
 
+    def _delete_part(self) -> None:
+        metadata_path(self.part).unlink(missing_ok=True)
+        self.part.unlink(missing_ok=True)
 
-def url_identity(url: str) -> str:
-    """Return a key that is the same for all URLs of one file, and contains no secret.
-
-    Credentials are removed. The rest of the query is hashed and cut to 32 bits: enough to
-    distinguish files, too little to recover a secret under an unknown parameter name.
-    """
-    query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
-    rest = [pair for pair in query if not _CREDENTIALS.fullmatch(pair[0])]
-    digest = hashlib.sha256(urlencode(rest).encode()).hexdigest()[:8]
-    return safe_url(url) + (f"#{digest}" if rest else "")
-
-
-def file_version(path: Path) -> str:
-    stat = path.stat()
-    return f"{stat.st_size} bytes of {stat.st_mtime_ns}"
-
-
-def downloaded_version(raw: Path, source: str) -> str | None:
-    """Return the version of a raw file, in the format of `published_version`; None if unknown."""
-    if not is_remote(source):
-        return file_version(raw)
-    version = Version.read(raw)
-    return version.token if version else None
-
-
-@contextmanager
-def discard_if_corrupt(raw: Path, source: str) -> Iterator[None]:
-    """Delete a downloaded file if the block rejects it, so that the next run downloads it again.
-
-    A plain CSV has no checksum, so a damaged file may appear as an invalid value or column name.
-    Files of a local source are never deleted.
-    """
-    before = _state(raw)
-    try:
-        yield
-    except (CorruptFileError, SchemaMismatchError, InvalidValueError):
-        if is_remote(source):
-            with file_lock(raw):
-                if _state(raw) == before:  # else another run has replaced it
-                    metadata_path(raw).unlink(missing_ok=True)
-                    raw.unlink(missing_ok=True)
-        raise
-
-
-def _state(path: Path) -> tuple[int, int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-def decode(path: Path, name: str, encoding: str | None) -> None:
-    """Decode a file in place if the server applied a Content-Encoding, although none was requested.
-
-    The content overrides the header: some servers declare gzip for files that are not compressed,
-    or that are gzip files themselves. Raises CorruptFileError if the file cannot be decoded.
-    """
-    codings = {coding.strip().removeprefix("x-") for coding in (encoding or "").lower().split(",")}
-    advice = f"check what the source serves for {name}"
-    if unknown := codings & {"br", "zstd", "deflate", "compress"}:
-        raise CorruptFileError(
-            f"{name} was sent with Content-Encoding {', '.join(unknown)}, which was not requested; "
-            f"{advice}"
+    def _not_published(self, status: int | None) -> NotPublishedError:
+        response = f"HTTP {status} for {self.name}"
+        if date.today() < self.trips.next_first_day + timedelta(days=92):
+            return NotPublishedError(
+                f"{self.trips} is not published yet ({response}); the TLC "
+                "publishes a month about two months after its end, so choose an earlier one"
+            )
+        return NotPublishedError(
+            f"the source has no {self.trips} ({response}); check NYC_TAXI_SOURCE_URL"
         )
-    if "gzip" not in codings or not _is_gzip(path):
-        return
-    try:
-        if name.endswith(".gz") and not _contains_gzip(path):
-            return
-        with gzip.open(path) as encoded, _decoded(path).open("wb") as decoded:
-            while chunk := encoded.read(CHUNK):
-                check_stopped()
-                decoded.write(chunk)
-        _decoded(path).replace(path)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
-        raise CorruptFileError(f"{name} was sent as invalid gzip ({problem}); {advice}") from None
-    finally:
-        _decoded(path).unlink(missing_ok=True)
 
 
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == GZIP
-
-
-def _contains_gzip(path: Path) -> bool:
-    with gzip.open(path) as file:
-        return file.read(2) == GZIP
-
-
-def _decoded(path: Path) -> Path:
-    return path.with_name(f"{path.name}.decoded")
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None

@@ -137,10 +137,7 @@ class _Connections:
     def close(self) -> None:
         if self.handshake:
             self.handshake.cancel()
-        for connection in (
-            *self.sockets,
-            *self.streams,
-        ):  # httpcore leaves some SOCKS sockets open
+        for connection in (*self.sockets, *self.streams):  # httpcore leaves SOCKS sockets open
             connection.close()
 
 

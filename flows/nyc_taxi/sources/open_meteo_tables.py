@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from nyc_taxi.trips.comments import Comments
+from nyc_taxi.trips.table_comments import Comments
 
 POINTS: Mapping[str, tuple[float, float]] = {
     "manhattan": (40.7831, -73.9712),

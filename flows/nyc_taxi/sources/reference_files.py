@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nyc_taxi.errors import NotPublishedError
-from nyc_taxi.sources.downloads import decode
+from nyc_taxi.sources.content_encoding import decode
 from nyc_taxi.sources.http_client import Reply, get
 from nyc_taxi.sources.locations import locate_reference_file
 from nyc_taxi.storage.atomic_files import atomic_write, translate_os_errors

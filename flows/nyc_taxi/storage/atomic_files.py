@@ -10,9 +10,10 @@ from time import monotonic
 import duckdb
 from filelock import BaseFileLock, FileLock, Timeout
 
-from nyc_taxi.cancellation import POLL, interruptible_sleep, partial_files
+from nyc_taxi.cancellation import POLL, interruptible_sleep
 from nyc_taxi.errors import LocalWriteError, LockTimeoutError
 from nyc_taxi.settings import settings
+from nyc_taxi.signals import partial_files
 
 
 @contextmanager

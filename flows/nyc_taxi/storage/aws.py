@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, cast
+from typing import Any
 
 from boto3.s3.transfer import S3TransferRetriesExceededError as RetriesExceededError
 from botocore.awsrequest import AWSResponse
@@ -70,19 +70,6 @@ _ADVICE = {
 """Advice by error code of S3, or by exception class."""
 
 
-def load_block(name: str) -> S3Bucket:
-    """Load a saved block. Raises InvalidInputError if it is missing or invalid."""
-    try:
-        return cast(S3Bucket, S3Bucket.load(name))
-    except ValueError as problem:
-        missing = "Unable to find block document" in str(problem)
-        reason = "does not exist" if missing else f"is invalid: {str(problem).splitlines()[0]}"
-        raise InvalidInputError(
-            f"the block s3-bucket/{name} {reason}; set NYC_TAXI_S3_BUCKET and the AWS_ lines of "
-            f".env and run: {MAKE_BLOCK}"
-        ) from problem
-
-
 def s3_client(block: S3Bucket) -> Any:
     """Return a client with the block's credentials, endpoint and options.
 
@@ -115,7 +102,7 @@ def s3_client(block: S3Bucket) -> Any:
 
 
 def _unknown_region(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
-    """Response to the request by which botocore looks up a bucket's region after a redirect.
+    """Answer the request by which botocore looks up a bucket's region after a redirect.
 
     A server that redirects that request too would make it recurse without end; Amazon names the
     region in the redirect itself.
@@ -124,7 +111,7 @@ def _unknown_region(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
 
 
 def _authorities() -> str | None:
-    """The CA file of the environment; None for that of ~/.aws/config, or else certifi's."""
+    """Return the CA file of the environment; None for that of ~/.aws/config, or else certifi's."""
     names = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
@@ -145,7 +132,7 @@ def explain(place: str, problem: BaseException) -> StorageError:
 
 
 def error_kind(problem: BaseException) -> str:
-    """The error code of S3, such as `NoSuchBucket`; the class name of any other exception."""
+    """Return S3's error code, such as `NoSuchBucket`; the class name of another exception."""
     if isinstance(problem, ClientError):
         headers = problem.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         if status(problem) == 500 and "html" in headers.get("content-type", ""):
@@ -175,7 +162,7 @@ def _is_transient(problem: BaseException, kind: str) -> bool:
 
 
 def one_line(problem: BaseException) -> str:
-    """The reason without credentials, signatures and upload ids."""
+    """Return the reason without credentials, signatures and upload ids."""
     if isinstance(problem, ClientError):
         error = problem.response.get("Error", {})
         text = f"{error.get('Code', '')}: {error.get('Message', '')}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -86,6 +86,10 @@ class Database:
     def commit(self) -> None:
         """Commit. Not interruptible."""
         self.connection.commit()
+
+    def rollback(self) -> None:
+        with suppress(duckdb.Error):  # a failed commit has done it
+            self.connection.rollback()
 
     def query_progress(self) -> float:
         """Return the progress of the running statement in percent."""

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
 import requests
 from google.api_core.exceptions import (
@@ -20,10 +20,10 @@ from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery, storage
 from google.cloud.storage.exceptions import DataCorruption
-from prefect.blocks.core import Block
 
 from nyc_taxi.cancellation import check_stopped
-from nyc_taxi.errors import ConnectionLostError, InvalidInputError, StorageError
+from nyc_taxi.errors import ConnectionLostError, StorageError
+from nyc_taxi.storage.blocks import B, load_block
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -114,20 +114,10 @@ class InterruptibleFile(io.FileIO):
         return super().write(content)
 
 
-B = TypeVar("B", bound=Block)
-
-
-def load_block(kind: type[B], name: str) -> B:
-    """Load a saved block. Raises InvalidInputError if it is missing or invalid."""
-    try:
-        return cast(B, kind.load(name))
-    except (ValueError, GoogleAuthError) as problem:
-        missing = "Unable to find block document" in str(problem)
-        reason = "does not exist" if missing else f"is invalid: {one_line(problem)}"
-        raise InvalidInputError(
-            f"the block {kind.get_block_type_slug()}/{name} {reason}; set NYC_TAXI_GCS_* and "
-            f"NYC_TAXI_GCP_* in .env and run: {MAKE_BLOCKS}"
-        ) from problem
+def load_google_block(kind: type[B], name: str) -> B:
+    """Return a saved block. Raises InvalidInputError if it does not exist or is invalid."""
+    fix = f"set NYC_TAXI_GCS_* and NYC_TAXI_GCP_* in .env and run: {MAKE_BLOCKS}"
+    return load_block(kind, name, fix, (ValueError, GoogleAuthError))
 
 
 @contextmanager

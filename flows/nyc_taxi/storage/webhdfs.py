@@ -198,7 +198,8 @@ def namenode_urls(place: str) -> list[str]:
     host = urlsplit(f"//{place}").hostname or ""
     scheme = "https" if known.get("dfs.http.policy") == "HTTPS_ONLY" else "http"
     name = f"dfs.namenode.{scheme}-address"
-    addresses = _of_nameservice(known, name, host) or [known.get(name, "")]
+    one = known.get(f"{name}.{host}") or known.get(name, "")  # of a federation, or of the cluster
+    addresses = _of_nameservice(known, name, host) or [one]
     return [f"{scheme}://{with_host(address, host, PORTS[scheme])}" for address in addresses]
 
 

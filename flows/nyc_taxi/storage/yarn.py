@@ -18,6 +18,7 @@ TIMEOUT = 10
 """Seconds for an answer of the ResourceManager."""
 PORTS = {"http": 8088, "https": 8090}
 API = "/ws/v1/cluster"
+UNFINISHED = "NEW,NEW_SAVING,SUBMITTED,ACCEPTED,RUNNING"
 
 
 def resourcemanager_urls() -> list[str]:
@@ -46,20 +47,29 @@ def application_url(application: str) -> str:
 
 def why_ended(application: str) -> str:
     """Return one line on the end of an application: its state, and YARN's diagnostics."""
-    app = _get(f"/apps/{application}")["app"]
+    app = _ask("GET", f"/apps/{application}")["app"]
     said = " ".join(str(app.get("diagnostics") or "no diagnostics").split())
     return f"{application} is {app['state']} ({app['finalStatus']}): {said[:500]}"
 
 
-def _get(path: str) -> Any:
+def kill_tagged(tag: str) -> None:
+    """Kill the applications with a tag, which may be waiting for resources."""
+    found = _ask("GET", "/apps", applicationTags=tag, states=UNFINISHED)["apps"]
+    for app in (found or {"app": []})["app"]:
+        _ask("PUT", f"/apps/{app['id']}/state", json={"state": "KILLED"})
+
+
+def _ask(method: str, path: str, json: Any = None, **query: str) -> Any:
     """Ask the active ResourceManager; a standby redirects to it. Raises ConnectionLostError."""
     urls = resourcemanager_urls()
     reason = ""
     for url in urls:
         try:
-            answer = httpx.get(
+            answer = httpx.request(
+                method,
                 f"{url}{API}{path}",
-                params={"user.name": hadoop_user()},
+                params={"user.name": hadoop_user(), **query},
+                json=json,
                 timeout=TIMEOUT,
                 trust_env=False,
                 follow_redirects=True,
@@ -80,7 +90,7 @@ def _get(path: str) -> Any:
 
 def main() -> None:
     try:
-        _get("/metrics")
+        _ask("GET", "/metrics")
     except NycTaxiError as problem:
         sys.exit(f"error: {problem}")
 

@@ -172,7 +172,7 @@ class Dbt:
             with _running:
                 return runner.invoke(arguments)
 
-        with self.target.opened() as environment, _set(environment):
+        with self.target.opened() as environment, _environment(environment):
             result = interruptible(invoke, _cancel_queries)
         if result.exception:
             raise TransformError(f"dbt {command}: {_reason(str(result.exception))}")
@@ -180,10 +180,18 @@ class Dbt:
 
 
 @contextmanager
-def _set(environment: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for the block: dbt reads them when it starts."""
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for the block, and unset the user's options of dbt.
+
+    With DBT_EMPTY, for example, dbt builds tables without rows, and all tests pass.
+    """
+    from dbt.env_vars import KNOWN_ENGINE_ENV_VARS
+
+    options = {name for known in KNOWN_ENGINE_ENV_VARS for name in (known.name, known.old_name)}
+    before = {name: os.environ.get(name) for name in {*options, *variables} if name}
+    for name in before:
+        os.environ.pop(name, None)
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -233,6 +241,6 @@ def _reason(message: str) -> str:
     heading = ""
     while len(lines) > 1 and re.match(r"[\w ]+ (Error|Exception)( in .*)?$", lines[0]):
         heading, *lines = lines
-    if heading and "in model" not in heading and "in test" not in heading:
+    if heading and not re.search(r" in (model|test|macro) ", heading):
         return f"{heading}: {lines[0]}"
     return lines[0] if lines else "no message"

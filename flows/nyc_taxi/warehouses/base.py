@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nyc_taxi.errors import InvalidInputError, StorageError
-from nyc_taxi.trips.comments import NO_COMMENTS, Comments
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.table_comments import NO_COMMENTS, Comments
 from nyc_taxi.warehouses.loads import Load
 
 DATASET = "dezoomcamp"

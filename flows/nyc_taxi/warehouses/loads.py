@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from uuid import uuid4
 
-from nyc_taxi.trips.comments import Comments
+from nyc_taxi.trips.table_comments import Comments
 
 LOADS = "loads"
 
@@ -25,6 +26,8 @@ class Load:
     """UTC, without a zone."""
 
 
+Loads = Mapping[tuple[str, date], Load]
+"""The last load of each table and month."""
 COLUMNS = tuple(field.name for field in fields(Load))
 """Columns of `loads`, in its order."""
 LOADS_COMMENTS = Comments(
@@ -42,7 +45,7 @@ LOADS_COMMENTS = Comments(
 
 @dataclass(frozen=True)
 class NewLoad:
-    """What every row of `loads` says that one load writes."""
+    """The values that are the same in every row of `loads` of one load."""
 
     source_version: str | None
     load_id: str = field(default_factory=lambda: uuid4().hex)

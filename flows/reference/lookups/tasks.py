@@ -1,4 +1,4 @@
-"""The steps of the flow; the rows come from nyc_taxi/trips/lookups.py."""
+"""The steps of the flow; the rows come from nyc_taxi/trips/lookup_tables.py."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from prefect.cache_policies import NO_CACHE
 from nyc_taxi.orchestration.retries import RETRIES
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.atomic_files import atomic_write
-from nyc_taxi.trips.comments import lookup_comments
-from nyc_taxi.trips.lookups import lookup_rows
+from nyc_taxi.trips.lookup_tables import lookup_rows
+from nyc_taxi.trips.table_comments import lookup_comments
 from nyc_taxi.warehouses.registry import open_warehouse
 
 

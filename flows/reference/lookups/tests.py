@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from nyc_taxi.trips.descriptions import CODES
-from nyc_taxi.trips.lookups import LOOKUPS
+from nyc_taxi.trips.lookup_tables import LOOKUPS
 from tests.support.processes import start
 
 from .flow import lookups

@@ -1,6 +1,6 @@
 """Comments that the warehouse keeps with the zones."""
 
-from nyc_taxi.trips.comments import SOURCE, Comments
+from nyc_taxi.trips.table_comments import SOURCE, Comments
 
 COMMENTS = Comments(
     f"The TLC's taxi zones, one row per zone. Source: {SOURCE}",

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from prefect.settings import get_current_settings
 
+from nyc_taxi.storage.blocks import B, find_block
+
 
 @dataclass(frozen=True)
 class StoredObject:
@@ -35,9 +37,8 @@ class Bucket(Protocol):
         ...
 
 
-def load_block(kind: Any, name: str) -> Any:
-    """Return the block; None if it has not been saved or PREFECT_API_URL is not set."""
-    try:
-        return kind.load(name) if get_current_settings().api.url else None
-    except ValueError:
+def find_credentials(kind: type[B], name: str) -> B | None:
+    """Return the block; None if it does not exist, or PREFECT_API_URL is not set."""
+    if not get_current_settings().api.url:
         return None
+    return find_block(kind, name, "correct it in the Prefect UI, or delete it")

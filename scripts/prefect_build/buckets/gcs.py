@@ -12,7 +12,7 @@ from prefect_gcp import GcpCredentials
 from nyc_taxi.errors import StorageError
 from nyc_taxi.storage.google import STORAGE_RETRY, translate_google_errors
 
-from .base import StoredObject, load_block
+from .base import StoredObject, find_credentials
 
 BLOCK = "zoom-gcp-creds"
 
@@ -25,7 +25,7 @@ class GcsBucket:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.block = load_block(GcpCredentials, BLOCK)
+        self.block = find_credentials(GcpCredentials, BLOCK)
         with self._translate_errors():
             self.client = (self.block or GcpCredentials()).get_cloud_storage_client()
         self.bucket = self.client.bucket(name)

@@ -12,7 +12,7 @@ from prefect_aws import AwsCredentials
 
 from nyc_taxi.errors import StorageError
 
-from .base import StoredObject, load_block
+from .base import StoredObject, find_credentials
 
 BLOCK = "aws"
 MAX_DELETIONS = 1000
@@ -27,7 +27,7 @@ class S3Bucket:
 
     def __init__(self, name: str, profile: str | None) -> None:
         self.name = name
-        self.block = None if profile else load_block(AwsCredentials, BLOCK)
+        self.block = None if profile else find_credentials(AwsCredentials, BLOCK)
         with self._translate_errors():
             if self.block:
                 self.client = self.block.get_s3_client()

@@ -17,20 +17,28 @@ function writeLink(filters) {
   if (filters.services.size < DATA.services.length) link.set("service", [...filters.services].join(","));
   for (const name of ["year", "month", "zone"]) if (filters[name]) link.set(name, filters[name]);
   if (filters.measure !== "trips") link.set("show", filters.measure);
-  const hash = String(link) && "#" + link;
-  if (location.hash !== hash) history.replaceState(null, "", location.pathname + location.search + hash);
+  const url = new URL(location.href);
+  url.hash = link;
+  try {
+    if (url.href !== location.href) history.replaceState(null, "", url);
+  } catch { /* Safari allows 100 changes in 30 seconds */ }
 }
 
-/* Values that the page does not have count as all. */
+/* Values that the page does not have count as all; returns their names. */
 function readLink() {
-  const link = new URLSearchParams(location.hash.slice(1));
-  const services = link.has("service") ? link.get("service").split(",") : DATA.services;
-  for (const box of form.querySelectorAll("[name=service]")) box.checked = services.includes(box.value);
+  const link = new URLSearchParams(location.hash.slice(1)), unknown = [];
+  const asked = link.has("service") ? link.get("service").split(",") : DATA.services;
+  const known = asked.filter((service) => !service || DATA.services.includes(service));
+  if (known.length < asked.length) unknown.push("service");
+  for (const box of form.querySelectorAll("[name=service]")) box.checked = !known.length || known.includes(box.value);
   for (const name of ["year", "month", "zone"]) {
     const field = form.elements[name], value = link.get(name) || "";
-    field.value = [...field.options].some((option) => option.value === value) ? value : "";
+    const isKnown = [...field.options].some((option) => option.value === value);
+    field.value = isKnown ? value : "";
+    if (!isKnown) unknown.push(name);
   }
   form.elements.measure.value = link.get("show") === "revenue" ? "revenue" : "trips";
+  return unknown;
 }
 
 const toggle = (field, value) => {
@@ -45,5 +53,5 @@ function toggleMonth(year, month) {
 }
 
 function setTheme() {
-  document.documentElement.dataset.theme = form.elements.theme.value;
+  document.documentElement.dataset.theme = $("theme").value;
 }

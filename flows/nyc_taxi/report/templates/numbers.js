@@ -2,7 +2,7 @@
 const DATA = JSON.parse(document.getElementById("payload").textContent);
 const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
-const HOURS = 168, DAYS = 32, ZONES = 266, UNKNOWN_ZONE = 264, STEPS = 7;
+const HOURS = 168, ZONES = 266, UNKNOWN_ZONE = 264, OUTSIDE = 265, STEPS = 7;
 const TAXIS = ["yellow", "green"];
 const DAY = 86400000;
 
@@ -11,9 +11,11 @@ const whole = new Intl.NumberFormat("en-US");
 const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 });
 const int = (value) => whole.format(Math.round(value));
 const short = (value) => compact.format(value);
-const usd = (value) => "$" + value.toFixed(2);
+const usd = (value, format) => (value < 0 ? "−$" : "$") + format(Math.abs(value));
+const cents = (value) => value.toFixed(2);
 const percent = (value, digits = 1) => (100 * value).toFixed(digits) + "%";
 const sum = (values) => values.reduce((total, value) => total + value, 0);
+const padded = (number) => String(number).padStart(2, "0");
 const plural = (count, word) => `${int(count)} ${word}${count === 1 ? "" : "s"}`;
 const best = (rows, value) => rows.reduce((top, row) => (top === null || value(row) > value(top) ? row : top), null);
 
@@ -31,11 +33,8 @@ async function unpack(text) {
 }
 
 class Cube {
-  constructor(values, parts, columns) {
-    Object.assign(this, { values, parts, columns });
-  }
-  static async open(text, parts, columns) {
-    return new Cube(await unpack(text), parts, columns);
+  constructor(values, measures, parts) {
+    Object.assign(this, { values, parts, columns: parts && values.length / measures / parts });
   }
   at(measure, part, column) {
     return this.values[(measure * this.parts + part) * this.columns + column];
@@ -54,12 +53,11 @@ class Cube {
 async function openCubes() {
   const months = DATA.months.length;
   const shapes = {
-    week: [months, HOURS], days: [months, DAYS], zone: [months, ZONES],
-    payments: [months, DATA.payment_types.length], route: [DATA.route_parts.length, DATA.routes.length],
-    rejections: [months, DATA.rules.length],
+    week: [2, months], days: [2, months], zone: [2, months], payments: [3, months], rejections: [1, months],
+    route: [2, DATA.route_parts.length], zone_week: [1, DATA.services.length * ZONES],
   };
   await Promise.all(Object.entries(shapes).map(async ([name, shape]) => {
-    DATA[name] = await Cube.open(DATA[name], ...shape);
+    DATA[name] = new Cube(await unpack(DATA[name]), ...shape);
   }));
 }
 
@@ -86,7 +84,8 @@ function select(filters) {
     parts: chosen.map((month) => month.n),
     measure: isMoney ? 1 : 0,
     value: (trips, dollars) => (isMoney ? dollars : trips),
-    show: (value) => (isMoney ? "$" + short(value) : int(value)),
+    show: (value) => (isMoney ? usd(value, short) : int(value)),
+    brief: (value) => (isMoney ? usd(value, short) : short(value)),
     word: isMoney ? "dollars" : "trips",
     byDay: !filters.zone && (Boolean(filters.year) || spanOf(chosen) <= 12),
     window: windowOf(chosen),
@@ -107,21 +106,26 @@ function windowOf(months) {
 }
 
 /* What dollars are of, and the rows that they leave out. */
-function moneyNote(months) {
+function moneyNote(months, s) {
   const rejected = sum(months.map((month) => month.rejected));
-  const unpaid = sum(months.filter((month) => month.dollars === null).map((month) => month.trips));
-  return `${windowOf(months)}; leaves out ${plural(rejected, "rejected row")}` +
+  const unpaid = sum(months.filter((month) => month.dollars === null).map((month) => s.of(month, 0)));
+  return `${windowOf(months)}; leaves out ${plural(rejected, "rejected row")}${s.zone ? " of all zones" : ""}` +
     (unpaid ? ` and ${plural(unpaid, "trip")} without amounts` : "") + ".";
 }
 
-/* Limits between seven classes of about equally many values, rounded to two digits. */
-function limits(values) {
+/* The limits between up to seven classes, each rounded to two digits: classes of about equally many
+   values, or of equal width. */
+function limitsByRank(values) {
   const sorted = values.filter((value) => value > 0).sort((a, b) => a - b);
-  if (!sorted.length) return [];
-  return Array.from({ length: STEPS - 1 }, (_, k) => {
-    const value = sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * (k + 1)) / STEPS))];
+  return limits((share) => sorted[Math.floor(sorted.length * share)] || 0);
+}
+const limitsByWidth = (values) => limits((share) => Math.max(...values) * share);
+
+function limits(valueAt) {
+  const rounded = Array.from({ length: STEPS - 1 }, (_, k) => valueAt((k + 1) / STEPS)).map((value) => {
     const unit = 10 ** Math.max(0, Math.floor(Math.log10(value)) - 1);
     return Math.round(value / unit) * unit;
   });
+  return [...new Set(rounded)].filter((value) => value > 0);
 }
 const step = (value, breaks) => (value > 0 ? breaks.filter((limit) => value >= limit).length : -1);

@@ -4,7 +4,7 @@ PANELS.months = (s) => {
   const cells = new Map();
   for (let year = Math.min(...years); year <= Math.max(...years); year++) {
     MONTHS.forEach((name, n) => {
-      const key = `${year}-${String(n + 1).padStart(2, "0")}`;
+      const key = `${year}-${padded(n + 1)}`;
       cells.set(key, { key, year, name, month: n + 1, value: 0, services: [], stale: DATA.stale[key] || "" });
     });
   }
@@ -13,12 +13,12 @@ PANELS.months = (s) => {
     cell.value += s.of(month, s.measure);
     cell.services.push(month.service);
   }
-  const most = Math.max(1, ...[...cells.values()].map((cell) => cell.value));
+  const breaks = limitsByWidth([...cells.values()].map((cell) => cell.value));
   const rows = [...cells.values()].map((cell) => {
     const loaded = cell.services.length > 0;
     const chosen = (s.year || s.month) && (!s.year || s.year === cell.year) && (!s.month || s.month === cell.month);
     return {
-      ...cell, step: loaded ? Math.min(STEPS - 1, Math.floor((STEPS * cell.value) / most)) : -1,
+      ...cell, step: loaded ? Math.max(0, step(cell.value, breaks)) : -1,
       border: cell.stale ? "var(--bad)" : chosen && loaded ? "var(--ink)" : loaded ? "transparent" : "var(--rule)",
       width: cell.stale || chosen ? 2.5 : 1,
       label: `${cell.name} ${cell.year}: ${loaded ? `${s.show(cell.value)} ${s.word}` : "not loaded"}${cell.stale ? ", stale" : ""}`,
@@ -30,7 +30,7 @@ PANELS.months = (s) => {
     return [service, own.length, windowOf(own)];
   });
   return {
-    rows, money: s.isMoney ? moneyNote(s.ofServices) : "",
+    rows, money: s.isMoney ? moneyNote(s.ofServices, s) : "",
     answer: `${plural(s.ofServices.length, "month")} of ${plural(facts.length, "service")}${stale ? `; ${plural(stale, "month")} stale` : ", all up to date"}.`,
     note: stale ? "Stale: loaded again or defined anew since, or never built; the flow silver builds it, gold publishes it." : "",
     legend: [{ color: "var(--ramp-4)", text: "loaded" }, { border: "var(--rule)", text: "not loaded" }, ...(stale ? [{ border: "var(--bad)", text: "stale" }] : [])],
@@ -63,13 +63,13 @@ PANELS.quality = (s) => {
 
 PANELS.passengers = (s) => {
   const column = DATA.rules.findIndex(([rule]) => rule === "passengers_unknown");
-  const rows = s.chosen.filter((month) => TAXIS.includes(month.service) && column >= 0 && month.trips)
+  const rows = s.chosen.filter((month) => isTaxi(month) && column >= 0 && month.trips)
     .map((month) => ({ ...month, from: monthStart(month), missing: DATA.rejections.at(0, month.n, column) }))
     .map((row) => ({ ...row, share: row.missing / row.rows }));
   const share = sum(rows.map((row) => row.missing)) / sum(rows.map((row) => row.rows));
   return {
     rows, signals: dots(rows), share: rows.length ? share : null,
-    answer: rows.length ? `${percent(share)} of taxi trips have no passenger count.` : "No yellow or green trips for this choice.",
+    answer: rows.length ? `${percent(share)} of taxi trips have no passenger count.` : NO_TAXIS,
     tip: (row) => [row.label, ["Service", row.service], ["Without a count", int(row.missing)], ["Share of rows", percent(row.share)]],
     legend: serviceLegend(s, TAXIS),
     table: [["month", "service", "rows", "without a count", "share"], rows.map((row) => [row.key, row.service, row.rows, row.missing, row.share.toFixed(4)])],
@@ -81,13 +81,13 @@ function tiles(s) {
   const trips = sum(s.chosen.map((month) => s.of(month, 0))), dollars = sum(s.chosen.map((month) => s.of(month, 1)));
   const paid = sum(s.chosen.filter((month) => month.dollars !== null).map((month) => s.of(month, 0)));
   const rejected = sum(s.chosen.map((month) => month.rejected)), rows = sum(s.chosen.map((month) => month.rows));
-  const card = s.chosen.filter((month) => TAXIS.includes(month.service)).map(tipOf);
+  const card = s.chosen.filter(isTaxi).map(tipOf);
   const rest = sum(card.map((tip) => tip.rest)), missing = PANELS.passengers(s).share;
   const allZones = s.zone ? "all zones" : "";
   return {
     trips: [short(trips), s.zone ? zoneName(s.zone) : int(trips)],
-    revenue: [paid ? "$" + short(dollars) : "–", paid ? "$" + int(dollars) : "no amounts"],
-    fare: [paid ? usd(dollars / paid) : "–", "everything included"],
+    revenue: [paid ? usd(dollars, short) : "–", paid ? usd(dollars, int) : "no amounts"],
+    fare: [paid ? usd(dollars / paid, cents) : "–", "everything included"],
     tip: [rest > 0 ? percent(sum(card.map((tip) => tip.tips)) / rest) : "–", allZones || "yellow and green"],
     passengers: [missing === null ? "–" : percent(missing), allZones || "yellow and green"],
     rejected: [short(rejected), `${rows ? percent(rejected / rows, 2) : "0%"} of rows${s.zone ? ", all zones" : ""}`],

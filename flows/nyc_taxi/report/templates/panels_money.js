@@ -3,10 +3,15 @@ PANELS.payments = (s) => {
   const order = [1, 2, 0, 3, 4, 5, 6, -1, -2];
   const types = DATA.payment_types.map(([code, name], column) => ({ code, name, column, rank: order.indexOf(code) }));
   const years = new Map();
-  const taxis = s.chosen.filter(({ service }) => TAXIS.includes(service));
+  let reversed = 0;
+  const taxis = s.chosen.filter(isTaxi);
   for (const month of taxis) {
     const row = years.get(month.year) || new Float64Array(types.length);
-    for (const { column } of types) row[column] += Math.max(0, DATA.payments.at(s.measure, month.n, column));
+    for (const { column } of types) {
+      const value = DATA.payments.at(s.measure, month.n, column);
+      if (value > 0) row[column] += value;
+      else reversed += value; // a share cannot be negative
+    }
     years.set(month.year, row);
   }
   const rows = [...years].flatMap(([year, values]) => types.map((type) => (
@@ -14,8 +19,9 @@ PANELS.payments = (s) => {
   const all = sum(rows.map((row) => row.value));
   const share = (code) => sum(rows.filter((row) => row.code === code).map((row) => row.value)) / all;
   return {
-    rows, money: s.isMoney ? moneyNote(taxis) : "",
-    answer: all ? `${percent(share(1), 0)} of ${s.word} by card, ${percent(share(2), 0)} in cash.` : "No yellow or green trips for this choice.",
+    rows, money: s.isMoney ? moneyNote(taxis, s) : "",
+    answer: all ? `${percent(share(1), 0)} of ${s.word} by card, ${percent(share(2), 0)} in cash.` : NO_TAXIS,
+    note: reversed ? `Leaves out ${usd(reversed, int)}: types whose reversed charges are more than the others.` : "",
     tip: (row) => [`${row.name}, ${row.year}`, [s.isMoney ? "Paid" : "Trips", s.show(row.value)], ["Share", percent(row.share)]],
     legend: types.filter(({ code }) => rows.some((row) => row.code === code)).sort((a, b) => a.rank - b.rank)
       .map(({ name, rank }) => ({ color: `var(--part-${rank})`, text: name })),
@@ -40,12 +46,14 @@ PANELS.tips = (s) => {
   return {
     rows, signals: dots(rows), money: `${windowOf(rows)}; leaves out ${plural(others, "row")}: not paid by card, or rejected.`,
     answer: rows.length ? `Riders add ${percent(share)} to the bill.` : "No tips are recorded for this choice.",
-    tip: (row) => [row.label, ["Service", row.service], ["Tips", "$" + int(row.tips)], ["Rest of the bill", "$" + int(row.rest)], ["Share", percent(row.share)]],
+    tip: (row) => [row.label, ["Service", row.service], ["Tips", usd(row.tips, int)], ["Rest of the bill", usd(row.rest, int)], ["Share", percent(row.share)]],
     legend: serviceLegend(s, ["yellow", "green", "fhvhv"]),
     table: [["month", "service", "tips, dollars", "rest of the bill, dollars", "share"],
       rows.map((row) => [row.key, row.service, row.tips, row.rest, row.share.toFixed(4)])],
   };
 };
+
+const LOAD_FHVHV = "To load a month: python flows/etl_web_to_bq.py --color fhvhv --year 2024 --months 1, then python -m lakehouse.full_pipeline.flow.";
 
 PANELS.companies = (s) => {
   const found = new Map(), chosen = new Set(s.parts);
@@ -56,13 +64,15 @@ PANELS.companies = (s) => {
     { company, trips, fare: fares / trips, pay: pay / trips, wait: waits ? seconds / waits / 60 : null, fares, driver_pay: pay }));
   const share = sum(rows.map((row) => row.driver_pay)) / sum(rows.map((row) => row.fares));
   return {
-    rows, money: moneyNote(s.chosen.filter(({ service }) => service === "fhvhv")),
-    answer: rows.length ? `Drivers get ${Math.round(100 * share)} cents of each dollar of base fare.` : "No month of fhvhv is loaded for this choice.",
-    tip: (row) => [row.company, ["Trips", int(row.trips)], ["Base fare", usd(row.fare)], ["Driver pay", usd(row.pay)],
+    rows, money: moneyNote(s.chosen.filter(({ service }) => service === "fhvhv"), s),
+    answer: !rows.length ? "No month of fhvhv is loaded for this choice." : !(share > 0) ? "Fares or pay are not known." :
+      `Drivers get ${Math.round(100 * share)} cents of each dollar of base fare.`,
+    note: DATA.services.includes("fhvhv") ? "" : LOAD_FHVHV,
+    tip: (row) => [row.company, ["Trips", int(row.trips)], ["Base fare", usd(row.fare, cents)], ["Driver pay", usd(row.pay, cents)],
       ...(row.wait === null ? [] : [["Wait", row.wait.toFixed(1) + " min"]])],
     legend: rows.length ? [{ color: "var(--accent)", text: "base fare" }, { color: "var(--part-0)", text: "driver pay" }] : [],
     table: [["company", "trips", "base fare per trip, dollars", "driver pay per trip, dollars", "wait, minutes"],
-      rows.map((row) => [row.company, row.trips, row.fare.toFixed(2), row.pay.toFixed(2), row.wait === null ? "" : row.wait.toFixed(1)])],
+      rows.map((row) => [row.company, row.trips, cents(row.fare), cents(row.pay), row.wait === null ? "" : row.wait.toFixed(1)])],
   };
 };
 
@@ -101,7 +111,7 @@ PANELS.rain = (s) => {
     rows, signals: { reach }, hasMeasure: true,
     answer: rows.length < 2 ? "There is no wet and dry day to compare." :
       Math.abs(last.share) < 0.005 ? "Hardly: wet days are as usual." :
-      `${last.label} days have ${percent(Math.abs(last.share))} ${last.share < 0 ? "less" : "more"} ${s.isMoney ? "revenue" : "trips"} than usual.`,
+      `${last.label} days have ${percent(Math.abs(last.share))} ${last.share > 0 ? "more" : s.isMoney ? "less" : "fewer"} ${s.isMoney ? "revenue" : "trips"} than usual.`,
     note: unknown ? `${plural(unknown, "day")} of a service without weather ${unknown === 1 ? "is" : "are"} omitted.` : "",
     tip: (row) => [`${row.label} days`, ["Days", int(row.days)], ["Against the usual", row.text]],
     table: [["kind of day", "days", s.word, "usual", "difference"],
@@ -129,6 +139,6 @@ PANELS.air = (s) => {
     facts: worst.length ? [["Day", "AQI", "PM2.5 (mean)", "Rain or snow"], worst.map((day) => [dayLabel(day.date), day.aqi, pm(day), day.rain === null ? "not known" : `${day.rain.toFixed(1)} mm`])] : null,
     tip: (row) => [row.label, ["AQI, highest hour", row.aqi], ["Category", epa(row.aqi)], ["PM2.5, mean", pm(row)], ["", "modelled, not measured"]],
     table: [["day", "AQI, modelled", "PM2.5 (µg/m³), modelled", "rain or snow (mm)"],
-      days.map((day) => [`${day.year}-${String(day.month).padStart(2, "0")}-${String(day.day).padStart(2, "0")}`, day.aqi ?? "", day.pm ?? "", day.rain ?? ""])],
+      days.map((day) => [dayKey(day.year, day.month, day.day), day.aqi ?? "", day.pm ?? "", day.rain ?? ""])],
   };
 };

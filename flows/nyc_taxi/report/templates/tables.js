@@ -34,7 +34,8 @@ const isNumber = (value) => value !== "" && !Number.isNaN(Number(value));
 /* A column of numbers is aligned right; the first column has the names of the rows. */
 function makeTable([head, rows]) {
   const table = node("table"), top = table.createTHead().insertRow(), body = table.createTBody();
-  const kinds = head.map((_, n) => (rows.every((row) => row[n] === "" || isNumber(String(row[n]).replace(/[,%]|\s.*/g, ""))) ? {} : { class: "text" }));
+  const hasNumbers = (n) => rows.every((row) => row[n] === "" || isNumber(String(row[n]).replace(/[,%]|\s.*/g, "")));
+  const kinds = head.map((_, n) => (hasNumbers(n) ? {} : { class: "text" }));
   head.forEach((name, n) => top.append(node("th", name, { scope: "col", ...kinds[n] })));
   for (const row of rows) {
     const line = body.insertRow();
@@ -51,14 +52,17 @@ const quoted = (value) => (/[",\r\n]/.test(cell(value)) ? `"${cell(value).replac
 const asCsv = ([head, rows]) => "\ufeff" + [head, ...rows].map((row) => row.map(quoted).join(",")).join("\r\n") + "\r\n";
 const asText = ([head, rows]) => [head, ...rows].map((row) => row.map((value) => cell(value).replace(/\s+/g, " ")).join("\t")).join("\n");
 
+/* Returns whether the browser has copied. */
 async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
+    return true;
   } catch {
     const field = document.body.appendChild(node("textarea", text)); // not every browser lets a file use the clipboard
     field.select();
-    document.execCommand("copy");
+    const copied = document.execCommand("copy");
     field.remove();
+    return copied;
   }
 }
 
@@ -76,8 +80,8 @@ function prepareNumbers(details) {
   const name = details.dataset.panel, copy = details.querySelector(".copy");
   details.addEventListener("toggle", () => fillNumbers(details));
   copy.addEventListener("click", async () => {
-    await copyText(asText(shown[name].table));
-    copy.textContent = "Copied";
+    copy.textContent = await copyText(asText(shown[name].table)) ? "Copied" : "Not allowed here";
+    copy.focus();
     setTimeout(() => { copy.textContent = "Copy"; }, 1500);
   });
   details.querySelector(".csv").addEventListener("click", () => saveFile(asCsv(shown[name].table), `${name}.csv`));

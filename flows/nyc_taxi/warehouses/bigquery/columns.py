@@ -15,7 +15,7 @@ from google.cloud.bigquery import SchemaField, Table
 from nyc_taxi.errors import StorageError
 from nyc_taxi.storage.google import one_line
 from nyc_taxi.storage.parquet_metadata import source_version
-from nyc_taxi.trips.comments import Comments
+from nyc_taxi.trips.table_comments import Comments
 from nyc_taxi.warehouses.base import check_names
 
 MAX_NAME_LENGTH = 300
@@ -32,7 +32,7 @@ _SQL_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 @dataclass(frozen=True)
 class Footer:
-    """What the footer of a Parquet file says."""
+    """Contents of the footer of a Parquet file."""
 
     rows: int
     columns: list[SchemaField]

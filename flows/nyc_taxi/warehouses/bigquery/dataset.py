@@ -6,22 +6,21 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from google.api_core.exceptions import BadRequest, GoogleAPICallError, NotFound
 from google.cloud import bigquery, storage
-from google.cloud.bigquery import SchemaField, Table
+from google.cloud.bigquery import Table
 from prefect_gcp import GcpCredentials
 
 from nyc_taxi.cancellation import interruptible_sleep
 from nyc_taxi.errors import StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.google import CONNECT_TIMEOUT, STORAGE_RETRY, translate_google_errors
-from nyc_taxi.trips.comments import NO_COMMENTS, Comments
-from nyc_taxi.trips.lookups import LOOKUPS
+from nyc_taxi.trips.lookup_tables import LOOKUPS
 from nyc_taxi.trips.rides_view import TABLES, rides_views
+from nyc_taxi.trips.table_comments import NO_COMMENTS, Comments
 from nyc_taxi.warehouses.base import DATASET
 from nyc_taxi.warehouses.bigquery.columns import (
     Footer,
@@ -32,8 +31,6 @@ from nyc_taxi.warehouses.bigquery.columns import (
 from nyc_taxi.warehouses.bigquery.jobs import CALL_OPTIONS, Jobs
 
 ROLES = "roles/bigquery.user on the project and roles/bigquery.dataEditor on the dataset"
-STAGING_LIFETIME = timedelta(days=1)
-"""Expiry of the staging table of a killed run."""
 NEW_TABLE_TIMEOUT = 5
 """Seconds to wait for the columns of a table that is being created."""
 
@@ -79,13 +76,6 @@ class Dataset:
         table.description = comments.table
         created = self.client.create_table(table, exists_ok=True, **CALL_OPTIONS)
         return self.find(name) or created
-
-    def create_staging_table(self, columns: list[SchemaField], run: str) -> Table:
-        """Create an empty table for the load jobs of a run; it expires."""
-        staging = Table(self.table(f"staging_{run.replace('-', '_')}"), columns)
-        staging.expires = datetime.now(UTC) + STAGING_LIFETIME
-        self.client.create_table(staging, exists_ok=True, **CALL_OPTIONS)
-        return staging
 
     def comment(self, name: str, comments: Comments, found: Table | None = None) -> None:
         """Update the descriptions that differ. BigQuery has no transactions for metadata."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from google.cloud.bigquery import SchemaField, Table, TimePartitioning
 
 from nyc_taxi.errors import StorageError
-from nyc_taxi.trips.comments import Comments
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.table_comments import Comments
 from nyc_taxi.warehouses.base import check_is_ours
 from nyc_taxi.warehouses.bigquery.columns import sql_types
 from nyc_taxi.warehouses.bigquery.dataset import Dataset, full_name

@@ -17,16 +17,17 @@ from google.cloud.bigquery import Table
 from prefect_gcp import GcpCredentials
 
 from nyc_taxi.errors import StorageError
-from nyc_taxi.storage.google import BIGQUERY_RETRY, load_block
-from nyc_taxi.trips.comments import NO_COMMENTS, Comments, trips_comments
+from nyc_taxi.storage.google import BIGQUERY_RETRY, load_google_block
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.table_comments import NO_COMMENTS, Comments, trips_comments
 from nyc_taxi.warehouses.base import DATASET, check_is_ours, is_declared, lookup_table_name
 from nyc_taxi.warehouses.bigquery.columns import Footer, comments_of, described, sql_types
 from nyc_taxi.warehouses.bigquery.dataset import Dataset, full_name
 from nyc_taxi.warehouses.bigquery.jobs import CALL_OPTIONS, job_prefix
 from nyc_taxi.warehouses.bigquery.loads import begin_sql, create_loads
-from nyc_taxi.warehouses.bigquery.replacement import (
+from nyc_taxi.warehouses.bigquery.staging import (
     Replacement,
+    create_staging_table,
     hours_replacement,
     month_replacement,
     replace_sql,
@@ -46,7 +47,7 @@ class BigQueryWarehouse:
 
     @classmethod
     def from_address(cls, block: str) -> Self:
-        return cls(load_block(GcpCredentials, block))
+        return cls(load_google_block(GcpCredentials, block))
 
     def __init__(self, credentials: GcpCredentials) -> None:
         self.dataset = Dataset(credentials)
@@ -160,7 +161,7 @@ class BigQueryWarehouse:
     ) -> None:
         """Load the file into a staging table, then replace the rows in one transaction."""
         loads = self.dataset.table(LOADS)
-        staging = self.dataset.create_staging_table(file.columns, run)
+        staging = create_staging_table(self.dataset, file.columns, run)
         loaded = self._load_staging_table(parquet, staging, f"stage-{run}")
         if loaded != file.rows:
             raise StorageError(

@@ -24,10 +24,24 @@ _thread_locks_guard = threading.Lock()
 class DuckDBFile:
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: Database | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the file open for the block: opening it takes longer than most queries."""
+        with self.open() as self._held:
+            try:
+                yield
+            finally:
+                self._held = None
 
     @contextmanager
     def open(self) -> Iterator[Database]:
         """Open the file, waiting up to NYC_TAXI_WAIT seconds for other runs to release it."""
+        if self._held:
+            with translate_duckdb_errors(self.path):
+                yield self._held
+            return
         if self.path.is_dir():
             raise StorageError(
                 f"{self.path} is a folder; set NYC_TAXI_WAREHOUSE to a file in it, such as "
@@ -56,8 +70,12 @@ class DuckDBFile:
     def transaction(self) -> Iterator[Database]:
         with self.open() as db, translate_os_errors(self.path):
             db.begin()
-            yield db
-            db.commit()
+            try:
+                yield db
+                db.commit()
+            except BaseException:
+                db.rollback()
+                raise
 
     @contextmanager
     def thread_lock(self, deadline: float) -> Iterator[None]:

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from nyc_taxi.errors import StorageError
 from nyc_taxi.storage.duckdb_engine import Database, literal, parquet_sql, quoted
-from nyc_taxi.trips.comments import Comments
 from nyc_taxi.trips.rides_view import TABLES, rides_views
 from nyc_taxi.trips.schemas import INTEGER_TYPES, SERVICES
+from nyc_taxi.trips.table_comments import Comments
 from nyc_taxi.warehouses.base import DATASET, MAX_EXACT, check_is_ours, check_names
 from nyc_taxi.warehouses.loads import COLUMNS, LOADS, LOADS_COMMENTS, Load, NewLoad
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from nyc_taxi.storage.duckdb_engine import Database as Engine
 from nyc_taxi.storage.duckdb_engine import quoted
-from nyc_taxi.trips.comments import Comments
+from nyc_taxi.trips.table_comments import Comments
 from nyc_taxi.warehouses.base import check_is_ours
 from nyc_taxi.warehouses.hours import KEY, Hours
 from nyc_taxi.warehouses.loads import NewLoad
 from nyc_taxi.warehouses.postgres.column_types import definitions, resolve_types
-from nyc_taxi.warehouses.postgres.connection import Session
 from nyc_taxi.warehouses.postgres.loads import record_load
+from nyc_taxi.warehouses.postgres.session import Session
 from nyc_taxi.warehouses.postgres.swap import copy_rows
 from nyc_taxi.warehouses.postgres.tables import (
     Columns,

@@ -7,7 +7,7 @@ from dataclasses import astuple
 
 from nyc_taxi.warehouses.base import check_is_ours
 from nyc_taxi.warehouses.loads import COLUMNS, LOADS, LOADS_COMMENTS, Load, NewLoad
-from nyc_taxi.warehouses.postgres.connection import Session
+from nyc_taxi.warehouses.postgres.session import Session
 from nyc_taxi.warehouses.postgres.tables import (
     Table,
     attributes,

@@ -14,12 +14,12 @@ from nyc_taxi.settings import settings
 from nyc_taxi.storage.duckdb_engine import Database as Engine
 from nyc_taxi.storage.duckdb_engine import quoted
 from nyc_taxi.storage.progress import progress_bar
-from nyc_taxi.trips.comments import trips_comments
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.table_comments import trips_comments
 from nyc_taxi.warehouses.base import DATASET
 from nyc_taxi.warehouses.postgres.binary_copy import Feed, encode
 from nyc_taxi.warehouses.postgres.column_types import DUCKDB_TYPES, definitions
-from nyc_taxi.warehouses.postgres.connection import Session, set_lock_timeout
+from nyc_taxi.warehouses.postgres.session import Session, set_lock_timeout
 from nyc_taxi.warehouses.postgres.tables import (
     Columns,
     Table,

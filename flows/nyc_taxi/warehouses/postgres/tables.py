@@ -10,7 +10,7 @@ from nyc_taxi.errors import InvalidInputError, StorageError
 from nyc_taxi.storage.duckdb_engine import quoted
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.loads import LOADS
-from nyc_taxi.warehouses.postgres.connection import Session
+from nyc_taxi.warehouses.postgres.session import Session
 
 Columns = dict[str, str]
 """Lower-case column name -> PostgreSQL type."""

@@ -7,10 +7,10 @@ from typing import Literal
 from psycopg2.errors import InvalidTableDefinition
 
 from nyc_taxi.storage.duckdb_engine import quoted
-from nyc_taxi.trips.comments import Comments
 from nyc_taxi.trips.rides_view import TABLES, View, rides_views
+from nyc_taxi.trips.table_comments import Comments
 from nyc_taxi.warehouses.base import DATASET
-from nyc_taxi.warehouses.postgres.connection import Session
+from nyc_taxi.warehouses.postgres.session import Session
 from nyc_taxi.warehouses.postgres.tables import Columns, Table, find_oid, scalar
 
 VIEWS = ("rides_labeled", "rides")

@@ -21,9 +21,9 @@ from nyc_taxi.storage.duckdb_engine import (
     translate_duckdb_errors,
 )
 from nyc_taxi.storage.parquet_metadata import read_source_version
-from nyc_taxi.trips.comments import NO_COMMENTS, Comments
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import SERVICES, Color
+from nyc_taxi.trips.table_comments import NO_COMMENTS, Comments
 from nyc_taxi.warehouses.base import DATASET, check_is_ours, is_declared, lookup_table_name
 from nyc_taxi.warehouses.hours import LOAD_ID, Hours, check_hours, hourly_table_name
 from nyc_taxi.warehouses.loads import COLUMNS, LOADS, Load, NewLoad

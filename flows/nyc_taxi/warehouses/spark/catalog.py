@@ -8,8 +8,7 @@ from contextlib import nullcontext
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 from nyc_taxi.cancellation import check_stopped, interruptible, interruptible_sleep
@@ -17,8 +16,8 @@ from nyc_taxi.errors import InvalidInputError, LockTimeoutError
 from nyc_taxi.settings import from_root, settings
 from nyc_taxi.storage.atomic_files import file_lock
 from nyc_taxi.storage.spark import spark_session
+from nyc_taxi.storage.spark_errors import is_conflict, translate_spark_errors
 from nyc_taxi.warehouses.base import DATASET
-from nyc_taxi.warehouses.spark.errors import is_conflict, translate_spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,7 +41,7 @@ class Catalog:
             warehouse = spark.conf.get(f"spark.sql.catalog.{name}.warehouse", "")
             kind = spark.conf.get(f"spark.sql.catalog.{name}.type", "")
         is_local = warehouse.startswith("file:")
-        self.folder = Path(unquote(urlsplit(warehouse).path)) if is_local else None
+        self.folder = Path("/" + warehouse.removeprefix("file:").lstrip("/")) if is_local else None
         """Folder of the tables, if it is on this machine."""
         self._commits = self.folder / "commit" if self.folder and kind == "hadoop" else None
 
@@ -114,18 +113,16 @@ def _from_settings() -> dict[str, str]:
     """
     config = settings()
     warehouse, uri = config.warehouse_uri, config.catalog_uri.get_secret_value()
-    if "://" not in warehouse and not uri.startswith("http"):
-        folder = from_root(warehouse)
+    if uri.startswith("http"):
+        return {"type": "rest", "uri": uri} | ({"warehouse": warehouse} if warehouse else {})
+    if ":/" not in warehouse:
+        folder = from_root(warehouse or "data/iceberg")
         folder.mkdir(parents=True, exist_ok=True)
-        warehouse = folder.as_uri()
+        warehouse = f"file://{folder}"  # as it is: Hadoop does not decode %20
         uri = uri or f"jdbc:sqlite:{folder / 'catalog.db'}"
-    given: dict[str, Any] = {"warehouse": warehouse}
-    if uri.startswith("jdbc:"):
-        given |= {"type": "jdbc", "uri": uri, "jdbc.schema-version": "V1"}
-        if uri.startswith("jdbc:sqlite:"):
-            given["jdbc.busy_timeout"] = str(int(config.wait * 1000))
-    elif uri:
-        given |= {"type": "rest", "uri": uri}
-    else:
-        given["type"] = "hadoop"
+    if not uri:
+        return {"type": "hadoop", "warehouse": warehouse}
+    given = {"type": "jdbc", "uri": uri, "warehouse": warehouse, "jdbc.schema-version": "V1"}
+    if uri.startswith("jdbc:sqlite:"):
+        given["jdbc.busy_timeout"] = str(int(config.wait * 1000))
     return given

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nyc_taxi.warehouses.spark.catalog import Catalog
+from nyc_taxi.warehouses.spark.columns import quoted
 from nyc_taxi.warehouses.spark.tables import table_folder
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Freed:
 
 
 def maintain(catalog: Catalog, schemas: Iterable[str]) -> str:
-    """Maintain every table. Raises StorageError.
+    """Maintain every table but those whose property gc.enabled is false. Raises StorageError.
 
     Iceberg's own limits apply: snapshots expire after 5 days (the table's property
     history.expire.max-snapshot-age-ms), and orphan files are removed after 3.
@@ -54,10 +55,12 @@ def maintain(catalog: Catalog, schemas: Iterable[str]) -> str:
 def _names(spark: SparkSession, catalog: str, schema: str) -> list[str]:
     spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {catalog}.{schema}")
     found = spark.sql(f"SHOW TABLES IN {catalog}.{schema}").collect()
-    return [f"{schema}.{row['tableName']}" for row in found]
+    return [f"{schema}.{quoted(row['tableName'])}" for row in found]
 
 
 def _maintain(spark: SparkSession, catalog: str, name: str) -> Freed:
+    if _keeps_files(spark, f"{catalog}.{name}"):
+        return Freed()
     files, folder = table_folder(spark, f"{catalog}.{name}")
     before = files.getContentSummary(folder).getLength()
     [compacted] = _call(spark, catalog, "rewrite_data_files", name)
@@ -68,6 +71,12 @@ def _maintain(spark: SparkSession, catalog: str, name: str) -> Freed:
     after = files.getContentSummary(folder).getLength()
     rewritten = compacted["rewritten_data_files_count"]
     return Freed(1, rewritten, expired, len(orphans), before - after)
+
+
+def _keeps_files(spark: SparkSession, table: str) -> bool:
+    """Return whether another table may use the files too, which Iceberg then refuses to remove."""
+    properties = spark.sql(f"SHOW TBLPROPERTIES {table}").collect()
+    return ("gc.enabled", "false") in map(tuple, properties)
 
 
 def _call(spark: SparkSession, catalog: str, procedure: str, name: str) -> list[Any]:

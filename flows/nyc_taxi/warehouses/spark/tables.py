@@ -1,4 +1,4 @@
-"""Iceberg tables: creation, new columns, comments, views, and files to load."""
+"""Iceberg tables: creation, new columns, comments, and files to load."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from nyc_taxi.trips.comments import NO_COMMENTS, Comments
-from nyc_taxi.trips.rides_view import TABLES, rides_views
+from nyc_taxi.trips.table_comments import NO_COMMENTS, Comments
 from nyc_taxi.warehouses.base import DATASET, check_is_ours
 from nyc_taxi.warehouses.spark.columns import Types, check_types, literal, quoted
 
@@ -173,31 +172,3 @@ def _detail(spark: SparkSession, table: str, name: str) -> str:
     details = spark.sql(f"DESCRIBE TABLE EXTENDED {table}").collect()
     first = next(n for n, row in enumerate(details) if row[0] == "# Detailed Table Information")
     return next((str(value) for found, value, _ in details[first:] if found == name), "")
-
-
-def replace_rides_views(spark: SparkSession, catalog: str) -> None:
-    """Create or update `rides` and `rides_labeled`, if the catalog has views."""
-    if not has_views(spark, catalog):
-        return
-    schema = f"{catalog}.{DATASET}"
-    there = {row["tableName"] for row in spark.sql(f"SHOW TABLES IN {schema}").collect()}
-    tables = {name: columns(spark, f"{schema}.{name}") for name in there.intersection(TABLES)}
-    for view in rides_views(tables, lambda table: f"{schema}.{table}"):
-        texts = ", ".join(
-            f"{name} COMMENT {literal(text)}" for name, text in view.comments.columns.items()
-        )
-        spark.sql(
-            f"CREATE OR REPLACE VIEW {schema}.{view.name} ({texts})"
-            f" COMMENT {literal(view.comments.table)} AS {view.query}"
-        )
-
-
-def has_views(spark: SparkSession, catalog: str) -> bool:
-    """Return whether the catalog can store views: Iceberg's Hadoop catalog cannot."""
-    loaded: Any = spark._jsparkSession.sessionState().catalogManager().catalog(catalog)
-    backing = loaded.icebergCatalog()
-    return bool(
-        spark._jvm.java.lang.Class.forName("org.apache.iceberg.catalog.ViewCatalog").isInstance(
-            backing
-        )
-    )

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nyc_taxi.trips.comments import NO_COMMENTS, Comments, trips_comments
 from nyc_taxi.trips.months import TripMonth
+from nyc_taxi.trips.table_comments import NO_COMMENTS, Comments, trips_comments
 from nyc_taxi.warehouses.base import DATASET, check_is_ours, is_declared, lookup_table_name
 from nyc_taxi.warehouses.hours import KEY, LOAD_ID, Hours, check_hours, hourly_table_name
 from nyc_taxi.warehouses.loads import COLUMNS, LOADS, Load, NewLoad
@@ -20,6 +20,7 @@ from nyc_taxi.warehouses.spark import tables
 from nyc_taxi.warehouses.spark.catalog import Catalog
 from nyc_taxi.warehouses.spark.columns import cast_to, open_remote, read_footer
 from nyc_taxi.warehouses.spark.loads import create_loads, record_loads, snapshot_properties
+from nyc_taxi.warehouses.spark.views import replace_rides_views
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -168,7 +169,7 @@ class SparkWarehouse:
         self.catalog.run(lambda spark: record_loads(spark, self.catalog.name, *names))
 
     def _replace_views(self) -> None:
-        self.catalog.run(lambda spark: tables.replace_rides_views(spark, self.catalog.name))
+        self.catalog.run(lambda spark: replace_rides_views(spark, self.catalog.name))
 
     def _file_rows(
         self, spark: SparkSession, parquet: Path | str

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nyc_taxi.trips.descriptions import DESCRIPTIONS
-from nyc_taxi.trips.lookups import LOOKUPS, NAME
+from nyc_taxi.trips.lookup_tables import LOOKUPS, NAME
 from nyc_taxi.trips.schemas import SERVICES, Color, Column
 
 SOURCE = "https://www.nyc.gov/site/tlc/about/tlc-trip-record-data.page"

@@ -1,4 +1,4 @@
-"""Log lines that several flows share."""
+"""The counts that the course logs before and after its transform."""
 
 from prefect import get_run_logger
 

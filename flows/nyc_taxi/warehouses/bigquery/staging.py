@@ -1,21 +1,33 @@
-"""The transaction that replaces a month or a range of hours from a staging table."""
+"""Staging tables, and the transaction that replaces a month or a range of hours from one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
-from google.cloud.bigquery import Table
+from google.cloud.bigquery import SchemaField, Table
 
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.base import MAX_EXACT
 from nyc_taxi.warehouses.bigquery.columns import Footer
-from nyc_taxi.warehouses.bigquery.dataset import full_name
+from nyc_taxi.warehouses.bigquery.dataset import Dataset, full_name
+from nyc_taxi.warehouses.bigquery.jobs import CALL_OPTIONS
 from nyc_taxi.warehouses.bigquery.loads import delete_sql, insert_sql
 from nyc_taxi.warehouses.bigquery.tables import Match
 from nyc_taxi.warehouses.hours import LOAD_ID, Hours
 from nyc_taxi.warehouses.loads import NewLoad
+
+STAGING_LIFETIME = timedelta(days=1)
+"""Expiry of the staging table of a killed run."""
+
+
+def create_staging_table(dataset: Dataset, columns: list[SchemaField], run: str) -> Table:
+    """Create an empty table for the load jobs of a run; it expires."""
+    staging = Table(dataset.table(f"staging_{run.replace('-', '_')}"), columns)
+    staging.expires = datetime.now(UTC) + STAGING_LIFETIME
+    dataset.client.create_table(staging, exists_ok=True, **CALL_OPTIONS)
+    return staging
 
 
 @dataclass(frozen=True)

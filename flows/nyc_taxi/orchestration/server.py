@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import httpx
 import prefect
@@ -21,8 +19,14 @@ from prefect.settings import (
 )
 
 from nyc_taxi.errors import InvalidInputError, ServerError
-from nyc_taxi.network import Proxy, proxy_for
-from nyc_taxi.urls import safe_url
+from nyc_taxi.network import Proxy
+from nyc_taxi.orchestration.server_errors import (
+    TEMPORARY_SERVER_HINT,
+    address_hint,
+    explain,
+    server_proxy,
+    shown_url,
+)
 
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
@@ -32,7 +36,6 @@ RESPONSE_TIMEOUT = 10.0
 SOCKS_TIMEOUT = 5.0
 """Seconds for a SOCKS proxy to accept the connection and answer the greeting."""
 PROCESS_POOL = "process-pool"
-TEMPORARY_SERVER_HINT = "to use a temporary server, unset PREFECT_API_URL"
 
 
 def use_server() -> None:
@@ -61,7 +64,7 @@ def check_server() -> str:
 
     Raises ServerError if it does not respond, denies access, or is not a compatible Prefect server.
     """
-    if (proxy := _proxy()) and proxy.scheme.startswith("socks"):
+    if (proxy := server_proxy()) and proxy.scheme.startswith("socks"):
         _check_socks(proxy)
     try:
         with (
@@ -80,7 +83,7 @@ def check_server() -> str:
     except (ValueError, TypeError) as problem:  # not JSON, or not from the Prefect API
         raise ServerError(
             f"{shown_url()} is not the API of a Prefect server (a web page or another program "
-            f"responded); {_address_hint()}"
+            f"responded); {address_hint()}"
         ) from problem
     if server.major != client_version.major:
         raise ServerError(
@@ -88,61 +91,6 @@ def check_server() -> str:
             f"Prefect {prefect.__version__}; upgrade the server, or {TEMPORARY_SERVER_HINT}"
         )
     return f"{shown_url()} has version {version}"
-
-
-def explain(problem: Exception) -> str:
-    """Describe a failed request to the server in one line, with the fix."""
-    url = shown_url() or "the temporary address"
-    reason = " ".join(str(problem).split()) or type(problem).__name__
-    if isinstance(problem, httpx.HTTPStatusError):
-        status = problem.response.status_code
-        if status in (401, 403):
-            return (
-                f"the Prefect server at {url} denies access (HTTP {status}); set PREFECT_API_KEY "
-                "(Prefect Cloud) or PREFECT_API_AUTH_STRING (self-hosted server)"
-            )
-        if status in (404, 405) or status < 400:
-            return (
-                f"{url} is not the API of a server compatible with Prefect {prefect.__version__} "
-                f"(HTTP {status} for {problem.request.url.path}); {_address_hint()}"
-            )
-        return (
-            f"the Prefect server at {url} failed (HTTP {status} for {problem.request.url.path}); "
-            "check its log, or, if a proxy sent the error, add the server's host to NO_PROXY"
-        )
-    if isinstance(problem, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        return f"PREFECT_API_URL={url} is not a URL; write it as http://127.0.0.1:4200/api"
-    if isinstance(
-        problem, httpx.LocalProtocolError | UnicodeError
-    ):  # its message may contain the value
-        return (
-            "PREFECT_API_KEY, PREFECT_API_AUTH_STRING or a header of "
-            "PREFECT_CLIENT_CUSTOM_HEADERS has a character that HTTP does not allow, such as a "
-            "line break; set it again"
-        )
-    if "CERTIFICATE_VERIFY_FAILED" not in reason and (proxy := _proxy()):
-        return (
-            f"the proxy {proxy} cannot reach the Prefect server at {url} ({reason}); correct "
-            f"{proxy.variable}, or add the server's host to NO_PROXY"
-        )
-    if "CERTIFICATE_VERIFY_FAILED" in reason:
-        return (
-            f"the certificate of the Prefect server at {url} is not trusted ({reason}); set "
-            "PREFECT_API_SSL_CERT_FILE or SSL_CERT_FILE to the certificate file of its CA"
-        )
-    if isinstance(problem, httpx.RemoteProtocolError | httpx.DecodingError):
-        return f"{url} is not a Prefect server ({reason}); {_address_hint()}"
-    return (
-        f"the Prefect server at {url} does not respond ({reason}); start it, "
-        f"correct PREFECT_API_URL, or, {TEMPORARY_SERVER_HINT}"
-    )
-
-
-def _proxy() -> Proxy | None:
-    """Return the proxy for requests to the server, if any."""
-    with suppress(InvalidInputError, httpx.InvalidURL):
-        return proxy_for(httpx.URL(PREFECT_API_URL.value() or ""))
-    return None
 
 
 def _check_socks(proxy: Proxy) -> None:
@@ -160,19 +108,6 @@ def _check_socks(proxy: Proxy) -> None:
         f"the proxy {proxy} cannot reach the Prefect server at {shown_url()} ({reason}); correct "
         f"{proxy.variable}, or add the server's host to NO_PROXY"
     )
-
-
-def shown_url() -> str:
-    """PREFECT_API_URL without credentials."""
-    return safe_url(PREFECT_API_URL.value() or "")
-
-
-def _address_hint() -> str:
-    url = shown_url().rstrip("/")
-    parts = urlsplit(url)
-    if parts.path.endswith("/api") or "/workspaces/" in parts.path:
-        return f"correct PREFECT_API_URL, upgrade the server, or, {TEMPORARY_SERVER_HINT}"
-    return f"set PREFECT_API_URL={parts.scheme}://{parts.netloc}/api"
 
 
 def check_workers() -> str:

@@ -1,0 +1,13 @@
+{# PostgreSQL: lifts the timeouts of the role and the database, for one transaction. Version 17 added
+   transaction_timeout. #}
+{% macro no_timeouts() -%}
+  {%- if target.type == 'postgres' -%}
+    select set_config(name, '0', true) from pg_settings where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
+  {%- endif -%}
+{%- endmacro %}
+
+{# Overrides dbt's macro. #}
+{% macro postgres__get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) -%}
+  {{ no_timeouts() }};
+  {{ default__get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) }}
+{%- endmacro %}
