@@ -149,6 +149,7 @@ def test_month_that_is_loaded_during_a_build_waits_for_the_next(lakehouse: Small
     assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
 
 
+@pytest.mark.slow_on("postgres")
 def test_failed_publish_says_why(lakehouse: SmallLakehouse) -> None:
     with pytest.raises(TransformError, match=r"^publish: .*_next does not exist; run dbt build"):
         lakehouse.dbt.publish(["silver"], [JANUARY])

@@ -181,6 +181,19 @@ def test_the_fork_server_preloads_introspection_from_any_folder(tmp_path: Path) 
     assert done.returncode == 0
 
 
+def test_the_fork_server_starts_with_a_long_temporary_folder(tmp_path: Path) -> None:
+    """Its socket is in the folder, and a socket's path is limited to about 100 bytes."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    start = "from scripts.prefect_build import introspection as i; i.PRELOADED.clear(); "
+    subprocess.run(
+        [sys.executable, "-c", start + "i.start_fork_server()"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": f"{ROOT}:{ROOT / 'flows'}"},
+        check=True,
+    )
+
+
 def test_a_flow_is_listed_under_its_name_in_the_file(checkout: Checkout) -> None:
     """An entrypoint contains that name, whatever the decorated function is called."""
     checkout.flow("a", "wrapped", "from prefect import flow\ndef work(): pass\nrun = flow(work)")
