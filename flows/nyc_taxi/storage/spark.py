@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -118,8 +118,15 @@ def _start() -> SparkSession:
         if name.startswith(LEGACY) and session.conf.isModifiable(name):
             session.conf.unset(name)
     logging.getLogger("SQLQueryContextLogger").disabled = True  # logs what it also raises
-    atexit.register(session.stop)
+    atexit.register(_stop, session)
     return session
+
+
+def _stop(session: SparkSession) -> None:
+    """End the application. A run that failed has said why, so Spark need not."""
+    with suppress(Exception):
+        session.sparkContext.setLogLevel("OFF")
+        session.stop()
 
 
 def _connect(properties: dict[str, str]) -> SparkSession:
