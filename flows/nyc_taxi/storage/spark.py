@@ -21,6 +21,7 @@ from nyc_taxi.settings import settings
 from nyc_taxi.storage.spark_errors import translate_spark_errors
 from nyc_taxi.storage.spark_properties import (
     LEGACY,
+    check_host_name,
     check_iceberg,
     check_installed,
     session_properties,
@@ -92,6 +93,7 @@ def _start() -> SparkSession:
     check_installed()
     # spark-submit started this process, or pyspark will start it with these options.
     submitted = not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}.isdisjoint(os.environ)
+    check_host_name(submitted)
     with _translate_start():
         given = submitted_properties() if submitted else spark_defaults()
     master = settings().spark_master or given.get("spark.master", LOCAL_MASTER)
