@@ -112,7 +112,12 @@ def test_every_filter_changes_the_numbers(page: Page, raw: Any) -> None:
     expect(page.locator("#answer-trend")).to_contain_text("The busiest day is")
     choose(page, "Zone", "161")
     shows(page, raw("month = '2024-02-01' AND zone = 161")[0])
-    expect(page.locator("#panel-week [data-filter=zone]")).to_have_class("active")
+    expect(page.locator("#panel-payments [data-filter=zone]")).to_have_class("active")
+    expect(page.locator("#panel-week [data-filter=month]")).to_have_class("active")
+    page.locator("#panel-week summary").click()
+    hours = page.locator("#panel-week tbody td:last-child").all_inner_texts()
+    of_zone = sum(int(hour.replace(",", "")) for hour in hours)
+    assert of_zone == raw("service = 'yellow' AND zone = 161")[0]
     page.get_by_role("radio", name="revenue").check()
     expect(page.locator("#note-zones")).to_contain_text("Dollars: Feb 2024; leaves out 60")
     page.get_by_role("button", name="Show all").click()
@@ -140,7 +145,8 @@ def test_link_carries_the_filters(
         )
     bad = "#service=taxi&year=1999&month=13&zone=<b>&show=all"
     with opened(browser, demo_folder / "report.html", bad) as other:
-        shows(other, 0)
+        shows(other, raw()[0])
+        expect(other.get_by_role("status")).to_contain_text("service and year and month and zone")
         expect(other.get_by_role("combobox", name="Year")).to_have_value("")
 
 
@@ -222,11 +228,21 @@ def test_dark_theme_prints_dark_on_white(page: Page) -> None:
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 27, 24)"
 
 
-@pytest.mark.parametrize("zone", ["Pacific/Honolulu", "Asia/Beirut", "Pacific/Kiritimati"])
-def test_days_are_new_yorks_in_every_time_zone(
-    browser: Browser, demo_folder: Path, page: Page, zone: str
+@pytest.mark.parametrize(
+    ("zone", "locale"),
+    [
+        ("Asia/Kolkata", "tr-TR"),
+        ("Asia/Beirut", "ar-EG"),
+        ("Pacific/Auckland", "de-DE"),
+        ("Pacific/Honolulu", "fr-FR"),
+    ],
+)
+def test_page_is_the_same_in_every_time_zone_and_language(
+    browser: Browser, demo_folder: Path, page: Page, zone: str, locale: str
 ) -> None:
-    with opened(browser, demo_folder / "report.html", timezone_id=zone) as other:
+    place = {"timezone_id": zone, "locale": locale}
+    with opened(browser, demo_folder / "report.html", **place) as other:
+        expect(other.locator(".tiles")).to_have_text(page.locator(".tiles").inner_text())
         for answer in ("trend", "air", "week", "rain"):
             text = page.locator(f"#answer-{answer}").inner_text()
             expect(other.locator(f"#answer-{answer}")).to_have_text(text)
@@ -316,7 +332,7 @@ def test_what_is_missing_is_said(browser: Browser, demo_folder: Path, tmp_path: 
 def test_one_month_is_enough(browser: Browser, demo_folder: Path, tmp_path: Path, raw: Any) -> None:
     tables = (
         *("month_quality", "trips_by_hour", "trips_by_route", "trips_by_payment", "rejections"),
-        "trips_and_air_by_day",
+        *("trips_by_zone_hour", "trips_and_air_by_day"),
         "unknown_codes",
     )
     keep = "service = 'green'"

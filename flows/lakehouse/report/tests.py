@@ -202,6 +202,19 @@ def test_month_of_one_table_only_is_one_line(warehouse: Path) -> None:
         numbers(warehouse)
 
 
+def test_gold_of_an_older_version_is_one_line(warehouse: Path) -> None:
+    with duckdb.connect(str(warehouse)) as db:
+        db.execute("DROP TABLE gold.trips_by_zone_hour")
+    with pytest.raises(StorageError, match=r"trips_by_zone_hour .*build it again: python -m"):
+        numbers(warehouse)
+
+
+def test_zones_without_shapes_are_no_map(warehouse: Path) -> None:
+    with duckdb.connect(str(warehouse)) as db:
+        db.execute("CREATE TABLE dezoomcamp.zones AS SELECT 1 AS LocationID, 'EWR' AS Zone")
+    assert numbers(warehouse)["shapes"] == []
+
+
 def test_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "EXTRA", {"json": "json", "no_such_module": "vl-convert-python"})
     with pytest.raises(InvalidInputError, match=r"needs vl-convert-python; .*\[report\]"):

@@ -24,6 +24,8 @@ DAYS = 32
 ZONES = 266
 WHOLE_DAY = 23
 """Hours that a day must have for its sums and means to count: one has 23 in New York."""
+BY_MONTH = ("days", "week", "zone_trips", "payments", "rejections", "codes")
+"""Queries whose rows begin with the service and month."""
 Position = tuple[str, date]
 Payload = dict[str, Any]
 
@@ -62,13 +64,13 @@ def _check_months(gold: Mapping[str, Rows], index: Mapping[Position, int]) -> No
 
     On Spark each table is published alone, so a build that was killed can leave such tables.
     """
-    for name in ("days", "week", "zone_trips", "payments", "rejections", "codes"):
-        for service, month, *_ in gold[name]:
-            if (service, month) not in index:
-                raise StorageError(
-                    f"gold was published in part: {service} {month:%Y-%m} is not in all tables; "
-                    "complete it: python -m lakehouse.gold.flow"
-                )
+    named = {(service, month) for name in BY_MONTH for service, month, *_ in gold[name]}
+    named |= {("fhvhv", month) for month, *_ in gold["companies"]}
+    for service, month in sorted(named - index.keys()):
+        raise StorageError(
+            f"gold was published in part: {service} {month:%Y-%m} is not in all tables; "
+            "complete it: python -m lakehouse.gold.flow"
+        )
 
 
 def _month(row: tuple[Any, ...]) -> list[Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from nyc_taxi.errors import StorageError
 from nyc_taxi.transform.plan import StaleMonth, find_stale, read_builds
 from nyc_taxi.transform.project import definition, project_folder
 from nyc_taxi.transform.targets.base import Target
-from nyc_taxi.warehouses.base import DATASET
+from nyc_taxi.warehouses.base import DATASET, Warehouse
 
 Rows = list[tuple[Any, ...]]
 MONTHS = "gold.month_quality"
@@ -77,15 +78,34 @@ QUERIES = {
 def read_gold(target: Target) -> dict[str, Rows]:
     """Return the sorted rows of each query; none at all if gold has no month.
 
-    Reads between two builds, so that the numbers belong together. Raises LockTimeoutError.
+    Reads between two builds, so that the numbers belong together. Raises StorageError, and its
+    LockTimeoutError.
     """
     with target.lock():
-        months = target.warehouse.read_rows(MONTHS, MONTH_COLUMNS)
-        if not months:
-            return {}
-        found = {name: target.query(sql) for name, sql in QUERIES.items()} | {"months": months}
-        found["shapes"] = target.warehouse.read_rows(f"{DATASET}.zones", ("LocationID", "geometry"))
+        try:
+            months = target.warehouse.read_rows(MONTHS, MONTH_COLUMNS)
+            if not months:
+                return {}
+            found = {name: target.query(sql) for name, sql in QUERIES.items()} | {"months": months}
+        except StorageError as problem:
+            if problem.retryable:
+                raise
+            raise StorageError(
+                f"{problem}; if an older version of these flows has built gold, build it again: "
+                "python -m lakehouse.full_pipeline.flow"
+            ) from problem
+        found["shapes"] = _read_shapes(target.warehouse)
     return {name: sorted(rows, key=repr) for name, rows in found.items()}
+
+
+def _read_shapes(warehouse: Warehouse) -> Rows:
+    """Return each zone and its shape; none of a table without shapes."""
+    try:
+        return warehouse.read_rows(f"{DATASET}.zones", ("LocationID", "geometry"))
+    except StorageError as problem:
+        if problem.retryable:
+            raise
+        return []
 
 
 def read_stale(target: Target) -> list[StaleMonth]:

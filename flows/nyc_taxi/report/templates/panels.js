@@ -1,6 +1,8 @@
 /* What each panel shows for a selection: rows for its chart, its answer in one sentence, and its
    numbers as a table. */
 const PANELS = {};
+const NO_TRIPS = "No trips for this choice.";
+const NO_AMOUNTS = "No amounts are known for this choice.";
 const NO_TAXIS = "No yellow or green trips for this choice.";
 const isTaxi = ({ service }) => TAXIS.includes(service);
 const monthStart = (month) => new Date(month.year, month.month - 1, 1);
@@ -39,7 +41,7 @@ PANELS.trend = (s) => {
   const unit = s.byDay ? "day" : "month";
   return {
     rows, hasMeasure: true, signals: { edge: rows.length > 250 ? 0 : 0.5 },
-    answer: !top ? "No month is loaded for this choice." :
+    answer: !top ? "No month is loaded for this choice." : !most ? s.isMoney ? NO_AMOUNTS : NO_TRIPS :
       bars.size === 1 ? `${top[0].label}: ${s.show(most)} ${s.isMoney ? "paid" : "trips"}.` :
       `The busiest ${unit} is ${top[0].label}: ${s.show(most)} ${s.isMoney ? "paid" : "trips"}.`,
     note: s.zone ? "With a zone, days are not known." :
@@ -66,10 +68,10 @@ PANELS.zones = (s) => {
   const known = [...ZONE.keys()].filter((zone) => zone !== UNKNOWN_ZONE && zone !== OUTSIDE && value(zone) > 0);
   const top = known.sort((a, b) => value(b) - value(a)).slice(0, drawn.length ? 8 : 30);
   const off = all - sum(drawn.map(value));
-  const percentOf = (zone) => (all ? percent(value(zone) / all) : "0%");
+  const percentOf = (zone) => (all > 0 ? percent(value(zone) / all) : "no share"); // reversed charges can be more than the others
   return {
     rows, hasMeasure: true,
-    answer: !top.length ? "No pickup zone is known for this choice." : s.zone ?
+    answer: !top.length ? s.isMoney ? NO_AMOUNTS : "No pickup zone is known for this choice." : s.zone ?
       `${zoneName(s.zone)} has ${percentOf(s.zone)} of all ${s.word}.` :
       `Most ${s.word === "trips" ? "trips begin" : "is paid"} in ${zoneName(top[0])}: ${percentOf(top[0])} of all.`,
     note: !drawn.length ? "No map: the zone shapes are not loaded (python -m reference.zones.flow)." :
@@ -98,7 +100,7 @@ PANELS.week = (s) => {
   const at = (row) => `${row.day} ${padded(row.hour)}:00`;
   return {
     rows, hasMeasure: isMoney,
-    answer: top.value > 0 ? `Busiest: ${at(top)}. Quietest: ${at(low)}.` : "No trips for this choice.",
+    answer: top.value > 0 ? `Busiest: ${at(top)}. Quietest: ${at(low)}.` : isMoney ? NO_AMOUNTS : NO_TRIPS,
     note: s.zone ? `Trips from ${zoneName(s.zone)} in all months that are loaded.` : "",
     tip: (row) => [`${row.day}, ${row.hour}:00 to ${row.hour + 1}:00`, ["Trips", int(row.trips)], ...(dollars ? [["Paid", usd(row.dollars, int)]] : [])],
     ramp: breaks.map(show),
@@ -117,7 +119,7 @@ PANELS.routes = (s) => {
   const top = all.slice(0, 8), months = s.ofServices.filter((month) => !s.year || s.year === month.year);
   return {
     hasMeasure: true, money: s.isMoney ? moneyNote(months, s) : "",
-    answer: !top.length ? "No route is known for this choice." : s.zone ?
+    answer: !top.length ? s.isMoney ? NO_AMOUNTS : "No route is known for this choice." : s.zone ?
       `From ${zoneName(s.zone)}, most ${s.isMoney ? "is paid" : "trips go"} to ${zoneName(top[0].to)}.` :
       `The busiest route is ${name(top[0])}.`,
     note: s.zone ? "The page has ten routes of a zone, those that are busiest over all years and services." : "Choose a zone to see where its trips go.",

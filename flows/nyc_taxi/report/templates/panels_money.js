@@ -111,7 +111,7 @@ PANELS.rain = (s) => {
     rows, signals: { reach }, hasMeasure: true,
     answer: rows.length < 2 ? "There is no wet and dry day to compare." :
       Math.abs(last.share) < 0.005 ? "Hardly: wet days are as usual." :
-      `${last.label} days have ${percent(Math.abs(last.share))} ${last.share < 0 ? "less" : "more"} ${s.isMoney ? "revenue" : "trips"} than usual.`,
+      `${last.label} days have ${percent(Math.abs(last.share))} ${last.share > 0 ? "more" : s.isMoney ? "less" : "fewer"} ${s.isMoney ? "revenue" : "trips"} than usual.`,
     note: unknown ? `${plural(unknown, "day")} of a service without weather ${unknown === 1 ? "is" : "are"} omitted.` : "",
     tip: (row) => [`${row.label} days`, ["Days", int(row.days)], ["Against the usual", row.text]],
     table: [["kind of day", "days", s.word, "usual", "difference"],
