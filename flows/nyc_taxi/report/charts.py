@@ -51,7 +51,7 @@ def trend() -> Chart:
         .encode(
             x=alt.X("from:T", title=None, axis=TIME),
             x2="to:T",
-            y=alt.Y("low:Q", title=None, axis=alt.Axis(tickCount=4, format="~s")),
+            y=alt.Y("low:Q", title=None, axis=alt.Axis(tickCount=4, tickMinStep=1, format="~s")),
             y2="high:Q",
             color=_by_service(),
         )
