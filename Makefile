@@ -1,8 +1,8 @@
 # Commands of this project; `make` lists them.
-PYTHON ?= $(shell $(BIN)/python -c 'import sys; print(sys._base_executable)' 2>/dev/null || echo python3)
-COLOR ?= yellow
-YEAR ?= 2021
-MONTHS ?= 1
+PYTHON ?= $(shell $(BIN)/python -Ec 'import sys; print(sys._base_executable)' 2>/dev/null || echo python3)
+COLOR := yellow
+YEAR := 2021
+MONTHS := 1
 POSTGRES_PORT ?= 5434
 
 BIN := .venv/bin
@@ -15,11 +15,11 @@ FILES := git ls-files -z --cached --others --exclude-standard --
 SCAN := $(BIN)/detect-secrets-hook -n
 IGNORE_FAKE := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
+unexport PIP_PREFIX PIP_TARGET PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONSAFEPATH UV_SYSTEM_PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop spark hadoop \
@@ -32,13 +32,16 @@ help:  ## list the commands
 
 install: .venv/installed  ## create the environment in .venv
 
-VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
+VERSION := -Ec 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
 ifneq ($(origin PYTHON),file)
 ifneq ($(shell $(PYTHON) $(VERSION)),$(shell $(BIN)/python $(VERSION)))
 .PHONY: .venv/installed
 endif
 endif
 
+# The packages that count are those in .venv.
+.venv/installed: export PYTHONPATH :=
+.venv/installed: export PIP_USER := 0
 .venv/installed: docker-requirements.txt pyproject.toml
 	@version=$$($(PYTHON) $(VERSION)); \
 	case "$$version" in \

@@ -3,17 +3,20 @@
 Services are real: a Prefect server, PostgreSQL, emulators of GCS and BigQuery, a web server.
 """
 
+import functools
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
+
+from tests.support.environment import install_environment
 
 import boto3
 import httpx
@@ -44,6 +47,7 @@ from synthetic_tlc.open_meteo import OpenMeteo
 from tests.support.aws import minio_server, moto_server
 from tests.support.built_lakehouses import duck, elephant, iceberg, lakehouse  # noqa: F401
 from tests.support.clusters import cluster, hadoop, hadoop_servers, sources  # noqa: F401
+from tests.support.column_rules import hash_key, write_rules  # noqa: F401
 from tests.support.prefect_systems import (  # noqa: F401
     LIGHTWEIGHT_SERVER,
     bare_system,
@@ -60,10 +64,6 @@ from tests.support.tiers import (  # noqa: F401
     pytest_configure,
     pytest_xdist_make_scheduler,
 )
-
-# Where Python may not write bytecode, each of the many processes of the tests compiles all modules.
-sys.dont_write_bytecode = False
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Background jobs of a shell ignore SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -131,8 +131,8 @@ def delete_blocks_after_module() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """URL of a PostgreSQL server: POSTGRES_URL, or one started for the tests."""
-    if url := os.environ.get("POSTGRES_URL"):
+    """URL of NYC_TAXI_TEST_POSTGRES_URL, or of a server started for the tests."""
+    if url := os.environ.get("NYC_TAXI_TEST_POSTGRES_URL"):
         yield url
         return
     with TemporaryDirectory(prefix="pg-") as folder:  # short, for the Unix socket in it
@@ -239,10 +239,13 @@ def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def bigquery_server(gcs_server: Service) -> Iterator[Service]:
-    try:
-        server = bigquery(gcs_server.folder)
-    except Python313NotFoundError as problem:
-        pytest.skip(f"{NO_SERVICE}{problem}")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in install_environment().items():
+            patch.setenv(name, value)
+        try:
+            server = bigquery(gcs_server.folder)
+        except Python313NotFoundError as problem:
+            pytest.skip(f"{NO_SERVICE}{problem}")
     with running(server):
         yield server
 
@@ -276,6 +279,12 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield environment
 
 
+@functools.cache  # reading the API's description takes half a second
+def _s3_client(url: str, key: str, secret: str) -> Any:
+    session = boto3.Session(key, secret, region_name="us-east-1")
+    return session.client("s3", endpoint_url=url)
+
+
 @pytest.fixture
 def s3_block(
     request: pytest.FixtureRequest, prefect_server: None, monkeypatch: pytest.MonkeyPatch
@@ -283,12 +292,12 @@ def s3_block(
     """S3Bucket blocks, and their bucket: s3_block(server) is the name of both."""
 
     def make(server: str = "moto") -> str:
-        for variable, value in request.getfixturevalue(server).items():
+        environment: dict[str, str] = request.getfixturevalue(server)
+        for variable, value in environment.items():
             monkeypatch.setenv(variable, value)
         name = f"bucket-{uuid.uuid4().hex[:8]}"
-        # The default session would keep the keys of the server used before.
-        client = boto3.Session().client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=name)
+        url, key, secret, _ = environment.values()
+        _s3_client(url, key, secret).create_bucket(Bucket=name)
         S3Bucket(bucket_name=name).save(name)
         return name
 

@@ -76,7 +76,7 @@ def _table(rows: int) -> str:
         runs = [_measure("DuckDB", [sys.executable, "-m"], months, environment(folder))]
         with _hadoop(folder / "hadoop") as hadoop:
             for executors in EXECUTORS:
-                env = environment(folder, **hadoop.environment(), **_spark(hadoop, executors))
+                env = environment(folder, **_spark(hadoop, executors))
                 what = f"Spark, {executors} executor{'s' if executors > 1 else ''}"
                 submit = ["bash", str(ROOT / "scripts" / "spark_submit.sh")]
                 runs.append(_measure(what, submit, months, env))
@@ -97,7 +97,7 @@ def _hadoop(folder: Path) -> Iterator[Hadoop]:
 
 def _spark(hadoop: Hadoop, executors: int) -> dict[str, str]:
     """Return the settings of a number of executors, with a separate folder of tables."""
-    return {
+    return hadoop.environment() | {
         "NYC_TAXI_WAREHOUSE": "spark:nyc",
         "WAREHOUSE_URI": f"{hadoop.hdfs}/warehouse/{executors}",
         "SPARK_DYN_MIN": str(executors),

@@ -3,7 +3,7 @@
 The values come from the environment or `.env`: NYC_TAXI_S3_BUCKET, NYC_TAXI_S3_FOLDER and
 NYC_TAXI_S3_ADDRESSING; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (empty for the machine's own
 credentials), AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL_S3 (empty for Amazon). Temporary credentials,
-with AWS_SESSION_TOKEN, are not saved: flows read them where they run. Run it again after a change.
+with AWS_SESSION_TOKEN, are not saved: flows read them where they run. Rerun it after a change.
 """
 
 import os
@@ -48,7 +48,7 @@ def make_s3_block() -> None:
 
 
 def _endpoint(bucket: str) -> str | None:
-    """The URL of the API; Amazon's own if None. A path is allowed, as Supabase has one."""
+    """Return the URL of the API; None for Amazon. It may have a path, as Supabase's does."""
     name = "AWS_ENDPOINT_URL_S3" if _variable("AWS_ENDPOINT_URL_S3") else "AWS_ENDPOINT_URL"
     url = _variable(name)
     if not url:

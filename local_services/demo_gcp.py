@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from local_services.google import BUCKET, bigquery, client_environment, gcs
+from local_services.local_system import remove_settings
 from local_services.process import running
 from synthetic_tlc import Site, write_month, write_zones
 
@@ -53,10 +54,10 @@ def flow_environment(folder: Path) -> dict[str, str]:
 
 def demo(folder: Path) -> None:
     """Run the flow scripts as a user would. Everything they write is under `folder`."""
+    remove_settings()
     write_zones(folder / "site" / "misc")
     for color, month, rows in MONTHS:
         write_month(folder / "site" / "trip-data", color, 2021, month, rows)
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
     with (
         Site(folder / "site") as site,
         running(gcs(folder)) as storage,
@@ -64,7 +65,7 @@ def demo(folder: Path) -> None:
     ):
         google = client_environment(storage, warehouse)
         source = {"NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data"}
-        env = {**inherited, **google, **flow_environment(folder), **source}
+        env = {**os.environ, **google, **flow_environment(folder), **source}
 
         def python(*arguments: str) -> None:
             done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=env, check=False)

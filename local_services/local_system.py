@@ -42,6 +42,12 @@ def prefect_environment(home: Path, port: int) -> dict[str, str]:
     }
 
 
+def remove_settings() -> None:
+    """Remove the user's settings of Prefect and the flows from os.environ."""
+    for name in [name for name in os.environ if name.startswith(("PREFECT_", "NYC_TAXI_"))]:
+        del os.environ[name]
+
+
 def folder() -> Path:
     return Path(os.environ.get("NYC_TAXI_LOCAL") or ROOT / "data" / "local").resolve()
 

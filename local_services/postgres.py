@@ -195,15 +195,16 @@ def programs() -> Path:
         with writable(copy):
             part = copy.with_name(f"{copy.name}.{os.getpid()}")
             shutil.copytree(BIN.parent, part, symlinks=True)
-            part.chmod(0o755)
+            subprocess.run(["chmod", "-R", "a+rX", part], check=True)
             part.rename(copy)
     return copy / BIN.name
 
 
 def _command(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return subprocess.run(
         [programs() / program, *arguments],
-        env={**os.environ, "PGPASSWORD": PASSWORD},
+        env={**others, "PGPASSWORD": PASSWORD},
         **_not_root(),
         cwd="/",
         stdin=subprocess.DEVNULL,

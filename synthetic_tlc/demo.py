@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from local_services.local_system import prefect_environment, prefect_server
+from local_services.local_system import prefect_environment, prefect_server, remove_settings
 from local_services.process import free_port, running
 from synthetic_tlc.months import write_month
 from synthetic_tlc.open_meteo import OpenMeteo
@@ -70,6 +70,7 @@ def show(table: duckdb.DuckDBPyRelation) -> None:
 
 def demo(folder: Path) -> None:
     """Run the flow scripts as a user would and query the result. All files are under `folder`."""
+    remove_settings()
     warehouse = folder / "warehouse.duckdb"
     write_zones(folder / "site" / "misc")
     for color, month, rows in MONTHS:
@@ -83,9 +84,8 @@ def demo(folder: Path) -> None:
         OpenMeteo() as meteo,
         running(prefect_server(folder / "server", prefect, port)),
     ):
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
         env = {
-            **inherited,
+            **os.environ,
             **prefect,
             "NYC_TAXI_SOURCE_URL": f"{site.url}/trip-data",
             "NYC_TAXI_AIR_QUALITY_URL": meteo.air_quality_url,

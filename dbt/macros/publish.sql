@@ -3,6 +3,7 @@
    A new table is renamed, not copied. In a live one, DELETE and INSERT replace the months asked for,
    or all rows if it has no trip_month; it keeps its grants, and readers see all of it or none. #}
 {% macro publish() -%}
+  {%- if no_timeouts() -%} {%- do run_query(no_timeouts()) -%} {%- endif -%}
   {%- set tables = [] -%}
   {%- for node in graph.nodes.values() if node.resource_type == 'model' and part(node) in var('parts') -%}
     {%- do tables.append(next_and_live(node)) -%}

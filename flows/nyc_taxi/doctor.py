@@ -18,6 +18,7 @@ from nyc_taxi.errors import NycTaxiError, SourceError
 from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.orchestration.server import check_server, check_workers
 from nyc_taxi.orchestration.server_errors import explain, shown_url
+from nyc_taxi.registry import shown_address
 from nyc_taxi.settings import Settings, settings
 from nyc_taxi.sources.published import months_back
 from nyc_taxi.sources.tlc import published_version
@@ -38,8 +39,11 @@ def checks(config: Settings) -> dict[str, tuple[str, Callable[[], str]]]:
             safe_url(config.source_url),
             lambda: check_source(config.source_url, config.timeout),
         ),
-        "lake": (config.lake, lambda: open_lake(config.lake).check()),
-        "warehouse": (config.warehouse, lambda: open_warehouse(config.warehouse).check()),
+        "lake": (shown_address(config.lake), lambda: open_lake(config.lake).check()),
+        "warehouse": (
+            shown_address(config.warehouse),
+            lambda: open_warehouse(config.warehouse).check(),
+        ),
     }
 
 

@@ -77,13 +77,13 @@ class Settings(BaseSettings):
     """Prefix of all object names in the bucket."""
     s3_bucket: str = ""
     s3_folder: str = ""
-    """A folder of the bucket, prepended to every key."""
+    """Prefix of all keys in the bucket."""
     s3_addressing: Literal["auto", "path", "virtual"] = "auto"
     """Bucket addressing style. auto: path style for a custom endpoint, virtual-hosted style for
     Amazon S3."""
     webhdfs_url: str = ""
-    """URL of WebHDFS or HttpFS; several are separated by commas. Empty: of hdfs-site.xml in
-    HADOOP_CONF_DIR, else port 9870 of the host of the lake."""
+    """URL of WebHDFS or HttpFS; several are separated by commas. Empty: the one in hdfs-site.xml
+    of HADOOP_CONF_DIR, else port 9870 of the lake's host."""
     bq_location: str = "US"
     """Location of a new BigQuery dataset; use the location of the bucket."""
 

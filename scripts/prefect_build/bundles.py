@@ -1,4 +1,4 @@
-"""The files that a flow needs to run without a checkout, and the version they make up together."""
+"""The files that a flow needs to run without a checkout, and their common version."""
 
 from __future__ import annotations
 
@@ -75,13 +75,14 @@ def build_bundle(flow: FlowFile) -> Bundle:
     flows = flow.root / FLOWS
     files: dict[PurePosixPath, Path] = {}
     secrets: list[Path] = []
+    packages: set[Path] = set()
     for place in [flow.folder] if flow.project else [flow.path, flows / "config"]:
         for path in _collect_files(place, secrets):
             files[PurePosixPath(path.relative_to(flow.folder).as_posix())] = path
     queue = list(files)
     while queue:
         importer = queue.pop()
-        for path in _imported_files(importer, files[importer], flow, secrets):
+        for path in _imported_files(importer, files[importer], flow, secrets, packages):
             name = PurePosixPath(path.relative_to(flows).as_posix())
             if name not in files:
                 files[name] = path
@@ -122,10 +123,11 @@ def _contains_private_key(path: Path) -> bool:
 
 
 def _imported_files(
-    name: PurePosixPath, path: Path, flow: FlowFile, secrets: list[Path]
+    name: PurePosixPath, path: Path, flow: FlowFile, secrets: list[Path], packages: set[Path]
 ) -> Iterator[Path]:
     """Yield the files under `flows/` that a Python file imports, inside functions too.
 
+    `packages`: packages without flows that were collected before; their files are not repeated.
     Relative imports of the flow's own folder by a file at the top are skipped: the folder is
     already in the bundle.
     """
@@ -134,7 +136,7 @@ def _imported_files(
     flows = flow.root / FLOWS
     at_top = name.parts[:-1] != path.relative_to(flows).parts[:-1]
     for imported in _imported_names(path, flow, at_top):
-        yield from _module_files(imported, flows, secrets)
+        yield from _module_files(imported, flows, secrets, packages)
 
 
 def _imported_names(path: Path, flow: FlowFile, at_top: bool = False) -> Iterator[tuple[str, ...]]:
@@ -156,12 +158,17 @@ def _imported_names(path: Path, flow: FlowFile, at_top: bool = False) -> Iterato
             yield from ((*module, alias.name) for alias in node.names)
 
 
-def _module_files(name: tuple[str, ...], flows: Path, secrets: list[Path]) -> Iterator[Path]:
+def _module_files(
+    name: tuple[str, ...], flows: Path, secrets: list[Path], packages: set[Path]
+) -> Iterator[Path]:
     """Yield the file of `a.b.c`, a module or a name in one, and the __init__.py files above it."""
     if not name or name[0] in sys.stdlib_module_names:
         return
     top = flows / name[0]
+    if top in packages:
+        return
     if top.is_dir() and not any(top.glob(f"*/{FLOW_FILE}")):
+        packages.add(top)
         yield from _collect_files(top, secrets)
         return
     for depth in range(1, len(name) + 1):

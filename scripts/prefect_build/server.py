@@ -29,6 +29,7 @@ CREATED = "created"
 PAGE_SIZE = 200
 POOL_SCRIPTS = {
     "process-pool": "blocks/make_process_pool.py",
+    "yarn-pool": "blocks/make_yarn_pool.py",
     "docker-pool": "blocks/make_docker_block.py",
     "ecs-pool": "blocks/make_ecs_pool.py",
     "cloud-run-pool": "blocks/make_cloud_run_pool.py",

@@ -1,20 +1,23 @@
 """Silver and gold of odd months: equal tables on DuckDB and PostgreSQL, and nothing is lost."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from nyc_taxi.conform.column_rules import Rules
 from nyc_taxi.conform.plan import conform
+from nyc_taxi.trips.schemas import Type
 from tests.support.bronze import load_hours
 from tests.support.built_lakehouses import empty_database
 from tests.support.lakehouses import Lakehouse, on_duckdb, on_postgres
 from tests.support.odd_months import ODD_MONTHS, write_odd_month
 
 ROWS = 400
-TEXTS = {"yellow_rides": {"ratecodeid": "VARCHAR"}, "green_rides": {"ratecodeid": "VARCHAR"}}
+TEXTS: Mapping[str, Mapping[str, Type]] = {
+    table: {"ratecodeid": "VARCHAR"} for table in ("yellow_rides", "green_rides")
+}
 """Types that a user may choose: silver then reads the numbers from the text."""
 CENTS = "CAST(CAST({0} AS DECIMAL(18, 6)) AS DECIMAL(18, 2))"
 

@@ -167,6 +167,14 @@ def test_open_lake_rejects_an_invalid_address(address: str) -> None:
         open_lake(address)
 
 
+@pytest.mark.parametrize("kind", ["gcs", "s3", "local", "gs"])
+def test_open_lake_rejects_a_url_without_its_password(kind: str) -> None:
+    """The message said that a block of this name does not exist, and showed the password."""
+    with pytest.raises(InvalidInputError, match=f"NYC_TAXI_LAKE='{kind}://h/d' is ") as problem:
+        open_lake(f"{kind}://u:s3cret@h/d")
+    assert "s3cret" not in str(problem.value)
+
+
 class TestLocal:
     def test_put_leaves_only_the_file(self, tmp_path: Path, file: Path) -> None:
         lake = open_lake(f"local:{tmp_path / 'contract'}")

@@ -2,9 +2,12 @@
 
 from contextlib import closing
 
+from nyc_taxi.cli import command  # noqa: F401
+
 import psycopg2
 import pytest
 
+from ingest_data_flow import ingest_data
 from synthetic_tlc import Site, write_month
 from tests.support.processes import start
 
@@ -33,25 +36,27 @@ def months(site: Site) -> None:
         write_month(site.folder, "yellow", 2021, month, 20_000)
 
 
-def test_ingest_data_is_idempotent(postgres: str, months: None) -> None:
-    output = run("--months", "1,2")
-    assert "Logging Subflow for: yellow_taxi_trips" in output
-    assert "pre: trips with 0 passengers: 0" not in output
-    assert output.count("post: trips with 0 passengers: 0") == 2
+def test_ingest_data_is_idempotent(
+    postgres: str, months: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    total = ingest_data(months=[1, 2])
+    assert "Logging Subflow for: yellow_taxi_trips" in caplog.text
+    assert "pre: trips with 0 passengers: 0" not in caplog.text
+    assert caplog.text.count("post: trips with 0 passengers: 0") == 2
     first = counts(postgres, "public.yellow_taxi_trips")
     assert len(first) == 2
     for rows, zero, unknown in first:
         assert 18_000 < rows < 20_000
         assert zero == 0
         assert unknown > 0
-    assert f"total rows: {sum(rows for rows, *_ in first)}" in output
-    run("--months", "1,2")
+    assert sum(rows for rows, *_ in first) == total == ingest_data(months=[1, 2])
     assert counts(postgres, "public.yellow_taxi_trips") == first
 
 
 @pytest.mark.slow
 def test_ingest_data_keeps_all_trips_in_a_named_table(postgres: str, months: None) -> None:
-    run("--keep-zero", "--table-name", "course.trips")
+    output = run("--keep-zero", "--table-name", "course.trips")
+    assert "total rows: 20000" in output
     [(rows, zero, _)] = counts(postgres, "course.trips")
     assert rows == 20_000
     assert zero > 0

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
+
+import psycopg2
+import pytest
 
 from nyc_taxi.transform import build
 from nyc_taxi.transform.dbt import Dbt, Node
@@ -33,6 +37,19 @@ print("published", flush=True)
 """
 """Python code that builds and publishes what is stale; a test can kill it after a line."""
 JANUARY, FEBRUARY = date(2021, 1, 1), date(2021, 2, 1)
+
+
+def on_postgres_url(url: str) -> SmallLakehouse:
+    """The small project in the database at `url`."""
+
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        with closing(psycopg2.connect(url)) as db, db.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSTGRES_URL", url)
+        return SmallLakehouse(EmptyWarehouse("postgres:no-such-block", query))
 
 
 class SmallLakehouse:

@@ -6,6 +6,8 @@ import subprocess
 import tomllib
 from importlib.metadata import requires
 
+from tests.support.environment import install_environment
+
 import pytest
 from packaging.requirements import Requirement
 
@@ -21,7 +23,12 @@ def resolve(package: str, *options: str) -> subprocess.CompletedProcess[str]:
         [".venv/bin/uv", "pip", "compile", "-", "--quiet", "--no-deps", "--no-annotate",
          "--no-header", "--python-version", "3.12", *options],
         cwd=ROOT,
-        env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0", "UV_PYTHON_DOWNLOADS": "never"},
+        env={
+            **os.environ,
+            **install_environment(),
+            "MACOSX_DEPLOYMENT_TARGET": "14.0",
+            "UV_PYTHON_DOWNLOADS": "never",
+        },
         input=package,
         capture_output=True,
         text=True,

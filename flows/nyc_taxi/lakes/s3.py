@@ -55,7 +55,7 @@ class S3Lake:
         self.client = self._run(partial(s3_client, block))
 
     def put(self, file: Path, key: str) -> str:
-        """Send the file, unless the object has its size and checksum already.
+        """Skip the upload if the object already has the file's size and checksum.
 
         The server verifies each request by its SHA-256. Parts of a large file are invisible until
         the last one has arrived; a failed upload is aborted.
@@ -116,7 +116,7 @@ class S3Lake:
         self.client.abort_multipart_upload(**place, UploadId=upload["UploadId"])
 
     def _name(self, key: str) -> str:
-        """The block's folder counts once, as in the block's own methods."""
+        """Prefix the block's folder once, as the methods of S3Bucket do."""
         folder = f"{self.folder}/" if self.folder else ""
         return key if key.startswith(folder) else folder + key
 
@@ -151,14 +151,14 @@ class S3Lake:
         self._run(finish, transfer.cancel)
 
     def _run(self, call: Callable[[], T], interrupt: Callable[[], None] = lambda: None) -> T:
-        """Send requests from a thread that a signal does not have to wait for."""
+        """Send requests from another thread, so that a signal does not wait for them."""
         try:
             return interruptible(partial(self._with_reason, call), interrupt)
         except AWS_ERRORS as problem:
             raise explain(f"s3://{self.bucket}", problem) from problem
 
     def _with_reason(self, call: Callable[[], T]) -> T:
-        """The error response to HEAD is a bare status; listing the bucket returns the reason."""
+        """Call; after a failed HEAD, whose response has no reason, list the bucket to get one."""
         try:
             return call()
         except ClientError as problem:
@@ -168,7 +168,7 @@ class S3Lake:
 
 
 def _checksum(found: dict[str, Any]) -> str | None:
-    """Metadata keys come back as Sha256 from servers written in Go."""
+    """Return the checksum in the metadata; servers written in Go name it Sha256."""
     return {key.lower(): value for key, value in found["Metadata"].items()}.get(SHA256)
 
 

@@ -15,7 +15,7 @@ from prefect.artifacts import (
 
 @runtime_checkable
 class Report(Protocol):
-    """What one month or request of a run did; MonthReport is one."""
+    """Result of one month or request of a run, such as a MonthReport."""
 
     def as_row(self) -> dict[str, int | float | str]: ...
 

@@ -1,4 +1,4 @@
-"""Versions of raw files; that of a download is stored next to it as `<file>.json`."""
+"""Versions of raw files. A download keeps its version next to it, in `<file>.json`."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def s3_client(block: S3Bucket) -> Any:
 
 
 def _unknown_region(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
-    """Response to the request by which botocore looks up a bucket's region after a redirect.
+    """Answer the request by which botocore looks up a bucket's region after a redirect.
 
     A server that redirects that request too would make it recurse without end; Amazon names the
     region in the redirect itself.
@@ -111,7 +111,7 @@ def _unknown_region(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
 
 
 def _authorities() -> str | None:
-    """The CA file of the environment; None for that of ~/.aws/config, or else certifi's."""
+    """Return the CA file of the environment; None for that of ~/.aws/config, or else certifi's."""
     names = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
@@ -132,7 +132,7 @@ def explain(place: str, problem: BaseException) -> StorageError:
 
 
 def error_kind(problem: BaseException) -> str:
-    """The error code of S3, such as `NoSuchBucket`; the class name of any other exception."""
+    """Return S3's error code, such as `NoSuchBucket`; the class name of another exception."""
     if isinstance(problem, ClientError):
         headers = problem.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         if status(problem) == 500 and "html" in headers.get("content-type", ""):
@@ -162,7 +162,7 @@ def _is_transient(problem: BaseException, kind: str) -> bool:
 
 
 def one_line(problem: BaseException) -> str:
-    """The reason without credentials, signatures and upload ids."""
+    """Return the reason without credentials, signatures and upload ids."""
     if isinstance(problem, ClientError):
         error = problem.response.get("Error", {})
         text = f"{error.get('Code', '')}: {error.get('Message', '')}"

@@ -12,8 +12,8 @@ from nyc_taxi.errors import InvalidInputError
 class BucketNames:
     """The rules of one kind of bucket."""
 
-    setting: str
-    """Prefix of the settings, such as NYC_TAXI_S3."""
+    store: str
+    """As in the names of the settings: GCS or S3."""
     scheme: str
     pattern: str
     rule: str
@@ -21,12 +21,12 @@ class BucketNames:
 
     def bucket(self, name: str) -> str:
         """Return the name. Raises InvalidInputError if it is empty, a URL or a path."""
-        setting = f"{self.setting}_BUCKET"
+        setting = f"NYC_TAXI_{self.store}_BUCKET"
         if not name:
             raise InvalidInputError(f"{setting} is not set; set it to the name of the bucket")
         first, _, rest = name.removeprefix(self.scheme).strip("/").partition("/")
         if first != name:
-            also = f" and {self.setting}_FOLDER={rest}" if rest else ""
+            also = f" and NYC_TAXI_{self.store}_FOLDER={rest}" if rest else ""
             raise InvalidInputError(
                 f"{setting}={name!r} is not just a name; write {setting}={first}{also}"
             )
@@ -36,20 +36,21 @@ class BucketNames:
 
     def folder(self, name: str) -> str:
         if "\\" in name or name.startswith(("/", self.scheme)) or "//" in name:
+            setting = f"NYC_TAXI_{self.store}_FOLDER"
             raise InvalidInputError(
-                f"{self.setting}_FOLDER={name!r} is not a valid folder; write it like trips/2021"
+                f"{setting}={name!r} is not a valid folder; write it like trips/2021"
             )
         return name
 
 
 GCS = BucketNames(
-    "NYC_TAXI_GCS",
+    "GCS",
     "gs://",
     r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]",
     "3 or more of a-z, 0-9, - _ and ., with a letter or a digit at both ends",
 )
 S3 = BucketNames(
-    "NYC_TAXI_S3",
+    "S3",
     "s3://",
     r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
     "3 to 63 of a-z, 0-9, - and ., with a letter or a digit at both ends",

@@ -17,7 +17,7 @@ _CONFLICT = re.compile(
 """Class names and messages of a commit that another one overtook, or that may have landed."""
 _UNAVAILABLE = re.compile(
     r"ConnectException|ConnectTimeout|SocketTimeout|UnknownHost|NoRouteToHost|SQLTransient"
-    r"|SQLNonTransientConnection|ServiceUnavailable|SafeModeException|RetriableException"
+    r"|SQLNonTransientConnection|ServiceUnavailable|ServiceFailure|SafeModeException|RetriableException"
     r"|StandbyException|Connection (to .* )?(refused|reset|timed out)|terminating connection"
 )
 

@@ -43,7 +43,7 @@ _JARS = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
 
 
 def session_properties(given: Mapping[str, str], is_local: bool) -> dict[str, str]:
-    """Return the properties to start a session with, given those of the user."""
+    """Return the properties to start a session with, given the properties of the user."""
     extensions = [each.strip() for each in given.get("spark.sql.extensions", "").split(",")]
     together = ",".join(dict.fromkeys([*filter(None, extensions), ICEBERG]))
     own = {**SEMANTICS, "spark.sql.extensions": together}
@@ -78,20 +78,21 @@ def check_installed() -> None:
             f"{f'JAVA_HOME={java_home} has no bin/java' if java_home else 'Java is not installed'};"
             " Spark needs Java 17 or 21, such as the package openjdk-17-jre-headless"
         )
-    version = _version()
-    if not [*jars_folder().glob(f"spark-core_*-{version}.*.jar")]:
+    version, jars = _version(), _jars_folder()
+    if not [*jars.glob(f"spark-core_*-{version}.*.jar")]:
         raise InvalidInputError(
-            f"SPARK_HOME={jars_folder().parent} is not Spark {version}, the version of pyspark in "
+            f"SPARK_HOME={jars.parent} is not Spark {version}, the version of pyspark in "
             "this environment; unset SPARK_HOME"
         )
 
 
 def check_iceberg(given: Mapping[str, str]) -> None:
-    if not (any(map(given.get, _JARS)) or [*jars_folder().glob("iceberg-spark-runtime-*.jar")]):
-        raise InvalidInputError(f"{jars_folder()} has no Iceberg runtime; run make spark")
+    jars = _jars_folder()
+    if not (any(map(given.get, _JARS)) or [*jars.glob("iceberg-spark-runtime-*.jar")]):
+        raise InvalidInputError(f"{jars} has no Iceberg runtime; run make spark")
 
 
-def jars_folder() -> Path:
+def _jars_folder() -> Path:
     import pyspark
 
     return Path(os.environ.get("SPARK_HOME") or pyspark.__path__[0]) / "jars"

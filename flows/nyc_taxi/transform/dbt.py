@@ -241,6 +241,6 @@ def _reason(message: str) -> str:
     heading = ""
     while len(lines) > 1 and re.match(r"[\w ]+ (Error|Exception)( in .*)?$", lines[0]):
         heading, *lines = lines
-    if heading and "in model" not in heading and "in test" not in heading:
+    if heading and not re.search(r" in (model|test|macro) ", heading):
         return f"{heading}: {lines[0]}"
     return lines[0] if lines else "no message"

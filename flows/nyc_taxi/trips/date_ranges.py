@@ -11,8 +11,8 @@ from nyc_taxi.errors import InvalidInputError
 FIRST_TRIPS = date(2009, 1, 1)
 """First day of the TLC's first published month."""
 MONTHS_BACK = 5
-"""Months before the current one that a run without a start date looks at: the TLC publishes a
-month about two months after its end, and replaces some later."""
+"""Past months that a run without a start date loads: the TLC publishes a month about two months
+after its end, and replaces some later."""
 
 
 Day = TypeVar("Day", bound=date)

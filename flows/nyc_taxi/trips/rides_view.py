@@ -123,7 +123,10 @@ def _union(
     codes: Collection[str],
     sql_name: Callable[[str], str],
 ) -> str:
-    """`names`: columns of `rides`; `codes`: columns that only some of the tables have."""
+    """Return a query of the trips of all colors.
+
+    `names`: columns of `rides`; `codes`: columns that only some of the tables have.
+    """
     parts = []
     for color, columns in trips.items():
         select = [f"{own} AS {name}" for own, name in rides_columns(color) if name in names]
@@ -141,7 +144,7 @@ def _union(
 def _rides_labeled(
     rides: View, trips: Mapping[Color, Columns], zones: Columns, sql_name: Callable[[str], str]
 ) -> View:
-    """Every trip of `rides` with the names of its codes, null for an unknown code."""
+    """Return the view of every trip of `rides` with the names of its codes; null if unknown."""
     labels = [label for label in LABELS if _can_join(label, trips, zones)]
     names = rides.comments.columns
     extra = list(dict.fromkeys(label.code for label in labels if label.code not in names))
@@ -164,7 +167,7 @@ def _rides_labeled(
 
 
 def _can_join(label: Label, trips: Mapping[Color, Columns], zones: Columns) -> bool:
-    """Whether both keys exist and are numbers: a rule may have dropped or hashed them."""
+    """Return whether both keys exist and are numbers: a rule may have dropped or hashed them."""
     declared = (color for color in trips if SERVICES[color].column(label.code))
     kinds = [trips[color].get(label.code.lower(), "") for color in declared]
     if label.table == ZONES:

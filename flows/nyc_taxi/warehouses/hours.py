@@ -51,7 +51,7 @@ class Hours:
 
     @property
     def first_day(self) -> date:
-        """Of a whole month: its `trip_month` in the table `loads`."""
+        """For a whole month: its `trip_month` in the table `loads`."""
         return self.first.date()
 
 

@@ -45,7 +45,7 @@ LOADS_COMMENTS = Comments(
 
 @dataclass(frozen=True)
 class NewLoad:
-    """What every row of `loads` says that one load writes."""
+    """The values that are the same in every row of `loads` of one load."""
 
     source_version: str | None
     load_id: str = field(default_factory=lambda: uuid4().hex)

@@ -1,6 +1,6 @@
-"""The names of the trips' codes -> the warehouse: payment types, rate codes, vendors, trip types.
+"""Flow that loads payment types, rate codes, vendors and trip types into the warehouse.
 
-By hand: `python flows/reference/lookups/flow.py`, or `python -m reference.lookups.flow`
+Run it with `python flows/reference/lookups/flow.py` or `python -m reference.lookups.flow`.
 """
 
 from nyc_taxi.cli import command
@@ -15,7 +15,7 @@ from .tasks import write_file, write_warehouse
 
 @flow(name="lookups")
 def lookups() -> int:
-    """Put the lookup tables for the trips' codes into the warehouse."""
+    """Load the names of the trips' codes into the warehouse."""
     check_stores("warehouse")
     rows = sum(write_warehouse(table, write_file(table)) for table in LOOKUPS)
     print(f"lookups: {rows}")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.settings import from_root, settings
 from nyc_taxi.storage.atomic_files import file_lock
+from nyc_taxi.warehouses.base import DATASET
 from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
 
 BLOCK_SIZE = 262_144
 """Bytes of a block in a DuckDB file."""
+SCHEMAS = (DATASET, "silver", "gold", "main")
+"""A file of such a name makes `silver.trips` ambiguous: DuckDB names the database after it."""
 
 
 class DuckDBTarget:
@@ -20,7 +25,9 @@ class DuckDBTarget:
 
     @classmethod
     def from_address(cls, path: str) -> DuckDBTarget:
-        return cls(from_root(path))
+        target = cls(from_root(path))
+        _check_name(target.file.path)
+        return target
 
     def __init__(self, path: Path) -> None:
         self.warehouse = DuckDBWarehouse(path)
@@ -78,6 +85,19 @@ class DuckDBTarget:
             f"{self.file.path}: CHECKPOINT, ANALYZE; {blocks * BLOCK_SIZE:,} bytes, "
             f"{free * BLOCK_SIZE:,} of them free"
         )
+
+
+def _check_name(path: Path) -> None:
+    """Raise InvalidInputError for a file that dbt-duckdb takes for another one."""
+    if path.name.lstrip(".").partition(".")[0].lower() in SCHEMAS:
+        problem = f"the file with silver and gold cannot be named {', '.join(SCHEMAS)}"
+    elif re.search(r"""[#?]|['";][^/]*$""", str(path)):
+        problem = "dbt cannot open a path with # or ?, or a file name with a quote or semicolon"
+    else:
+        return
+    raise InvalidInputError(
+        f"{path}: {problem}; rename it, and set NYC_TAXI_WAREHOUSE=duckdb:data/warehouse.duckdb"
+    )
 
 
 def _close_dbt_connections() -> None:

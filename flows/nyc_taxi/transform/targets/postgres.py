@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.warehouses.base import DATASET
 from nyc_taxi.warehouses.postgres.connection import find_database
 from nyc_taxi.warehouses.postgres.tables import advisory_lock
@@ -39,7 +41,14 @@ class PostgresTarget:
 
     @classmethod
     def from_address(cls, block: str) -> PostgresTarget:
-        return cls(PostgresWarehouse(find_database(block)))
+        target = cls(PostgresWarehouse(find_database(block)))
+        name = str(target.database.arguments().get("dbname", ""))
+        if re.search("['\"]", name):
+            raise InvalidInputError(
+                f"dbt cannot build in the database {name}: its name has a quote; rename it, or "
+                "load into another database"
+            )
+        return target
 
     def __init__(self, warehouse: PostgresWarehouse) -> None:
         self.warehouse = warehouse

@@ -32,7 +32,7 @@ _SQL_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 @dataclass(frozen=True)
 class Footer:
-    """What the footer of a Parquet file says."""
+    """Contents of the footer of a Parquet file."""
 
     rows: int
     columns: list[SchemaField]

@@ -56,7 +56,7 @@ def _upgrade(dataset: Dataset, found: Table, run: str) -> Table:
 
 
 def begin_sql(loads: str, table: str, months: Iterable[date], load: NewLoad) -> str:
-    """Return SQL that adds a row for each month that has none: no rows of no known version.
+    """Return SQL that adds a row, with 0 rows and no version, for each month that has none.
 
     BigQuery aborts all but one of the transactions that delete the same row at once. Without a row
     to delete, two first loads of a month would both insert one:
@@ -80,7 +80,7 @@ def delete_sql(loads: str, table: str, months: Iterable[date]) -> str:
 
 
 def insert_sql(loads: str, table: str, months: Iterable[date], rows: str, load: NewLoad) -> str:
-    """`rows`: SQL of the number of rows of the month `trip_month`."""
+    """Return SQL that inserts a row per month; `rows` is SQL of the rows of `trip_month`."""
     return (
         f"INSERT INTO `{loads}` ({', '.join(COLUMNS)})"
         f" SELECT {_text(table)}, trip_month, {rows}, {_values(load)}"
@@ -98,5 +98,5 @@ def _dates(months: Iterable[date]) -> str:
 
 
 def _text(value: str) -> str:
-    """Return a string literal; JSON's escapes are BigQuery's too."""
+    """Return a string literal; BigQuery has the escapes of JSON."""
     return json.dumps(value, ensure_ascii=False)

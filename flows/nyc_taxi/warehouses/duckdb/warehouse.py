@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nyc_taxi.conform.passenger_counts import fill_nulls_sql
+from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.settings import from_root
 from nyc_taxi.storage.atomic_files import file_lock
 from nyc_taxi.storage.duckdb_engine import parquet_sql, quoted
@@ -28,7 +29,13 @@ class DuckDBWarehouse:
 
     @classmethod
     def from_address(cls, path: str) -> DuckDBWarehouse:
-        return cls(from_root(path))
+        file = from_root(path)
+        if file.name.partition(".")[0].lower() == DATASET:
+            raise InvalidInputError(
+                f"{file}: DuckDB names the database after the file, so it cannot be named "
+                f"{DATASET}, like the schema in it; set NYC_TAXI_WAREHOUSE to another file"
+            )
+        return cls(file)
 
     def __init__(self, path: Path) -> None:
         self.path = path
