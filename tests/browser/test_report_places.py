@@ -169,6 +169,18 @@ def test_copy_without_the_clipboard_api(
         expect(page.locator("#panel-week .copy")).to_have_text(said)
 
 
+def test_axis_of_few_trips_has_whole_numbers(browser: Browser, tmp_path: Path) -> None:
+    """As vega #621: half a trip."""
+    write_gold(tmp_path / "warehouse.duckdb", MONTHS[:1], None, scale=2e-6)
+    with opened(
+        browser, make_page(tmp_path / "warehouse.duckdb", tmp_path / "report.html")
+    ) as page:
+        labels = page.locator("#chart-trend .role-axis-label text").all_text_contents()
+        numbers = [label for label in labels if label and not label.startswith("Jan")]
+        assert numbers
+        assert [number for number in numbers if not number.isdecimal()] == []
+
+
 def test_zone_of_another_shape_file_is_not_drawn(browser: Browser, tmp_path: Path) -> None:
     square = "POLYGON ((-74 {0}, -73.9 {0}, -73.9 {1}, -74 {1}, -74 {0}))"
     zones = tmp_path / "zones.parquet"

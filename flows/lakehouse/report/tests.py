@@ -186,6 +186,15 @@ def test_page_is_whole_when_its_writer_is_killed(tmp_path: Path) -> None:
     assert target.read_text("utf-8") == page.render_page(None, labels[0])
 
 
+def test_link_to_the_page_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    link = tmp_path / "report.html"
+    link.symlink_to(tmp_path / "web" / "index.html")
+    assert page.write_page(None, "duckdb:one", link) == link
+    assert link.is_symlink()
+    assert (tmp_path / "web" / "index.html").read_text("utf-8").startswith("<!doctype html>")
+
+
 def test_names_are_escaped(warehouse: Path) -> None:
     with duckdb.connect(str(warehouse)) as db:
         db.execute("UPDATE gold.dim_zone SET zone = '</script><b>' || chr(8238), borough = '<i>'")

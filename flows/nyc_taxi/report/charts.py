@@ -20,6 +20,8 @@ STEPS = 7
 RAMP = [f"var(--ramp-{step})" for step in range(STEPS)]
 PAYMENTS = 9
 QUIET = alt.Axis(labelAngle=0, labelOverlap=True, domain=False)
+COUNTS = alt.Axis(tickCount=4, format="~s", labelExpr="datum.value % 1 ? '' : datum.label")
+"""There is no half trip."""
 TIME = alt.Axis(grid=False, tickCount=8, labelOverlap=True)
 
 
@@ -51,7 +53,7 @@ def trend() -> Chart:
         .encode(
             x=alt.X("from:T", title=None, axis=TIME),
             x2="to:T",
-            y=alt.Y("low:Q", title=None, axis=alt.Axis(tickCount=4, format="~s")),
+            y=alt.Y("low:Q", title=None, axis=COUNTS),
             y2="high:Q",
             color=_by_service(),
         )

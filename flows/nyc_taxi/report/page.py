@@ -68,9 +68,9 @@ def render_page(payload: Payload | None, warehouse: str) -> str:
 
 
 def write_page(payload: Payload | None, address: str, target: Path) -> Path:
-    """Replace the page at `target`. `address`: of the warehouse."""
+    """Replace the page at `target`, or what it is a link to. `address`: of the warehouse."""
     text = render_page(payload, _label(address))
-    with atomic_write(target) as part:
+    with atomic_write(target.resolve()) as part:
         part.write_text(text, "utf-8")
     return target
 

@@ -33,9 +33,11 @@ PANELS.months = (s) => {
     rows, money: s.isMoney ? moneyNote(s.ofServices, s) : "",
     answer: `${plural(s.ofServices.length, "month")} of ${plural(facts.length, "service")}${stale ? `; ${plural(stale, "month")} stale` : ", all up to date"}.`,
     note: stale ? "Stale: loaded again or defined anew since, or never built; the flow silver builds it, gold publishes it." : "",
-    legend: [{ color: "var(--ramp-4)", text: "loaded" }, { border: "var(--rule)", text: "not loaded" }, ...(stale ? [{ border: "var(--bad)", text: "stale" }] : [])],
+    legend: [{ color: "var(--ramp-4)", text: "loaded" }, { border: "var(--rule)", text: "not loaded" },
+      ...(stale ? [{ border: "var(--bad)", text: "stale" }] : [])],
     facts: [["Service", "Months", "Window"], facts],
-    tip: (row) => [`${row.name} ${row.year}`, ["Loaded", row.services.join(", ") || "nothing"], [s.isMoney ? "Paid" : "Trips", s.show(row.value)], ...(row.stale ? [["Stale", row.stale]] : [])],
+    tip: (row) => [`${row.name} ${row.year}`, ["Loaded", row.services.join(", ") || "nothing"],
+      [s.isMoney ? "Paid" : "Trips", s.show(row.value)], ...(row.stale ? [["Stale", row.stale]] : [])],
     table: [["month", "services", s.word, "stale"], rows.map((row) => [row.key, row.services.join(" "), Math.round(row.value), row.stale])],
   };
 };
@@ -51,13 +53,20 @@ PANELS.quality = (s) => {
   }
   const undeclared = [...codes.values()].sort((a, b) => b[2] - a[2]);
   return {
-    answer: rejected.length ? `${percent(sum(rejected.map((row) => row.rows)) / rows, 2)} of rows are rejected, most for “${rejected[0].text}”.` : "No row is rejected.",
+    answer: !rejected.length ? "No row is rejected." :
+      `${percent(sum(rejected.map((row) => row.rows)) / rows, 2)} of rows are rejected, most for “${rejected[0].text}”.`,
     note: undeclared.length ? "" : "Every code is declared by the TLC.",
     legend: [{ color: "var(--bad)", text: "rejected" }, { color: "var(--soft)", text: "flagged" }],
     scale: Math.sqrt,
-    bars: found.map((row) => ({ text: row.text, value: row.rows, said: `${int(row.rows)} · ${percent(row.rows / rows, 2)}`, color: row.action === "reject" ? "var(--bad)" : "var(--soft)" })),
+    bars: found.map((row) => ({
+      text: row.text, value: row.rows, said: `${int(row.rows)} · ${percent(row.rows / rows, 2)}`,
+      color: row.action === "reject" ? "var(--bad)" : "var(--soft)",
+    })),
     facts: undeclared.length ? [["Unknown code of", "Code", "Rows"], undeclared.slice(0, 5).map(([column, code, trips]) => [column, code, int(trips)])] : null,
-    table: [["rule or column", "action or code", "rows"], [...all.map((row) => [row.rule, row.action, row.rows]), ...undeclared.map(([column, code, trips]) => [column, `unknown code ${code}`, trips])]],
+    table: [["rule or column", "action or code", "rows"], [
+      ...all.map((row) => [row.rule, row.action, row.rows]),
+      ...undeclared.map(([column, code, trips]) => [column, `unknown code ${code}`, trips]),
+    ]],
   };
 };
 

@@ -136,7 +136,8 @@ PANELS.air = (s) => {
     }),
     answer: worst.length ? `${dayLabel(worst[0].date)}: AQI ${worst[0].aqi}, ${epa(worst[0].aqi)}.` : "No air quality is loaded for this choice.",
     note: days.length > known.length ? `${plural(days.length - known.length, "day")} without air quality.` : "",
-    facts: worst.length ? [["Day", "AQI", "PM2.5 (mean)", "Rain or snow"], worst.map((day) => [dayLabel(day.date), day.aqi, pm(day), day.rain === null ? "not known" : `${day.rain.toFixed(1)} mm`])] : null,
+    facts: worst.length ? [["Day", "AQI", "PM2.5 (mean)", "Rain or snow"], worst.map((day) => (
+      [dayLabel(day.date), day.aqi, pm(day), day.rain === null ? "not known" : `${day.rain.toFixed(1)} mm`]))] : null,
     tip: (row) => [row.label, ["AQI, highest hour", row.aqi], ["Category", epa(row.aqi)], ["PM2.5, mean", pm(row)], ["", "modelled, not measured"]],
     table: [["day", "AQI, modelled", "PM2.5 (µg/m³), modelled", "rain or snow (mm)"],
       days.map((day) => [dayKey(day.year, day.month, day.day), day.aqi ?? "", day.pm ?? "", day.rain ?? ""])],
