@@ -20,6 +20,9 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 unexport PIP_PREFIX PIP_TARGET PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONSAFEPATH UV_SYSTEM_PYTHON
+ifeq ($(UV_CACHE_DIR)$(shell [ -w "$${XDG_CACHE_HOME:-$$HOME}" ] && echo writable),)
+export UV_CACHE_DIR := $(CURDIR)/.venv/cache
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-gcp emulators emulators-stop postgres postgres-stop spark hadoop \
@@ -34,7 +37,7 @@ install: .venv/installed  ## create the environment in .venv
 
 VERSION := -Ec 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
 ifneq ($(origin PYTHON),file)
-ifneq ($(shell $(PYTHON) $(VERSION)),$(shell $(BIN)/python $(VERSION)))
+ifneq ($(shell "$(PYTHON)" $(VERSION)),$(shell $(BIN)/python $(VERSION)))
 .PHONY: .venv/installed
 endif
 endif
@@ -43,7 +46,7 @@ endif
 .venv/installed: export PYTHONPATH :=
 .venv/installed: export PIP_USER := 0
 .venv/installed: docker-requirements.txt pyproject.toml
-	@version=$$($(PYTHON) $(VERSION)); \
+	@version=$$("$(PYTHON)" $(VERSION)); \
 	case "$$version" in \
 	  3.11|3.12|3.13) ;; \
 	  '') echo "error: $(PYTHON) cannot be run; install Python 3.11 to 3.13, or choose one:" \
@@ -52,7 +55,7 @@ endif
 	    "try: make PYTHON=python3.13 install" >&2; exit 1 ;; \
 	esac; \
 	[ "$$version" = "$$($(BIN)/python $(VERSION))" ] || rm -rf .venv
-	$(PYTHON) -m venv .venv
+	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
 	$(UV) pip install --quiet --python $(BIN)/python --editable '.[report]' --group dev
 	@mkdir -p -m 700 .prefect # Prefect's database contains the secrets of the blocks
@@ -120,13 +123,13 @@ image:  ## build the image nyc-taxi:latest
 	docker build --tag nyc-taxi:latest .
 
 up:  ## start the whole system in Docker: Postgres, server, UI, workers, deployments
-	@$(PYTHON) docker/make_env.py
+	@"$(PYTHON)" docker/make_env.py
 	@$(COMPOSE) up --build --detach || { echo "error: Docker Compose failed, see above; if a port is \
 	in use, set POSTGRES_PORT or PREFECT_PORT in .env, or run make down-local" >&2; exit 1; }
 	@echo "UI: http://$$($(COMPOSE) port server 4200); its password is PREFECT_AUTH_STRING in .env"
 
 down:  ## stop the system in Docker; its volumes are kept
-	@$(PYTHON) docker/make_env.py
+	@"$(PYTHON)" docker/make_env.py
 	$(COMPOSE) --profile emulators down
 
 test: install  ## test every behavior once on every lake and warehouse, in a few minutes

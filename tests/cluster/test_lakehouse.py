@@ -14,7 +14,7 @@ from local_services.process import Service
 from tests.support.clusters import YEAR, Cluster, Submitter, until
 from tests.support.lakehouses import Lakehouse, on_duckdb, on_spark
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
 FOLDER = "flows/lakehouse"
 PIPELINE = f"{FOLDER}/full_pipeline/flow.py"
 DATES = ("--start-date", f"{YEAR}-01-01", "--end-date", f"{YEAR}-02-29")

@@ -131,6 +131,8 @@ def test_cancelled_flow_run_ends_its_application(
     assert application in why_ended(application)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_hourly_deployment_runs_on_yarn_and_is_deployed_once(
     cluster: Cluster, yarn_pool: System, tmp_path: Path
 ) -> None:
@@ -145,7 +147,7 @@ def test_hourly_deployment_runs_on_yarn_and_is_deployed_once(
         run = client.create_flow_run_from_deployment(found[0].id)
     with worker("yarn-pool", yarn_pool.env | cluster.env, tmp_path) as log:
         assert until(lambda: _artifact(run) != "", 120), log.read_text()
-        assert yarn_pool.wait_until_final(run.id, 400).state_name == "Completed", log.read_text()
+        assert yarn_pool.wait_until_final(run.id, 800).state_name == "Completed", log.read_text()
     [application] = re.findall(r"application_\d+_\d+", _artifact(run))[:1]
     assert cluster.applications()[application]["finalStatus"] == "SUCCEEDED"
 

@@ -15,7 +15,7 @@ import pytest
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from nyc_taxi.cancellation import Stopped, stoppable
-from nyc_taxi.errors import LockTimeoutError, TransformError
+from nyc_taxi.errors import LockTimeoutError, StorageError, TransformError
 from nyc_taxi.settings import settings
 from nyc_taxi.transform import build
 from nyc_taxi.transform.dbt import Dbt
@@ -149,6 +149,7 @@ def test_month_that_is_loaded_during_a_build_waits_for_the_next(lakehouse: Small
     assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
 
 
+@pytest.mark.slow_on("postgres")
 def test_failed_publish_says_why(lakehouse: SmallLakehouse) -> None:
     with pytest.raises(TransformError, match=r"^publish: .*_next does not exist; run dbt build"):
         lakehouse.dbt.publish(["silver"], [JANUARY])
@@ -202,6 +203,16 @@ def test_second_build_waits_for_the_first(
         assert waiting.is_alive()
     waiting.join(10)
     assert not waiting.is_alive()
+
+
+def test_failed_transaction_during_a_build_is_rolled_back(tmp_path: Path) -> None:
+    """The file stays open for the whole build, so closing it does not roll back."""
+    target = open_target(f"duckdb:{tmp_path / 'warehouse.duckdb'}")
+    with target.lock():
+        with pytest.raises(StorageError, match="nothing"):
+            target.execute("CREATE TABLE half (n INTEGER)", "SELECT * FROM nothing")
+        target.execute("CREATE TABLE whole (n INTEGER)")
+        assert target.query("SELECT table_name FROM duckdb_tables()") == [("whole",)]
 
 
 def _hold(address: str) -> None:

@@ -92,8 +92,9 @@ def test_duckdb_file_may_have_any_other_name(tmp_path: Path, name: str) -> None:
         ("what?/trips.duckdb", "dbt cannot open a path with #"),
         ("o'brien.duckdb", "or a file name with a quote or semicolon"),
         ("a;b.duckdb", "or a file name with a quote or semicolon"),
-        ("silver.duckdb", "cannot be named dezoomcamp, silver, gold, main"),
-        ("Gold.v2.db", "cannot be named dezoomcamp, silver, gold, main"),
+        ("silver.duckdb", "cannot be named dezoomcamp, silver, gold, main, temp"),
+        ("temp.db", "cannot be named dezoomcamp, silver, gold, main, temp"),
+        ("Gold.v2.db", "cannot be named dezoomcamp, silver, gold, main, temp"),
     ],
 )
 def test_duckdb_file_that_dbt_cannot_open_is_refused(

@@ -313,3 +313,13 @@ class TestSession:
         submitted = "--master local pyspark-shell"
         run = start("-c", code, JAVA_HOME=str(tmp_path), PYSPARK_SUBMIT_ARGS=submitted)
         assert TOO_OLD in run.communicate()[0]
+
+    def test_machine_whose_name_has_no_address_is_told_the_setting(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("SPARK_LOCAL_IP")
+        monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--master yarn pyspark-shell")
+        monkeypatch.setattr("socket.gethostname", lambda: "node.invalid")
+        says = r"node\.invalid, has no address; .* set SPARK_LOCAL_IP"
+        with pytest.raises(InvalidInputError, match=says), spark_session():
+            pass

@@ -181,6 +181,19 @@ def test_the_fork_server_preloads_introspection_from_any_folder(tmp_path: Path) 
     assert done.returncode == 0
 
 
+def test_the_fork_server_starts_with_a_long_temporary_folder(tmp_path: Path) -> None:
+    """Its socket is in the folder, and a socket's path is limited to about 100 bytes."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    start = "from scripts.prefect_build import introspection as i; i.PRELOADED.clear(); "
+    subprocess.run(
+        [sys.executable, "-c", start + "i.start_fork_server()"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": f"{ROOT}:{ROOT / 'flows'}"},
+        check=True,
+    )
+
+
 def test_a_flow_is_listed_under_its_name_in_the_file(checkout: Checkout) -> None:
     """An entrypoint contains that name, whatever the decorated function is called."""
     checkout.flow("a", "wrapped", "from prefect import flow\ndef work(): pass\nrun = flow(work)")
@@ -354,6 +367,15 @@ def test_a_bundle_contains_exactly_what_the_flow_imports(checkout: Checkout) -> 
         "taxi/common/units.py",
     ]
     assert {path.name for path in bundle.secrets} == {".env", "key.json", "aws-credentials.json"}
+
+
+def test_a_package_is_collected_once(checkout: Checkout) -> None:
+    """All of its files were read again for every imported name."""
+    path = checkout.flow("taxi", "zones", "import shared.b\nfrom shared.a import x, y\n")
+    for name in ("__init__.py", "a.py", "b.py", ".env"):
+        checkout.write(f"flows/shared/{name}", "x = y = 0")
+    bundle = build_bundle(FlowFile(checkout.root, path))
+    assert [secret.name for secret in bundle.secrets] == [".env"]
 
 
 def test_a_bundle_follows_the_flows_full_name_and_skips_the_standard_library(

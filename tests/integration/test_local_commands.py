@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -82,6 +83,11 @@ class TestMakeInstall:
         error = self.install(tmp_path, str(program))
         assert error.startswith(f"error: {program} cannot be run; install Python 3.11 to 3.13")
 
+    def test_install_accepts_a_path_with_spaces(self, tmp_path: Path, program: Path) -> None:
+        program.write_text("#!/bin/sh\necho 3.10\n")
+        spaced = program.rename(tmp_path / "my python")
+        assert f"{spaced} is 3.10" in self.install(tmp_path, str(spaced))
+
     def test_install_rejects_a_missing_python(self, tmp_path: Path) -> None:
         assert "no-python cannot be run" in self.install(tmp_path, "no-python")
 
@@ -142,7 +148,7 @@ class TestSecretsScan:
         """Return whether the scan passes."""
         commands = subprocess.run(
             ["make", "--dry-run", "check"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.replace(".venv/bin/", f"{ROOT}/.venv/bin/")
+        ).stdout.replace(".venv/bin/", f"{shlex.quote(str(ROOT))}/.venv/bin/")
         lines = [line for line in commands.splitlines() if "git ls-files" in line]
         assert len(lines) == 3
         assert all(

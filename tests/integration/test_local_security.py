@@ -26,7 +26,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from local_services import Service
-from local_services.postgres import PostgresServer
+from local_services.postgres import BIN, PostgresServer
 from local_services.process import ServiceStartError, free_port, running
 from tests.support.docker_scripts import make_env
 from tests.support.prefect_homes import prefect_home
@@ -414,12 +414,22 @@ class TestMakeEnv:
 def test_postgres_as_root_keeps_the_modes_of_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The home keeps mode 700; a link leads to data in a folder that the server's user can read."""
+    """The home keeps mode 700; data and programs are in a folder that the server's user can read.
+
+    Its programs did not find their libraries there.
+    """
     opened = Path("/var/tmp") / f"pg-test-{os.getpid()}"
-    opened.mkdir(mode=0o755)
+    opened.mkdir()
+    opened.chmod(0o755)  # whatever the umask is
     monkeypatch.setattr("local_services.postgres.SHARED_FOLDER", opened)
+    monkeypatch.setenv("PGSERVICE", "of-the-user")
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
+    packages = BIN.parents[2]
+    (home / "packages").symlink_to(packages)
+    monkeypatch.setattr(
+        "local_services.postgres.BIN", home / "packages" / BIN.relative_to(packages)
+    )
     server = PostgresServer(home / "data" / "postgres", free_port())
     places = [home, tmp_path, *tmp_path.parents]
     before = [path.stat().st_mode for path in places]

@@ -132,7 +132,7 @@ def test_unknown_option_has_no_side_effects(path: str, tmp_path: Path) -> None:
     assert created_files(tmp_path) == []
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("path", "options", "env", "says"),
     [

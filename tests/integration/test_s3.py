@@ -275,7 +275,7 @@ def test_months_go_through_the_bucket(
 
 
 class TestErrors:
-    @pytest.mark.few(6)
+    @pytest.mark.few(4)
     @pytest.mark.parametrize(
         ("status", "code", "retryable", "says"),
         [

@@ -6,9 +6,10 @@ Imported before Prefect and the clouds' clients, which read their settings when 
 import os
 import sys
 
-# Else each of the many processes of the tests compiles all modules.
+# Else each of the tests' many processes compiles all modules, or finds others.
 sys.dont_write_bytecode = False
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONSAFEPATH"):
+    os.environ.pop(name, None)
 
 SETTINGS = (
     "AWS_", "BIGQUERY_", "BOTO", "CATALOG_URI", "CLOUDSDK_", "DBT_", "GCLOUD_", "GOOGLE_",

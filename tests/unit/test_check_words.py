@@ -27,6 +27,7 @@ def test_find_reports_line_and_replacement() -> None:
     assert list(find(text)) == [(2, "shall", "must, or the present tense")]  # words: ok
 
 
+@pytest.mark.slow  # make check runs it
 def test_project_has_no_findings() -> None:
     done = subprocess.run(
         [sys.executable, "scripts/check_words.py"], cwd=ROOT, capture_output=True, text=True

@@ -39,6 +39,8 @@ DOCUMENTED = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", CONFIGURATION))
 @pytest.mark.parametrize("page", [name for name, text in TEXTS.items() if "<!-- gen" in text])
 def test_generated_blocks_are_current(page: str) -> None:
     """Renew them with `make docs-output`."""
+    if page == "docs/scripts.md" and sys.version_info >= (3, 13):
+        pytest.skip("argparse formats help differently since Python 3.13")
     assert generated(TEXTS[page], generate) == TEXTS[page]
 
 

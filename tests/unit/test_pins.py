@@ -1,4 +1,7 @@
-"""The holds of requirements.in: a test fails when its hold is no longer needed."""
+"""The holds of requirements.in: a test fails when its hold is no longer needed.
+
+Those that ask the package index are slow: without a network each waits for its retries.
+"""
 
 import os
 import re
@@ -47,11 +50,13 @@ def test_holds_are_those_tested_here() -> None:
     assert set(held) == {"cryptography", "dbt-core", "prefect-aws", "pyproj"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["cryptography", "pyproj"])
 def test_newest_has_no_wheel_for_intel_macs(package: str) -> None:
     assert newest(package, *INTEL_MAC) != newest(package)
 
 
+@pytest.mark.slow
 def test_prefect_aws_excludes_the_newest_boto3() -> None:
     [botocore] = [
         requirement
@@ -79,6 +84,7 @@ def test_excluded_package_is_required_and_not_installed() -> None:
     assert excluded not in (ROOT / "docker-requirements.txt").read_text()
 
 
+@pytest.mark.slow
 def test_newest_dbt_core_needs_a_package_without_wheels() -> None:
     """Its source distribution downloads a compiler from outside the package index."""
     parser = "dbt-core-experimental-parser"

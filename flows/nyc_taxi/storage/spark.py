@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from nyc_taxi.settings import settings
 from nyc_taxi.storage.spark_errors import translate_spark_errors
 from nyc_taxi.storage.spark_properties import (
     LEGACY,
+    check_host_name,
     check_iceberg,
     check_installed,
     session_properties,
@@ -92,6 +93,7 @@ def _start() -> SparkSession:
     check_installed()
     # spark-submit started this process, or pyspark will start it with these options.
     submitted = not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}.isdisjoint(os.environ)
+    check_host_name(submitted)
     with _translate_start():
         given = submitted_properties() if submitted else spark_defaults()
     master = settings().spark_master or given.get("spark.master", LOCAL_MASTER)
@@ -118,8 +120,15 @@ def _start() -> SparkSession:
         if name.startswith(LEGACY) and session.conf.isModifiable(name):
             session.conf.unset(name)
     logging.getLogger("SQLQueryContextLogger").disabled = True  # logs what it also raises
-    atexit.register(session.stop)
+    atexit.register(_stop, session)
     return session
+
+
+def _stop(session: SparkSession) -> None:
+    """End the application. A run that failed has said why, so Spark need not."""
+    with suppress(Exception):
+        session.sparkContext.setLogLevel("OFF")
+        session.stop()
 
 
 def _connect(properties: dict[str, str]) -> SparkSession:

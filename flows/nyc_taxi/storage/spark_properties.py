@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,6 +85,25 @@ def check_installed() -> None:
             f"SPARK_HOME={jars.parent} is not Spark {version}, the version of pyspark in "
             "this environment; unset SPARK_HOME"
         )
+
+
+def check_host_name(submitted: bool) -> None:
+    """Raise InvalidInputError if the driver's JVM would not find the address of this machine.
+
+    A local session listens on 127.0.0.1, whatever the machine is called.
+    """
+    if not submitted:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    if not {"SPARK_LOCAL_IP", "SPARK_LOCAL_HOSTNAME"}.isdisjoint(os.environ):
+        return
+    name = socket.gethostname()
+    try:
+        socket.gethostbyname(name)
+    except OSError as problem:
+        raise InvalidInputError(
+            f"the name of this machine, {name}, has no address; add it to /etc/hosts, or set "
+            "SPARK_LOCAL_IP to the address that the cluster reaches"
+        ) from problem
 
 
 def check_iceberg(given: Mapping[str, str]) -> None:

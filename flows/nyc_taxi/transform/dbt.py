@@ -131,7 +131,8 @@ class Dbt:
             *("build", "--select", *(f"tag:{tag}" for tag in tags)),
             *("--indirect-selection", "empty", "--exclude-resource-type", "unit_test"),
             variables=self._variables(parts, months),
-            manifest=self.parse(),
+            # A copy: dbt compiles ephemeral models into it, and would not do so a second time.
+            manifest=self.parse().deepcopy(),
             callback=on_event,
         )
         failed = [node for node in nodes if node.failed]
@@ -164,9 +165,7 @@ class Dbt:
             *("--target", self.target.profile, "--target-path", str(scratch)),
             *("--log-path", str(scratch), "--vars", json.dumps(variables)),
         ]
-        # A copy: dbt writes into it, and would not compile an ephemeral model a second time.
-        own = manifest and manifest.deepcopy()
-        runner = dbtRunner(own, [callback] if callback else [])
+        runner = dbtRunner(manifest, [callback] if callback else [])
 
         def invoke() -> Any:
             with _running:

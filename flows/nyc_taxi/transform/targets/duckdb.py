@@ -16,7 +16,7 @@ from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
 
 BLOCK_SIZE = 262_144
 """Bytes of a block in a DuckDB file."""
-SCHEMAS = (DATASET, "silver", "gold", "main")
+SCHEMAS = (DATASET, "silver", "gold", "main", "temp", "system")
 """A file of such a name makes `silver.trips` ambiguous: DuckDB names the database after it."""
 
 
