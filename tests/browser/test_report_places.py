@@ -45,7 +45,7 @@ def february(page: Page) -> str:
     """Choose February; returns the line that says so."""
     page.get_by_role("combobox", name="Month", exact=True).select_option("2")
     expect(page.get_by_role("status")).to_contain_text("in 1 of 3 months")
-    return page.get_by_role("status").inner_text()
+    return str(page.get_by_role("status").inner_text())
 
 
 def test_path_may_have_any_characters(browser: Browser, report: Path, tmp_path: Path) -> None:
