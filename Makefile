@@ -8,13 +8,14 @@ POSTGRES_PORT ?= 5434
 BIN := .venv/bin
 COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 UV := $(BIN)/uv
-# Three workers keep two cores busy while some tests wait.
-PYTEST := -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 10
+# Four workers keep two cores busy while some tests wait.
+PYTEST := -m pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder --durations 10
 # The secrets scan stays offline (-n). Passwords and users in URLs of tests and pages are fake.
 FILES := git ls-files -z --cached --others --exclude-standard --
 SCAN := $(BIN)/detect-secrets-hook -n
 IGNORE_FAKE := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1

@@ -42,6 +42,7 @@ def lakehouse(request: pytest.FixtureRequest) -> SmallLakehouse:
     return lakehouse
 
 
+@pytest.mark.slow_on("duckdb")
 def test_build_publishes_the_stale_months_and_no_others(lakehouse: SmallLakehouse) -> None:
     assert lakehouse.stale() == [
         "2021-01: yellow_rides never built",

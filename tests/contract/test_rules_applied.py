@@ -193,7 +193,7 @@ class TestFlows:
         with pytest.raises(Exception, match="store_and_fwd_flag"):
             warehouse.query("SELECT store_and_fwd_flag FROM dezoomcamp.rides")
 
-    @pytest.mark.slow_on("bigquery", "postgres")
+    @pytest.mark.slow
     def test_table_older_than_the_rule_is_rejected(
         self,
         follow: Callable[..., None],

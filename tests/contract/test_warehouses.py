@@ -90,6 +90,7 @@ def test_load_stores_the_rows_of_the_file(target: EmptyWarehouse, clean: Clean) 
     assert sums(target) == in_cents(expected)
 
 
+@pytest.mark.slow_on("bigquery")
 def test_load_is_idempotent(target: EmptyWarehouse, clean: Clean) -> None:
     for _ in range(2):
         target.open().replace_month(YELLOW, clean(YELLOW, 5000), FILL)
@@ -305,6 +306,7 @@ def test_load_rejects_unsupported_types(
     assert target.open().count(YELLOW) == 0
 
 
+@pytest.mark.slow_on("bigquery")
 def test_load_rejects_integers_too_large_for_a_double_column(
     target: EmptyWarehouse, clean: Clean, tmp_path: Path
 ) -> None:
@@ -321,6 +323,7 @@ def test_load_rejects_integers_too_large_for_a_double_column(
     assert target.open().count(FEBRUARY) == 3
 
 
+@pytest.mark.slow_on("bigquery")
 def test_load_rejects_a_changed_type_of_a_declared_column(
     target: EmptyWarehouse, clean: Clean, tmp_path: Path
 ) -> None:
@@ -382,6 +385,7 @@ def test_replace_table_stores_the_rows_of_the_file(
     assert table(target) == [(1, "Zürich", None)]
 
 
+@pytest.mark.slow_on("bigquery")
 def test_replace_table_replaces_the_columns(
     target: EmptyWarehouse, small: Callable[..., Path]
 ) -> None:

@@ -198,7 +198,8 @@ def test_signal_ends_a_run_in_any_stage(
         assert script.reaches(reached[stage]), script.output()
         script.interrupt(number)
     assert unfinished(tmp_path) == []
-    assert not [r for r in site.requests if "2021-01" not in r.path]
+    if stage != "load":  # which may end before the signal arrives
+        assert not [r for r in site.requests if "2021-01" not in r.path]
     assert loaded(tmp_path) in ([], [("2021-01-01", ROWS)])
     assert still_running(since) == []
 

@@ -265,6 +265,7 @@ def test_version_of_a_local_file_changes_with_the_file(tmp_path: Path) -> None:
     assert downloaded_version(tmp_path / NAME, str(tmp_path)) != version
 
 
+@pytest.mark.slow
 def test_stale_file_from_a_cache_is_reloaded(
     prefect_server: None, site: Site, source: str, month_file: Callable[..., Path]
 ) -> None:

@@ -284,6 +284,7 @@ class TestWarehouse:
             warehouse.replace_month(YELLOW, trips, FILL)
         assert warehouse.count(YELLOW) == 0
 
+    @pytest.mark.slow
     def test_load_waits_for_the_columns_of_a_new_table(
         self, bigquery_block: str, trips: Path
     ) -> None:

@@ -351,6 +351,7 @@ def test_check_server_names_an_unreachable_proxy(proxies: pytest.MonkeyPatch) ->
         check_server()
 
 
+@pytest.mark.slow
 def test_check_server_names_a_proxy_that_is_not_socks(proxies: pytest.MonkeyPatch) -> None:
     with answering(200, PAGE) as address:
         proxies.setenv("ALL_PROXY", address.replace("http", "socks5"))

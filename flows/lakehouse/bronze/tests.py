@@ -83,6 +83,7 @@ def requests(server: OpenMeteo) -> list[str]:
 BOTH = ["air-quality 2022-08-01 2022-09-30", "archive 2022-08-01 2022-09-30"]
 
 
+@pytest.mark.slow
 def test_upsert_loads_what_is_published_once(sources: OpenMeteo, tmp_path: Path) -> None:
     """Two colors are not published: not an error. A second run finds nothing to load."""
     assert bronze(**RANGE) == 2 * 500 + 2 * HOURS
