@@ -135,7 +135,7 @@ def test_silver_waits_for_gold(lakehouse: SmallLakehouse) -> None:
     assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
 
 
-@pytest.mark.slow_on("postgres")
+@pytest.mark.slow
 def test_month_that_is_loaded_during_a_build_waits_for_the_next(lakehouse: SmallLakehouse) -> None:
     """The tables of the others are new, so they are renamed; the month is not in them."""
     build.build_silver(

@@ -98,6 +98,7 @@ def test_failed_load_is_not_recorded(target: EmptyWarehouse, clean: Clean, tmp_p
     assert loads(target) == before
 
 
+@pytest.mark.slow_on("postgres")
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
 def test_months_of_an_older_release_are_recorded(
     request: pytest.FixtureRequest, kind: str, clean: Clean

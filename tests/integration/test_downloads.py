@@ -180,6 +180,7 @@ def test_corrupt_download_is_fetched_again(
     assert statuses(site) == [200, 200, 304, 200]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("old", "new", "problem", "message"),
     [

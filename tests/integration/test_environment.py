@@ -224,6 +224,7 @@ class TestParameterStoreErrors:
         ):
             load_environment("dev")
 
+    @pytest.mark.slow
     def test_an_unreachable_endpoint_is_a_one_line_error(self, store: Any) -> None:
         os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{free_port()}"
         with pytest.raises(InvalidInputError, match="Could not connect to the endpoint") as refused:

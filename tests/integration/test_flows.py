@@ -274,6 +274,7 @@ def test_command_reports_invalid_input_in_one_line(
     assert says in line
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("setting", "value", "says"),
     [

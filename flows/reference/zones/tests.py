@@ -431,6 +431,7 @@ def test_flow_loads_into_postgres(
         assert cursor.fetchall() == [("smallint",)]
 
 
+@pytest.mark.slow
 def test_missing_file_keeps_the_old_table(
     prefect_server: None, source: Site, tmp_path: Path
 ) -> None:
@@ -444,6 +445,7 @@ def test_missing_file_keeps_the_old_table(
     assert query_warehouse(tmp_path, "SELECT count(geometry) FROM dezoomcamp.zones") == [(260,)]
 
 
+@pytest.mark.slow
 def test_transient_errors_are_retried(prefect_server: None, source: Site) -> None:
     source.answer(503, path="taxi_zones.zip")
     source.cut("taxi_zones.zip", after=100)
