@@ -143,6 +143,7 @@ def test_shapes_keep_common_borders_on_whole_numbers() -> None:
     assert grid_shapes([(1, None), (2, "POINT (1 2)"), (3, "no shape")]) == {}
 
 
+@pytest.mark.slow
 def test_flow_writes_the_page_and_links_it(
     prefect_server: None, warehouse: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
