@@ -474,6 +474,7 @@ class TestMissing:
         with path.open("rb") as file:
             assert count_nulls(file) == {"passenger_count": 2, "other": 1}
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("prefect_server")
     def test_flows_label_the_passengers_they_count(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -342,6 +342,7 @@ def test_load_rejects_a_changed_type_of_a_declared_column(
     assert target.open().count(FEBRUARY) == 0
 
 
+@pytest.mark.slow_on("bigquery")
 def test_load_of_a_file_that_is_not_parquet_changes_nothing(
     target: EmptyWarehouse, clean: Clean, tmp_path: Path
 ) -> None:

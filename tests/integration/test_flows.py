@@ -96,6 +96,7 @@ def test_gcs_to_bq_fills_passengers_and_logs_the_counts(
     assert query(tmp_path, nulls) == [(missing,)]
 
 
+@pytest.mark.slow
 def test_web_to_bq_is_idempotent(publish: Publish, site: Site, tmp_path: Path) -> None:
     publish(YELLOW)
     publish(FEBRUARY)

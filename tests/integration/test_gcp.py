@@ -241,6 +241,7 @@ class TestWarehouse:
         left = {table.table_id for table in client.list_tables("dezoomcamp")}
         assert left == {"yellow_rides", "rides", "loads"}
 
+    @pytest.mark.slow
     def test_comments_of_a_view_that_another_run_replaced(self, bigquery_block: str) -> None:
         dataset = Dataset(GcpCredentials.load(bigquery_block))
         dataset.create()
@@ -252,6 +253,7 @@ class TestWarehouse:
         found = dataset.client.get_table(view)
         assert (found.description, found.schema[0].description) == ("Rides.", "First.")
 
+    @pytest.mark.slow
     def test_retried_task_reattaches_to_its_jobs(
         self, bigquery_block: str, trips: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -128,6 +128,7 @@ def in_seconds(seconds: float) -> str:
     return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("status", [403, 429, 503])
 @pytest.mark.parametrize("value", [lambda: "1", lambda: in_seconds(2)], ids=["seconds", "date"])
 def test_retry_after_delays_the_retry(site: Site, status: int, value: Callable[[], str]) -> None:
@@ -680,6 +681,7 @@ def test_stop_ends_a_download_immediately(folder: Path, server: str, trigger: st
     assert all(len(contents(folder)[name]) >= 100_000 for name in part[:1])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("trigger", ["stop", "signal"])
 def test_stop_ends_a_connection_attempt(trigger: str) -> None:
     """The server does not accept connections, like one behind a firewall that drops packets."""

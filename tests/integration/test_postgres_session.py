@@ -391,6 +391,7 @@ def test_old_server_is_rejected(
 
 class TestStopped:
     @pytest.mark.parametrize("waits_for", ["another load", "a reader", "the copy"])
+    @pytest.mark.few(1)
     def test_load_when_stopped_leaves_no_locks_or_tables(
         self,
         waits_for: str,

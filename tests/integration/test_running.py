@@ -362,6 +362,7 @@ def test_check_server_names_a_proxy_that_is_not_socks(proxies: pytest.MonkeyPatc
             check_server()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("key", ["secret\nkey", "secr\u00e9t"])
 def test_check_server_hides_a_key_that_is_not_a_valid_header(key: str) -> None:
     with (
@@ -443,6 +444,7 @@ def test_zones_script_runs_by_its_path(prefect_server: None, tmp_path: Path) -> 
     )
 
 
+@pytest.mark.slow
 def test_partial_failure_publishes_every_month(
     prefect_server: None, site: Site, month_file: Callable[..., Path]
 ) -> None:
