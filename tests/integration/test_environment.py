@@ -121,8 +121,8 @@ def test_settings_are_read_after_a_byte_order_mark(
 ) -> None:
     """A worker's run reads them without load_environment."""
     monkeypatch.setenv("NYC_TAXI_ROOT", str(root))
-    (root / ".env").write_text("NYC_TAXI_S3_FOLDER=trips\n", "utf-8-sig")
-    assert settings().s3_folder == "trips"
+    (root / ".env").write_text("NYC_TAXI_WAIT=77\n", "utf-8-sig")
+    assert settings().wait == 77
 
 
 @pytest.mark.parametrize("given", [None, ""])
