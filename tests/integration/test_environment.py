@@ -121,8 +121,9 @@ def test_settings_are_read_after_a_byte_order_mark(
 ) -> None:
     """A worker's run reads them without load_environment."""
     monkeypatch.setenv("NYC_TAXI_ROOT", str(root))
-    (root / ".env").write_text("NYC_TAXI_WAIT=77\n", "utf-8-sig")
-    assert settings().wait == 77
+    line = "NYC_TAXI_GCS_FOLDER=trips\n"  # pragma: allowlist secret
+    (root / ".env").write_text(line, "utf-8-sig")
+    assert settings().gcs_folder == "trips"
 
 
 @pytest.mark.parametrize("given", [None, ""])
