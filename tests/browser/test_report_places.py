@@ -28,13 +28,13 @@ FRAME = """<button onclick="document.querySelector('iframe').style.display = 'bl
 </iframe>"""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def report(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     write_gold(folder / "warehouse.duckdb", MONTHS, None, scale=0.001)
