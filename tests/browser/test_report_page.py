@@ -19,7 +19,6 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from synthetic_tlc.demo import demo
 from tests.support.report_pages import (
     PHONE,
-    chromium,
     make_page,
     opened,
     serious_problems,
@@ -46,13 +45,7 @@ KEPT = """
     AND greatest(abs(tip_amount), abs(tolls_amount)) <= 10000"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def demo_folder(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     demo(folder)

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from synthetic_tlc.gold import write_gold
-from tests.support.report_pages import chromium, make_page, opened
+from tests.support.report_pages import make_page, opened
 
 pytestmark = pytest.mark.timeout(300)
 MONTHS = [("yellow", date(2024, 1, 1)), ("yellow", date(2024, 2, 1)), ("green", date(2024, 1, 1))]
@@ -28,13 +28,7 @@ FRAME = """<button onclick="document.querySelector('iframe').style.display = 'bl
 </iframe>"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def report(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     write_gold(folder / "warehouse.duckdb", MONTHS, None, scale=0.001)
