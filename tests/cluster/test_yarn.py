@@ -105,6 +105,7 @@ def test_application_that_yarn_refuses_is_one_line(cluster: Cluster) -> None:
     *_, last = run.output().splitlines()
     assert last.startswith("error: Spark did not start on yarn: ")
     assert "none" in last
+    assert "\tat " not in run.output()  # Spark's trace
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from nyc_taxi.settings import settings
 from nyc_taxi.storage.spark_errors import translate_spark_errors
 from nyc_taxi.storage.spark_properties import (
     LEGACY,
+    LOG_LEVEL,
     check_host_name,
     check_iceberg,
     check_installed,
@@ -108,14 +109,17 @@ def _start() -> SparkSession:
     check_iceberg(given)
     if given.get("spark.app.name", ".py").endswith((".py", "pyspark-shell")):  # the default
         given["spark.app.name"] = _app_name()
+    properties = session_properties(given, is_local)
+    quiet = {} if LOG_LEVEL in given else {LOG_LEVEL: "OFF"}  # a failed start is raised
     with translate_spark_errors(f"Spark did not start on {master}"), _translate_start():
-        session = _connect(session_properties(given, is_local))
+        session = _connect(properties | quiet)
     if session.sparkContext.master != master:
         raise InvalidInputError(
             f"the Spark session runs on {session.sparkContext.master}, not on "
             f"SPARK_MASTER={master}; set SPARK_MASTER to it, or run "
             f"bash scripts/spark_submit.sh {_script()}"
         )
+    session.sparkContext.setLogLevel(properties[LOG_LEVEL])
     for name in given:
         if name.startswith(LEGACY) and session.conf.isModifiable(name):
             session.conf.unset(name)

@@ -13,17 +13,18 @@ from pathlib import Path
 from nyc_taxi.errors import InvalidInputError
 
 ICEBERG = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
+LOG_LEVEL = "spark.log.level"
 DEFAULTS = {
     "spark.sql.catalogImplementation": "in-memory",
     "spark.ui.showConsoleProgress": "false",
-    "spark.log.level": "ERROR",
+    LOG_LEVEL: "ERROR",
 }
 LOCAL_DEFAULTS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "8",
-    "spark.log.level": "FATAL",  # errors are raised
+    LOG_LEVEL: "FATAL",  # errors are raised
 }
 """Defaults of a local session: nothing listens on the network."""
 SEMANTICS = {

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Protocol
 
 from nyc_taxi.cancellation import interruptible_sleep
-from nyc_taxi.errors import LockTimeoutError
+from nyc_taxi.errors import ConnectionLostError, LockTimeoutError
 from nyc_taxi.settings import settings
 
 TABLE = "build_lock"
@@ -34,9 +34,13 @@ class Row(Protocol):
 
 @contextmanager
 def held(row: Row) -> Iterator[None]:
-    """Hold the lock during the block. Raises LockTimeoutError after NYC_TAXI_WAIT seconds."""
+    """Hold the lock during the block.
+
+    Raises LockTimeoutError after NYC_TAXI_WAIT seconds, or ConnectionLostError if the warehouse
+    is still unavailable then.
+    """
     deadline = monotonic() + settings().wait
-    while not row.acquire():
+    while not _acquire(row, deadline):
         if monotonic() > deadline:
             raise LockTimeoutError(
                 f"another build has had {row.table} locked for {settings().wait:.0f} s; wait for "
@@ -52,6 +56,16 @@ def held(row: Row) -> Iterator[None]:
         done.set()
         renewal.join()
         row.release()
+
+
+def _acquire(row: Row, deadline: float) -> bool:
+    """Acquire the row; until the deadline, a lost connection is the same as a lock in use."""
+    try:
+        return row.acquire()
+    except ConnectionLostError:
+        if monotonic() > deadline:
+            raise
+        return False
 
 
 def _renew_until(row: Row, done: Event) -> None:

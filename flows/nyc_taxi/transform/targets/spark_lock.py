@@ -25,13 +25,13 @@ class _Row:
         self.catalog = catalog
         self.table = catalog.table(TABLE)
         self.owner = uuid4().hex
-        catalog.run(lambda spark: create_schema(spark, catalog.name))
+
+    def acquire(self) -> bool:
+        self.catalog.run(lambda spark: create_schema(spark, self.catalog.name))
         self._run(
             f"CREATE TABLE IF NOT EXISTS {self.table} (owner STRING, until TIMESTAMP_NTZ)"
             " USING iceberg"
         )
-
-    def acquire(self) -> bool:
         now, until = _times()
         self._run(
             f"MERGE INTO {self.table} AS held USING (SELECT '{self.owner}' AS owner) AS new ON true"
