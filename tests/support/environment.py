@@ -17,6 +17,7 @@ SETTINGS = (
     "SPARK_", "STORAGE_EMULATOR_HOST", "WAREHOUSE_URI", "YARN_",
     "GIT_",  # Git sets GIT_DIR for its hooks: the tests would change this repository
     "COLUMNS", "FORCE_COLOR", "TTY_",  # of Rich
+    "MAKE", "MFLAGS",  # make PYTHON=python3.13 test: every make of a test would use that Python
 )  # fmt: skip
 """Beginnings of the names that change what a test finds."""
 KEPT = (
@@ -36,7 +37,7 @@ def remove_settings() -> None:
     for name in list(os.environ):
         if name in NETWORK or name.lower().endswith("_proxy"):
             os.environ[FOR_INSTALL + name] = os.environ.pop(name)
-        elif name.startswith(SETTINGS) and not name.startswith(KEPT):
+        elif name == "PYTHON" or (name.startswith(SETTINGS) and not name.startswith(KEPT)):
             del os.environ[name]
 
 

@@ -12,10 +12,12 @@ USERS = {
     "AWS_PROFILE": "work",
     "GIT_DIR": "/nowhere",
     "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere.json",
+    "MAKEFLAGS": " -- PYTHON=python3.13",
     "NYC_TAXI_LAKE": "s3:production",
     "PGHOST": "production",
     "POSTGRES_URL": "postgresql://production/trips",
     "PREFECT_API_URL": "http://production/api",
+    "PYTHON": "python3.13",
 }
 
 
