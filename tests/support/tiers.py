@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from tests.support.environment import settings_of
+
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.support.environment import settings_of
 from tests.support.processes import ROOT
 
 MARKS = [
