@@ -8,6 +8,9 @@ POSTGRES_PORT ?= 5434
 BIN := .venv/bin
 COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 UV := $(BIN)/uv
+# Up to Python 3.12 the path of flows/ is read in the locale's encoding: relative, it is always ASCII.
+RELATIVE := for path in .venv/lib/python3*/site-packages/__editable__.nyc_taxi_flows-*.pth; do \
+	  rm "$$path" && echo ../../../../flows > "$$path"; done
 # Four workers keep two cores busy while some tests wait.
 PYTEST := -m pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder --durations 10
 # The secrets scan stays offline (-n). Passwords and users in URLs of tests and pages are fake.
@@ -21,6 +24,13 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 90
 unexport PIP_PREFIX PIP_TARGET PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONSAFEPATH UV_SYSTEM_PYTHON
+# Else the builds of packages cannot read a path with other letters than those of ASCII.
+ifneq ($(filter C POSIX,$(LC_ALL)),)
+export LC_ALL := C.UTF-8
+endif
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
 ifeq ($(UV_CACHE_DIR)$(shell [ -w "$${XDG_CACHE_HOME:-$$HOME}" ] && echo writable),)
 export UV_CACHE_DIR := $(CURDIR)/.venv/cache
 endif
@@ -32,7 +42,7 @@ endif
         audit fix pins bench docs docs-output clean
 
 help:  ## list the commands
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## create the environment in .venv
 
@@ -49,7 +59,9 @@ endif
 .venv/installed: docker-requirements.txt pyproject.toml
 	@version=$$("$(PYTHON)" $(VERSION)); \
 	case "$$version" in \
-	  3.11|3.12|3.13) ;; \
+	  3.11|3.12|3.13) "$(PYTHON)" -Ec 'import ensurepip' 2>/dev/null || { \
+	    echo "error: $(PYTHON) cannot create environments;" \
+	      "on Debian and Ubuntu: sudo apt-get install python$$version-venv" >&2; exit 1; } ;; \
 	  '') echo "error: $(PYTHON) cannot be run; install Python 3.11 to 3.13, or choose one:" \
 	    "make PYTHON=python3.13 install (with pyenv, first select it: pyenv shell 3.13)" >&2; exit 1 ;; \
 	  *) echo "error: Python 3.11 to 3.13 is required, and $(PYTHON) is $$version;" \
@@ -59,6 +71,7 @@ endif
 	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
 	$(UV) pip install --quiet --python $(BIN)/python --editable '.[report]' --group dev
+	@$(RELATIVE)
 	@mkdir -p -m 700 .prefect # Prefect's database contains the secrets of the blocks
 	@touch $@
 
@@ -76,6 +89,7 @@ emulators-stop: install  ## stop the emulators
 
 spark: install  ## install Spark, Iceberg and JDBC drivers; needs Java 17 or 21, and Maven
 	$(UV) pip install --quiet --python $(BIN)/python --editable '.[spark]'
+	@$(RELATIVE)
 	@mvn -v >/dev/null 2>&1 || { echo "error: Maven is not installed (the package maven)" >&2; exit 1; }
 	mvn --quiet --batch-mode --file local_services/spark/pom.xml \
 	  org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies -DexcludeTransitive=true \

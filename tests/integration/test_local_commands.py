@@ -56,6 +56,28 @@ def test_make_creates_the_environment_again_for_another_python(
     assert ("-m venv .venv" in done.stdout) is remade
 
 
+def test_python_starts_below_a_folder_with_accents_in_the_posix_locale(tmp_path: Path) -> None:
+    """Python 3.11 reads the path of flows/ as ASCII and does not start if it cannot."""
+    checkout = tmp_path / "café"
+    packages = checkout / ".venv" / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    (checkout / "flows").mkdir()
+    path = packages / "__editable__.nyc_taxi_flows-1.pth"
+    path.write_text(f"{checkout}/flows")
+    (checkout / "Makefile").write_text(
+        f"{(ROOT / 'Makefile').read_text()}\nrelative:\n\t@$(RELATIVE)\n"
+    )
+    subprocess.run(["make", "--silent", "relative"], cwd=checkout, check=True)
+    program = "import site, sys; site.addsitedir(sys.argv[1]); print(ascii(sys.path[-1]))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program, str(packages)],
+        env={**os.environ, "LC_ALL": "POSIX"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == ascii(f"{checkout}/flows"), done.stderr
+
+
 class TestMakeInstall:
     def install(self, folder: Path, python: str) -> str:
         """Run `make install`; returns its error line."""
@@ -99,6 +121,37 @@ class TestMakeInstall:
         error = self.install(tmp_path, str(program))
         assert error.startswith("error: Python 3.11 to 3.13 is required, and ")
         assert f" is {version}; try: make PYTHON=" in error
+
+    def test_install_rejects_a_python_without_venv(self, tmp_path: Path, program: Path) -> None:
+        program.write_text('#!/bin/sh\ncase "$2" in *ensurepip*) exit 1;; esac\necho 3.12\n')
+        error = self.install(tmp_path, str(program))
+        assert error.endswith("on Debian and Ubuntu: sudo apt-get install python3.12-venv")
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ({}, ""),
+        ({"PIP_INDEX_URL": "https://mirror/simple"}, "https://mirror/simple"),
+        ({"PIP_INDEX_URL": "https://mirror/a", "UV_DEFAULT_INDEX": "https://b/a"}, "https://b/a"),
+    ],
+)
+def test_make_installs_from_the_index_of_pip(
+    tmp_path: Path, given: dict[str, str], used: str
+) -> None:
+    (tmp_path / "Makefile").write_text(
+        f"{(ROOT / 'Makefile').read_text()}\nindex:\n\t@echo $$UV_DEFAULT_INDEX\n"
+    )
+    kept = {n: v for n, v in os.environ.items() if n not in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")}
+    done = subprocess.run(
+        ["make", "--silent", "index"],
+        cwd=tmp_path,
+        env=kept | given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == used
 
 
 def test_postgres_up_quotes_the_path_of_psql(

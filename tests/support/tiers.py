@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from tests.support.environment import settings_of
+
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.support.processes import ROOT
 
 MARKS = [
     "slow: run by `make test-slow` only",
@@ -24,6 +28,11 @@ ONE_EMULATOR = {"bigquery": ("test_gcp.py", "test_google_errors.py"), "s3": ("te
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if names := settings_of(ROOT / ".env"):  # the scripts that tests start would read them
+        raise pytest.UsageError(
+            f"{ROOT / '.env'} sets {', '.join(names)}, which tests must not use; move it while "
+            "they run: mv .env .env.mine"
+        )
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
 

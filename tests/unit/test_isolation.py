@@ -3,8 +3,9 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
-from tests.support.environment import install_environment, remove_settings
+from tests.support.environment import install_environment, remove_settings, settings_of
 
 import pytest
 
@@ -12,10 +13,12 @@ USERS = {
     "AWS_PROFILE": "work",
     "GIT_DIR": "/nowhere",
     "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere.json",
+    "MAKEFLAGS": " -- PYTHON=python3.13",
     "NYC_TAXI_LAKE": "s3:production",
     "PGHOST": "production",
     "POSTGRES_URL": "postgresql://production/trips",
     "PREFECT_API_URL": "http://production/api",
+    "PYTHON": "python3.13",
 }
 
 
@@ -40,6 +43,15 @@ def test_only_installations_use_the_proxy() -> None:
     remove_settings()
     assert "https_proxy" not in os.environ
     assert install_environment()["https_proxy"] == "http://proxy:3128"
+
+
+def test_env_file_counts_if_a_test_would_read_it(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    assert settings_of(path) == []
+    path.write_text("POSTGRES_PASSWORD=of-compose\nPREFECT_API_URL=\nEDITOR=vi\n")
+    assert settings_of(path) == []
+    path.write_text("export NYC_TAXI_LAKE='gs:production'\nPREFECT_LOGGING_LEVEL=DEBUG\n")
+    assert settings_of(path) == ["NYC_TAXI_LAKE", "PREFECT_LOGGING_LEVEL"]
 
 
 def test_settings_are_removed_before_prefect_reads_them() -> None:
