@@ -47,6 +47,8 @@ LIGHTWEIGHT_SERVER = {
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
 }
 """Prefect settings that make the tests' servers start faster."""
+NOT_USED = ("FOREMAN", "LATE_RUNS", "PAUSE_EXPIRATIONS", "SCHEDULER", "TRIGGERS")
+"""Services of a Prefect server for schedules, automations and idle workers."""
 
 
 def prefect_service(folder: Path) -> Service:
@@ -59,7 +61,12 @@ def prefect_service(folder: Path) -> Service:
         (sys.executable, "-m", *program, "--port", str(port), "--log-level", "error"),
         port,
         path="/api/health",
-        env={"PREFECT_HOME": str(folder), "PREFECT_UI_ENABLED": "0"},
+        env={
+            "PREFECT_HOME": str(folder),
+            "PREFECT_UI_ENABLED": "0",
+            "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "0",  # prefect_home did
+            **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "0" for name in NOT_USED},
+        },
     )
 
 
