@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import wait
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nyc_taxi.cancellation import GRACE, run_in_threads, stoppable
 from nyc_taxi.warehouses.spark.catalog import Catalog
 from nyc_taxi.warehouses.spark.columns import quoted
 from nyc_taxi.warehouses.spark.tables import table_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+AT_ONCE = 4
+"""Tables. Each takes many small jobs, which leave executors idle in between."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,22 @@ def maintain(catalog: Catalog, schemas: Iterable[str]) -> str:
     Iceberg's own limits apply: snapshots expire after 5 days (the table's property
     history.expire.max-snapshot-age-ms), and orphan files are removed after 3.
     """
-    freed = Freed()
-    for schema in schemas:
-        for name in catalog.run(partial(_names, catalog=catalog.name, schema=schema)):
-            freed += catalog.run(partial(_maintain, catalog=catalog.name, name=name))
-    return f"{catalog}: {freed}"
+
+    def maintain_table(name: str) -> Freed:
+        return catalog.run(partial(_maintain, catalog=catalog.name, name=name))
+
+    names = [
+        name
+        for schema in schemas
+        for name in catalog.run(partial(_names, catalog=catalog.name, schema=schema))
+    ]
+    with stoppable() as stop:
+        runs = run_in_threads(maintain_table, names, AT_ONCE)
+        try:
+            return f"{catalog}: {sum((run.result() for run in runs), Freed())}"
+        finally:
+            stop.set()
+            wait(runs, GRACE)
 
 
 def _names(spark: SparkSession, catalog: str, schema: str) -> list[str]:
@@ -64,9 +80,9 @@ def _maintain(spark: SparkSession, catalog: str, name: str) -> Freed:
     files, folder = table_folder(spark, f"{catalog}.{name}")
     before = files.getContentSummary(folder).getLength()
     [compacted] = _call(spark, catalog, "rewrite_data_files", name)
-    snapshots = _snapshots(spark, f"{catalog}.{name}")
-    _call(spark, catalog, "expire_snapshots", name)
-    expired = snapshots - _snapshots(spark, f"{catalog}.{name}")
+    expired = _count_expired(spark, f"{catalog}.{name}")
+    if expired:  # without any, the procedure would still read all manifests
+        _call(spark, catalog, "expire_snapshots", name)
     orphans = _call(spark, catalog, "remove_orphan_files", name)
     after = files.getContentSummary(folder).getLength()
     rewritten = compacted["rewritten_data_files_count"]
@@ -83,5 +99,8 @@ def _call(spark: SparkSession, catalog: str, procedure: str, name: str) -> list[
     return list(spark.sql(f"CALL {catalog}.system.{procedure}(table => '{name}')").collect())
 
 
-def _snapshots(spark: SparkSession, table: str) -> int:
-    return int(spark.sql(f"SELECT count(*) FROM {table}.snapshots").collect()[0][0])
+def _count_expired(spark: SparkSession, table: str) -> int:
+    """Return the number of snapshots that the table's properties no longer keep."""
+    jvm: Any = spark._jvm
+    loaded = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, table)
+    return len(loaded.expireSnapshots().apply())
