@@ -1,0 +1,9 @@
+{# Overrides dbt-duckdb's: it builds a table beside the one of before and swaps them, but ..._next has no
+   reader. #}
+{% materialization table, adapter='duckdb', supported_languages=['sql'] -%}
+  {%- call statement('main') -%}
+    create or replace table {{ this }} as ({{ sql }});
+  {%- endcall -%}
+  {%- do adapter.commit() -%}
+  {{ return({'relations': [this]}) }}
+{%- endmaterialization %}
