@@ -109,7 +109,7 @@ class Dbt:
         if key not in _manifests:
             _manifests[key] = self._invoke("parse", variables={"suffix": SUFFIX}).result
             gc.collect()
-            gc.freeze()  # or every collection would visit the manifest: a fifth of a small build
+            gc.freeze()  # else every collection visits the manifest
         return _manifests[key]
 
     def build(
