@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from typing import Any
 
@@ -35,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # else every collection during the tests visits all modules and tests
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by the marks
