@@ -1,5 +1,4 @@
-{# Overrides dbt-duckdb's: it builds a table beside the one of before and swaps them, but ..._next has no
-   reader. #}
+{# Overrides dbt-duckdb's: it builds a second table and swaps the two, but ..._next has no reader. #}
 {% materialization table, adapter='duckdb', supported_languages=['sql'] -%}
   {%- call statement('main') -%}
     create or replace table {{ this }} as ({{ sql }});
