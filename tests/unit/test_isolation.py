@@ -48,7 +48,7 @@ def test_only_installations_use_the_proxy() -> None:
 def test_env_file_counts_if_a_test_would_read_it(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     assert settings_of(path) == []
-    path.write_text("POSTGRES_PASSWORD=of-compose\nPREFECT_API_URL=\nEDITOR=vi\n")
+    path.write_text("POSTGRES_PASSWORD=of compose\nPREFECT_API_URL=\nEDITOR=vi\n")
     assert settings_of(path) == []
     path.write_text("export NYC_TAXI_LAKE='gs:production'\nPREFECT_LOGGING_LEVEL=DEBUG\n")
     assert settings_of(path) == ["NYC_TAXI_LAKE", "PREFECT_LOGGING_LEVEL"]
