@@ -19,7 +19,6 @@ from nyc_taxi.storage.yarn import API, resourcemanager_urls, why_ended
 from synthetic_tlc import Site, write_month
 from tests.support.clusters import YEAR, Cluster, until
 from tests.support.prefect_systems import System
-from tests.support.processes import ROOT
 from tests.support.workers import worker
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -121,7 +120,9 @@ def test_cancelled_flow_run_ends_its_application(
     known = cluster.applications()
     env = yarn_pool.env | cluster.env | {"NYC_TAXI_SOURCE_URL": slow_site.url}
     with worker("yarn-pool", env, tmp_path) as log:
-        run = _create_run(yarn_pool, {"color": "green", "year": YEAR, "months": [1]})
+        run = yarn_pool.start(
+            f"{FLOW}:etl_web_to_bq", "yarn-pool", color="green", year=YEAR, months=[1]
+        )
         application = cluster.new_application(known)
         assert until(lambda: _artifact(run) != ""), log.read_text()
         assert application in _artifact(run)
@@ -151,18 +152,6 @@ def test_hourly_deployment_runs_on_yarn_and_is_deployed_once(
         assert yarn_pool.wait_until_final(run.id, 800).state_name == "Completed", log.read_text()
     [application] = re.findall(r"application_\d+_\d+", _artifact(run))[:1]
     assert cluster.applications()[application]["finalStatus"] == "SUCCEEDED"
-
-
-def _create_run(system: System, parameters: dict[str, object]) -> FlowRun:
-    with system.client as client:
-        deployment = client.create_deployment(
-            client.create_flow_from_name("etl-web-to-bq"),
-            "on-yarn",
-            entrypoint="flows/etl_web_to_bq.py:etl_web_to_bq",
-            path=str(ROOT),
-            work_pool_name="yarn-pool",
-        )
-        return client.create_flow_run_from_deployment(deployment, parameters=parameters)
 
 
 def _artifact(run: FlowRun) -> str:

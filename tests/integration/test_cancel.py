@@ -35,6 +35,7 @@ from tests.support.processes import ROOT
 from tests.support.workers import worker
 
 SECONDS = 5
+FLOW = "flows/etl_web_to_bq.py:etl_web_to_bq"
 MONTHS = [TripMonth("yellow", 2021, month) for month in (1, 2, 3)]
 ROWS = 700_000
 OTHER_SESSIONS = (
@@ -342,24 +343,6 @@ def test_signal_during_copy_rolls_back(
         assert found("SELECT count(*) FROM yellow_taxi_trips") > 1_900_000  # with passengers
 
 
-@pytest.fixture
-def flow_run(bare_system: System, tmp_path: Path) -> Callable[[str], FlowRun]:
-    """Create a flow run of two months in a work pool: flow_run(work_pool)."""
-
-    def create(pool: str) -> FlowRun:
-        with bare_system.client as client:
-            deployment = client.create_deployment(
-                client.create_flow_from_name("etl-web-to-bq"),
-                f"of-{pool}",
-                entrypoint="flows/etl_web_to_bq.py:etl_web_to_bq",
-                path=str(ROOT),
-                work_pool_name=pool,
-            )
-            return client.create_flow_run_from_deployment(deployment, parameters={"months": [1, 2]})
-
-    return create
-
-
 def final_states(flow_run: FlowRun, seconds: float = SECONDS) -> dict[str, str]:
     """Wait for the final states of the run and its subflows; returns name -> state."""
     deadline = time.monotonic() + seconds
@@ -387,16 +370,12 @@ def until(point: Callable[[], bool], seconds: float = 90) -> bool:
 
 @pytest.mark.slow
 def test_cancellation_ends_a_run_of_a_worker(
-    bare_system: System,
-    months: None,
-    site: Site,
-    tmp_path: Path,
-    flow_run: Callable[[str], FlowRun],
+    bare_system: System, months: None, site: Site, tmp_path: Path
 ) -> None:
     site.answer(503, times=1000)
     env = bare_system.env | {"NYC_TAXI_SOURCE_URL": site.url, "NYC_TAXI_MONTHS_AT_ONCE": "1"}
     with worker("process-pool", env, tmp_path) as log:
-        run = flow_run("process-pool")
+        run = bare_system.start(FLOW, "process-pool", months=[1, 2])
         assert until(lambda: len(site.requests) > 1), log.read_text()
         with bare_system.client as client:
             client.set_flow_run_state(run.id, Cancelling())
@@ -407,16 +386,12 @@ def test_cancellation_ends_a_run_of_a_worker(
 
 @pytest.mark.slow
 def test_docker_stop_ends_a_run(
-    bare_system: System,
-    months: None,
-    site: Site,
-    tmp_path: Path,
-    flow_run: Callable[[str], FlowRun],
+    bare_system: System, months: None, site: Site, tmp_path: Path
 ) -> None:
     """Run the command of docker-pool's containers as process 1 of a PID namespace."""
     site.answer(503, times=1000)
     save_pool("stopped-pool", "process")
-    run = flow_run("stopped-pool")
+    run = bare_system.start(FLOW, "stopped-pool", months=[1, 2])
     command = JOB_COMMAND.replace("/opt/prefect/docker", str(ROOT / "docker"))
     log = tmp_path / "container"
     env = bare_system.env | {

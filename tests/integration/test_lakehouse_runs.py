@@ -20,7 +20,7 @@ from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site
 from tests.support.bronze import load_trips
 from tests.support.prefect_systems import System
-from tests.support.processes import ROOT, start
+from tests.support.processes import start
 from tests.support.warehouses import WAREHOUSES
 from tests.support.workers import worker
 
@@ -63,14 +63,7 @@ def test_cancellation_during_dbt_publishes_nothing(
     load_trips(target.warehouse, trips, month_file(trips, ROWS), tmp_path)
     env = bare_system.env | {"NYC_TAXI_WAREHOUSE": f"duckdb:{path}"}
     with worker("process-pool", env, tmp_path) as log, bare_system.client as client:
-        deployment = client.create_deployment(
-            client.create_flow_from_name("silver"),
-            "cancelled",
-            entrypoint="flows/lakehouse/silver/flow.py:silver",
-            path=str(ROOT),
-            work_pool_name="process-pool",
-        )
-        run = client.create_flow_run_from_deployment(deployment)
+        run = bare_system.start("flows/lakehouse/silver/flow.py:silver", "process-pool")
         while "model silver.month_builds: success" not in log.read_text():
             time.sleep(0.05)
         client.set_flow_run_state(run.id, Cancelling())

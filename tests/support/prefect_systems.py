@@ -134,6 +134,21 @@ class System:
                 client.create_flow_run_from_deployment(found.id, parameters=parameters).id
             )
 
+    def start(self, entrypoint: str, work_pool: str, **parameters: Any) -> FlowRun:
+        """Create a run of a flow in a work pool; it uses the checkout in place."""
+        _, name = entrypoint.split(":")
+        with self.client as client:
+            deployment = client.create_deployment(
+                client.create_flow_from_name(name.replace("_", "-")),
+                f"on-{work_pool}",
+                entrypoint=entrypoint,
+                pull_steps=[
+                    {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
+                ],
+                work_pool_name=work_pool,
+            )
+            return client.create_flow_run_from_deployment(deployment, parameters=parameters)
+
     def wait_until_final(self, run: UUID | str, seconds: float = 60) -> FlowRun:
         with self.client as client:
             for _ in range(int(seconds * 4)):
