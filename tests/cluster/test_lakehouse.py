@@ -91,14 +91,28 @@ def test_driver_and_node_killed_give_the_tables_of_one_clean_run(
 
 
 @pytest.mark.slow
-def test_backfill_and_maintenance_keep_the_tables(
-    cluster: Cluster, expected: Lakehouse, lakehouse: Lakehouse
+@pytest.mark.parametrize("files", ["generated", "real"])
+def test_pipeline_backfill_and_maintenance_give_the_tables_of_duckdb(
+    files: str,
+    cluster: Cluster,
+    lakehouse: Lakehouse,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
-    for mode, dates in (("monthly", DATES), ("weekly", (*DATES[:-1], f"{YEAR}-01-14"))):
-        run = cluster.submit(f"{FOLDER}/backfill/flow.py", *dates, "--chunk-mode", mode)
+    months, later = (DATES, DATES) if files == "generated" else REAL
+    if files == "real":
+        cluster.env["NYC_TAXI_SOURCE_URL"] = str(request.getfixturevalue("real") / "trip-data")
+    (tmp_path / "duckdb").mkdir()
+    expected = run_on_duckdb(tmp_path / "duckdb", cluster.env, months, later)
+    two_weeks = (*months[:-1], f"{months[1][:7]}-14")
+    for command in (
+        (f"{FOLDER}/backfill/flow.py", *months, "--chunk-mode", "monthly"),
+        (PIPELINE, *later),
+        (f"{FOLDER}/backfill/flow.py", *two_weeks, "--chunk-mode", "weekly"),
+        (f"{FOLDER}/maintenance/flow.py",),
+    ):
+        run = cluster.submit(*command)
         assert run.wait(800) == 0, run.output()
-    run = cluster.submit(f"{FOLDER}/maintenance/flow.py")
-    assert run.wait(400) == 0, run.output()
     assert_equal(lakehouse, expected)
 
 
@@ -118,18 +132,4 @@ def test_restarted_server_ends_the_run_in_one_line_or_gives_the_same_tables(
     if run.wait(800):
         assert run.output().splitlines()[-1].startswith("error: ")
         assert cluster.submit(PIPELINE, *DATES).wait(800) == 0
-    assert_equal(lakehouse, expected)
-
-
-@pytest.mark.slow
-def test_real_months_give_the_tables_of_duckdb(
-    real: Path, cluster: Cluster, lakehouse: Lakehouse, tmp_path: Path
-) -> None:
-    cluster.env["NYC_TAXI_SOURCE_URL"] = str(real / "trip-data")
-    (tmp_path / "duckdb").mkdir()
-    expected = run_on_duckdb(tmp_path / "duckdb", cluster.env, *REAL)
-    for dates in REAL:
-        run = cluster.submit(PIPELINE, *dates)
-        assert run.wait(800) == 0, run.output()
-    assert len(expected.query("SELECT DISTINCT trip_month FROM silver.trips")) == 3
     assert_equal(lakehouse, expected)
