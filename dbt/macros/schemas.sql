@@ -35,8 +35,3 @@
   {%- else -%} {{ column }} in ({% for month in months %}{{ day(month) }}{{ ', ' if not loop.last }}{% endfor %})
   {%- endif -%}
 {%- endmacro %}
-
-{# The months asked for, the one before and the one after: pickups may be that far from their month. #}
-{% macro around_months(t) -%}
-  ({{ in_months(month_of(t)) }} or {{ in_months(month_of(add_days(t, -31))) }} or {{ in_months(month_of(add_days(t, 31))) }})
-{%- endmacro %}

@@ -1,5 +1,6 @@
-{# Trips of a borough with its own air and weather; trips of an unknown borough with the city's. #}
-{%- set hours = around_months(new_york('b.time_utc')) -%}
+{# Trips of a borough with its own air and weather; trips of an unknown borough with the city's.
+   The hours of another month may be loaded later, and would not make this month stale. #}
+{%- set hours = in_months(month_of(new_york('b.time_utc'))) -%}
 with trips as (
   select
     t.trip_month, t.service, t.pickup_date, z.location,
@@ -17,5 +18,5 @@ select
   {{ epa_category('a.us_aqi_max') }} as epa_category,
   {% for name in weather_measures() %}w.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
 from trips as t
-left join air as a on a.location = t.location and a.date_day = t.pickup_date
-left join weather as w on w.location = t.location and w.date_day = t.pickup_date
+left join air as a on a.location = t.location and a.date_day = t.pickup_date and {{ month_of('a.date_day') }} = t.trip_month
+left join weather as w on w.location = t.location and w.date_day = t.pickup_date and {{ month_of('w.date_day') }} = t.trip_month
