@@ -174,6 +174,13 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         yield site
 
 
+@pytest.fixture
+def served_site(site: Site) -> Site:
+    """The site with one short file, `file`."""
+    (site.folder / "file").write_bytes(b"content")
+    return site
+
+
 @pytest.fixture(scope="session")
 def open_meteo_server() -> Iterator[OpenMeteo]:
     with OpenMeteo(limit=float("inf")) as server:
