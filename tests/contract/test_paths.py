@@ -18,6 +18,7 @@ from nyc_taxi.conform.passenger_counts import (
     count_zero_passengers,
 )
 from nyc_taxi.conform.plan import conform
+from nyc_taxi.sources.integrity import rows_in_footer
 from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
 from nyc_taxi.warehouses.postgres.connection import find_database
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
@@ -79,3 +80,9 @@ class TestPaths:
                 "SELECT array_agg(vendorid), array_agg(pulocationid) FROM dezoomcamp.green_rides"
             )
             assert cursor.fetchone() == ([1, 2], [74, 75])
+
+
+def test_rows_in_footer_does_not_expand_glob_patterns(tmp_path: Path) -> None:
+    for name, rows in (("a*.parquet", 3), ("ab.parquet", 2), ("a[b].parquet", 1)):
+        pq.write_table(pa.table({"n": range(rows)}), tmp_path / name)
+        assert rows_in_footer(tmp_path / name) == rows
