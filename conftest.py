@@ -48,6 +48,7 @@ from tests.support.aws import minio_server, moto_server
 from tests.support.built_lakehouses import duck, elephant, iceberg, lakehouse  # noqa: F401
 from tests.support.clusters import cluster, hadoop, hadoop_servers, sources  # noqa: F401
 from tests.support.column_rules import hash_key, write_rules  # noqa: F401
+from tests.support.month_loads import clean  # noqa: F401
 from tests.support.prefect_systems import (  # noqa: F401
     LIGHTWEIGHT_SERVER,
     bare_system,
@@ -64,6 +65,7 @@ from tests.support.tiers import (  # noqa: F401
     pytest_configure,
     pytest_xdist_make_scheduler,
 )
+from tests.support.warehouses import target  # noqa: F401
 
 # Background jobs of a shell ignore SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
