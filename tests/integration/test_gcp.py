@@ -36,7 +36,7 @@ from nyc_taxi.warehouses.bigquery.dataset import Dataset
 from nyc_taxi.warehouses.registry import open_warehouse
 from reference.zones.flow import zones
 from synthetic_tlc import Site
-from tests.support.google_refusals import google_error_server
+from tests.support.fixed_responses import google_error_server
 from tests.support.processes import start
 
 YELLOW = TripMonth("yellow", 2021, 1)

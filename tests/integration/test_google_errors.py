@@ -22,7 +22,7 @@ from nyc_taxi.storage import google as gcp
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.bigquery.jobs import CALL_OPTIONS, JOB_OPTIONS
 from nyc_taxi.warehouses.registry import open_warehouse
-from tests.support.google_refusals import google_error_server
+from tests.support.fixed_responses import google_error_server
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FEBRUARY = TripMonth("yellow", 2021, 2)
