@@ -66,6 +66,7 @@ from tests.support.tiers import (  # noqa: F401
     pytest_xdist_make_scheduler,
 )
 from tests.support.warehouses import target  # noqa: F401
+from tests.support.work_pools import google_credentials, save_pool  # noqa: F401
 
 # Background jobs of a shell ignore SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
