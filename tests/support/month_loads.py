@@ -30,6 +30,12 @@ def clean(
     return make
 
 
+@pytest.fixture(scope="session")
+def small_month(clean: Clean) -> Path:
+    """Conformed month of 2000 trips."""
+    return clean(TripMonth("yellow", 2021, 1), 2000)
+
+
 def sums(target: EmptyWarehouse, color: str = "yellow") -> list[tuple[Any, ...]]:
     """Return counts and sums per month, to compare the rows of a table."""
     return in_cents(
