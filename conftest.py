@@ -49,6 +49,7 @@ from tests.support.built_lakehouses import duck, elephant, iceberg, lakehouse  #
 from tests.support.clusters import cluster, hadoop, hadoop_servers, sources  # noqa: F401
 from tests.support.column_rules import hash_key, write_rules  # noqa: F401
 from tests.support.google import google_project, service_account_key  # noqa: F401
+from tests.support.interrupts import published_months, run_script  # noqa: F401
 from tests.support.month_loads import clean, small_month  # noqa: F401
 from tests.support.postgres import own_postgres, own_postgres_server  # noqa: F401
 from tests.support.prefect_systems import (  # noqa: F401
