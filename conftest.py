@@ -42,7 +42,7 @@ from local_services import (
 from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
-from synthetic_tlc import Site, write_month
+from synthetic_tlc import Site, write_month, write_zones
 from synthetic_tlc.open_meteo import OpenMeteo
 from tests.support.aws import minio_server, moto_server
 from tests.support.built_lakehouses import duck, elephant, iceberg, lakehouse  # noqa: F401
@@ -185,6 +185,12 @@ def served_site(site: Site) -> Site:
     """The site with one short file, `file`."""
     (site.folder / "file").write_bytes(b"content")
     return site
+
+
+@pytest.fixture
+def misc(tmp_path: Path) -> Path:
+    """Folder with synthetic zone files."""
+    return write_zones(tmp_path / "misc").parent
 
 
 @pytest.fixture(scope="session")
