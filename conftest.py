@@ -42,12 +42,16 @@ from local_services import (
 from local_services.postgres import PostgresServer
 from local_services.process import free_port
 from nyc_taxi.trips.months import TripMonth
-from synthetic_tlc import Site, write_month
+from synthetic_tlc import Site, write_month, write_zones
 from synthetic_tlc.open_meteo import OpenMeteo
 from tests.support.aws import minio_server, moto_server
 from tests.support.built_lakehouses import duck, elephant, iceberg, lakehouse  # noqa: F401
 from tests.support.clusters import cluster, hadoop, hadoop_servers, sources  # noqa: F401
 from tests.support.column_rules import hash_key, write_rules  # noqa: F401
+from tests.support.google import google_project, service_account_key  # noqa: F401
+from tests.support.interrupts import published_months, run_script  # noqa: F401
+from tests.support.month_loads import clean, small_month  # noqa: F401
+from tests.support.postgres import own_postgres, own_postgres_server  # noqa: F401
 from tests.support.prefect_systems import (  # noqa: F401
     LIGHTWEIGHT_SERVER,
     bare_system,
@@ -64,6 +68,8 @@ from tests.support.tiers import (  # noqa: F401
     pytest_configure,
     pytest_xdist_make_scheduler,
 )
+from tests.support.warehouses import target  # noqa: F401
+from tests.support.work_pools import google_credentials, save_pool  # noqa: F401
 
 # Background jobs of a shell ignore SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -172,6 +178,19 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with Site(tmp_path / "site") as site:
         monkeypatch.setenv("NYC_TAXI_SOURCE_URL", site.url)
         yield site
+
+
+@pytest.fixture
+def served_site(site: Site) -> Site:
+    """The site with one short file, `file`."""
+    (site.folder / "file").write_bytes(b"content")
+    return site
+
+
+@pytest.fixture
+def misc(tmp_path: Path) -> Path:
+    """Folder with synthetic zone files."""
+    return write_zones(tmp_path / "misc").parent
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from nyc_taxi.errors import ConnectionLostError, StorageError
 from nyc_taxi.lakes.hdfs import HdfsLake
 from nyc_taxi.storage.webhdfs import WebHdfs
 from nyc_taxi.trips.months import TripMonth
-from tests.support.clusters import until
+from tests.support.processes import until
 
 pytestmark = pytest.mark.cluster
 KEY = TripMonth("yellow", 2021, 1).key

@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from local_services.process import Service
-from tests.support.clusters import YEAR, Cluster, Submitter, until
+from tests.support.clusters import YEAR, Cluster, Submitter
 from tests.support.lakehouses import Lakehouse, on_duckdb, on_spark
+from tests.support.processes import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
 FOLDER = "flows/lakehouse"

@@ -16,8 +16,8 @@ from tests.support.clusters import (
     Submitter,
     free_ports,
     skip_without_spark,
-    until,
 )
+from tests.support.processes import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

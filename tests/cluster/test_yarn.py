@@ -17,8 +17,9 @@ from prefect.states import Cancelling
 from nyc_taxi.storage.hadoop import hadoop_user
 from nyc_taxi.storage.yarn import API, resourcemanager_urls, why_ended
 from synthetic_tlc import Site, write_month
-from tests.support.clusters import YEAR, Cluster, until
+from tests.support.clusters import YEAR, Cluster
 from tests.support.prefect_systems import System
+from tests.support.processes import until
 from tests.support.workers import worker
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]

@@ -25,7 +25,6 @@ from nyc_taxi.warehouses.hours import Hours
 from nyc_taxi.warehouses.registry import open_warehouse
 from tests.support.processes import start, wait_until_ready
 from tests.support.warehouses import (
-    WAREHOUSES,
     EmptyWarehouse,
     empty_postgres,
     execute,
@@ -37,11 +36,6 @@ PLACES = ("bronx", "newark_airport")
 HOUR = timedelta(hours=1)
 NEW_YEAR = datetime(2025, 1, 1)
 Hourly = Callable[..., Path]
-
-
-@pytest.fixture(params=WAREHOUSES)
-def target(request: pytest.FixtureRequest) -> EmptyWarehouse:
-    return WAREHOUSES[request.param](request)
 
 
 @pytest.fixture

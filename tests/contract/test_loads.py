@@ -34,11 +34,6 @@ ETAG = 'W/"5f-\\é\'1"'
 Clean = Callable[..., Path]
 
 
-@pytest.fixture(params=WAREHOUSES)
-def target(request: pytest.FixtureRequest) -> EmptyWarehouse:
-    return WAREHOUSES[request.param](request)
-
-
 @pytest.fixture
 def clean(month_file: Callable[..., Path], tmp_path: Path) -> Clean:
     """Return a conformed file: clean(trips, version)."""

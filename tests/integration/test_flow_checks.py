@@ -1,31 +1,18 @@
-"""scripts/prefect_build: finding flows, bundling their files and reporting broken ones."""
+"""scripts/prefect_build: broken flows are reported, and do not disturb the others."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
-from uuid import UUID
 
 import pytest
-from prefect.client.schemas.objects import WorkPool
-from prefect.client.schemas.schedules import CronSchedule
 
-from nyc_taxi.errors import InvalidInputError
 from scripts.prefect_build import introspection
-from scripts.prefect_build.bundles import build_bundle
-from scripts.prefect_build.cli import app
-from scripts.prefect_build.code_store import flow_slug
-from scripts.prefect_build.deployments import DeploymentFile, Overrides, read_deployments
-from scripts.prefect_build.desired import build_deployment
-from scripts.prefect_build.introspection import FlowInfo
+from scripts.prefect_build.deployments import Overrides
 from scripts.prefect_build.plan import Candidate, find_duplicate_names, load_candidates
-from scripts.prefect_build.projects import FlowFile, find_flows
-from tests.support.project_factory import FLOW, ROOT, Checkout, build
+from scripts.prefect_build.projects import find_flows
+from tests.support.project_factory import FLOW, Checkout
 
 GOOD = FLOW.format(name="good", function="good")
-
 BROKEN = {
     "syntax": ("def (:", "SyntaxError"),
     "exits": ("raise SystemExit('no')", "importing it failed: SystemExit: no"),
@@ -158,42 +145,6 @@ def test_an_import_that_hangs_is_reported(
     ]
 
 
-PRELOADED_FROM_ELSEWHERE = f"""
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-if __name__ == "__main__":
-    from scripts.prefect_build import introspection
-    introspection.PRELOADED[:] = [introspection.__name__]  # not Prefect, which takes a second
-    check = f"import sys; sys.exit({{introspection.__name__!r}} not in sys.modules)"
-    process = introspection.start_fork_server().Process(target=exec, args=(check,))
-    process.start()
-    process.join()
-    sys.exit(process.exitcode)
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="no fork")
-def test_the_fork_server_preloads_introspection_from_any_folder(tmp_path: Path) -> None:
-    """Python 3.11's fork server ignores sys.path, and silently skips modules it does not find."""
-    script = tmp_path / "script.py"
-    script.write_text(PRELOADED_FROM_ELSEWHERE)
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, timeout=60)
-    assert done.returncode == 0
-
-
-def test_the_fork_server_starts_with_a_long_temporary_folder(tmp_path: Path) -> None:
-    """Its socket is in the folder, and a socket's path is limited to about 100 bytes."""
-    folder = tmp_path / ("x" * 100)
-    folder.mkdir()
-    start = "from scripts.prefect_build import introspection as i; i.PRELOADED.clear(); "
-    subprocess.run(
-        [sys.executable, "-c", start + "i.start_fork_server()"],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": f"{ROOT}:{ROOT / 'flows'}"},
-        check=True,
-    )
-
-
 def test_a_flow_is_listed_under_its_name_in_the_file(checkout: Checkout) -> None:
     """An entrypoint contains that name, whatever the decorated function is called."""
     checkout.flow("a", "wrapped", "from prefect import flow\ndef work(): pass\nrun = flow(work)")
@@ -203,208 +154,6 @@ def test_a_flow_is_listed_under_its_name_in_the_file(checkout: Checkout) -> None
         "wrapped": (["run"], []),
         "twice": (["twice"], []),
     }
-
-
-def test_flow_slugs_keep_letters_of_all_languages() -> None:
-    names = ["Größe", "Grüße", "日本", "東京", "Ingest Data", "..", "a"]
-    slugs = ["größe", "grüße", "日本", "東京", "ingest-data", "-", "a"]
-    assert [flow_slug(name) for name in names] == slugs
-
-
-def test_an_interval_has_a_fixed_start(checkout: Checkout) -> None:
-    flow = FlowFile(checkout.root, checkout.flow("air", "quality"))
-    checkout.write("flows/air/quality/deployment.yaml", "schedule: {interval: 3600}")
-    assert read_deployments(flow, Overrides()) == read_deployments(flow, Overrides())
-
-
-POOL = WorkPool(
-    name="p",
-    type="process",
-    base_job_template={"variables": {"properties": {}}},
-    default_queue_id=UUID(int=0),
-)
-
-
-def test_deployment_parameters_are_json(checkout: Checkout) -> None:
-    schema = {"type": "object", "properties": {"day": {"type": "string", "format": "date"}}}
-    info = FlowInfo("quality", "quality", None, schema)
-    flow = FlowFile(checkout.root, checkout.flow("air", "quality"))
-    checkout.write("flows/air/quality/deployment.yaml", "parameters: {day: 2021-02-03}")
-    (settings,) = read_deployments(flow, Overrides())
-    fields = build_deployment(info, settings, POOL, "flow.py").fields
-    assert fields["parameters"] == {"day": "2021-02-03"}
-    wrong = settings.model_copy(update={"parameters": {"day": 3}})
-    with pytest.raises(
-        InvalidInputError, match=r"deployment default has invalid parameters: .*'day'"
-    ):
-        build_deployment(info, wrong, POOL, "flow.py")
-
-
-@pytest.mark.parametrize(
-    ("keys", "expected"),
-    {
-        "": DeploymentFile(name="n"),
-        ", schedules: [{cron: 0 0 * * *}]": DeploymentFile(
-            name="n", schedule=CronSchedule(cron="0 0 * * *")
-        ),
-        ", schedules: [], work_pool: , parameters: ": DeploymentFile(name="n"),
-        ", schedules: [{cron: 0 0 * * *}, {cron: 0 1 * * *}]": "schedule: ",
-        ", work_pool: {name: p, job_variables: {}}": "work_pool: ",
-        ", concurrency_limit: 1": "concurrency_limit: ",
-    }.items(),
-)
-def test_prefect_yaml_is_read_and_unsupported_keys_are_rejected(
-    keys: str, expected: DeploymentFile | str, checkout: Checkout
-) -> None:
-    path = checkout.write("flows/course.py", FLOW.format(name="course", function="course"))
-    entry = f"{{entrypoint: flows/course.py:course, name: n{keys}}}"
-    checkout.write("prefect.yaml", f"deployments:\n- {entry}\n- {{name: of no file}}")
-    flow = FlowFile(checkout.root, path)
-    if isinstance(expected, str):
-        with pytest.raises(InvalidInputError, match=f"^prefect.yaml: {expected}"):
-            read_deployments(flow, Overrides())
-    else:
-        complete = expected.model_copy(update={"flow": "course", "work_pool": "process-pool"})
-        assert read_deployments(flow, Overrides()) == [complete]
-
-
-@pytest.mark.parametrize("hours", ["nan", "inf", "-1", "1e99"])
-def test_prune_after_rejects_invalid_hours(hours: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        app(["--prune-after", hours])
-    assert "for --prune-after" in capsys.readouterr().err
-
-
-def test_find_flows_by_folder(checkout: Checkout) -> None:
-    checkout.flow("taxi", "trips")
-    checkout.flow("taxi", "zones")
-    checkout.flow("air", "quality")
-    checkout.write("flows/course.py", FLOW.format(name="course", function="course"))
-    checkout.write("flows/helper.py", "from course import course")
-    checkout.write("flows/shared/months.py")
-    found = find_flows(checkout.root, [], [])
-    assert [str(flow) for flow in found] == [
-        "flows/air/quality/flow.py",
-        "flows/course.py",
-        "flows/taxi/trips/flow.py",
-        "flows/taxi/zones/flow.py",
-    ]
-    assert [flow.project for flow in found] == ["air", None, "taxi", "taxi"]
-    assert find_flows(checkout.root, ["taxi"], []) == found[2:]
-    paths = [Path("flows/air/quality"), checkout.root / "flows" / "course.py"]
-    assert find_flows(checkout.root, [], paths) == found[:2]
-
-
-def test_find_flows_rejects_unknown_projects_and_paths(checkout: Checkout) -> None:
-    with pytest.raises(
-        InvalidInputError, match=r"no flows in .*; create flows/<project>/<flow>/flow\.py"
-    ):
-        find_flows(checkout.root, [], [])
-    checkout.flow("taxi", "trips")
-    with pytest.raises(InvalidInputError, match=r"unknown project taxes; projects in .*: taxi$"):
-        find_flows(checkout.root, ["taxes"], [])
-    with pytest.raises(
-        InvalidInputError, match=r"nothing\.py is not a flow; flows: flows/taxi/trips/flow"
-    ):
-        find_flows(checkout.root, [], [Path("nothing.py")])
-
-
-def test_a_bundle_contains_exactly_what_the_flow_imports(checkout: Checkout) -> None:
-    flow = """
-        from prefect import flow
-        from .tasks import work
-        from taxi.common.units import miles
-
-        @flow
-        def trips():
-            from shared.late import when
-            return work()
-        """
-    path = checkout.flow("taxi", "trips", flow)
-    checkout.write("flows/taxi/trips/tasks.py", "from .sub import deep")
-    checkout.write("flows/taxi/trips/sub/deep.py")
-    checkout.write("flows/taxi/trips/config/column_types.yaml", "{}")
-    checkout.write("flows/taxi/common/units.py", "from .lengths import miles\nimport single")
-    checkout.write("flows/taxi/common/lengths.py", "miles = 1")
-    checkout.write("flows/taxi/common/unused.py")
-    checkout.write("flows/taxi/common/config/column_types.yaml", "{}")
-    checkout.write("flows/config/sensitive_fields.yaml", "{}")
-    checkout.flow("taxi", "other")
-    checkout.write("flows/single.py")
-    checkout.write("flows/shared/late.py", "when = 0")
-    checkout.write("flows/shared/data/rates.csv", "1,2")
-    secret = "a: -----BEGIN RSA PRIVATE KEY-----"  # pragma: allowlist secret
-    for name, text in {
-        ".env": "A=1",
-        "key.json": secret,
-        "aws-credentials.json": "{}",
-        "tests.py": "",
-        "README.md": "",
-        "deployment.yaml": "name: x",
-        ".cache/x.py": "",
-        "__pycache__/y.pyc": "",
-    }.items():
-        target = path.parent / name
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(text)
-    bundle = build_bundle(FlowFile(checkout.root, path))
-    assert sorted(map(str, bundle.files)) == [
-        "__init__.py",
-        "config/column_types.yaml",
-        "config/sensitive_fields.yaml",
-        "flow.py",
-        "shared/__init__.py",
-        "shared/data/rates.csv",
-        "shared/late.py",
-        "single.py",
-        "sub/__init__.py",
-        "sub/deep.py",
-        "tasks.py",
-        "taxi/__init__.py",
-        "taxi/common/__init__.py",
-        "taxi/common/config/column_types.yaml",
-        "taxi/common/lengths.py",
-        "taxi/common/units.py",
-    ]
-    assert {path.name for path in bundle.secrets} == {".env", "key.json", "aws-credentials.json"}
-
-
-def test_a_package_is_collected_once(checkout: Checkout) -> None:
-    """All of its files were read again for every imported name."""
-    path = checkout.flow("taxi", "zones", "import shared.b\nfrom shared.a import x, y\n")
-    for name in ("__init__.py", "a.py", "b.py", ".env"):
-        checkout.write(f"flows/shared/{name}", "x = y = 0")
-    bundle = build_bundle(FlowFile(checkout.root, path))
-    assert [secret.name for secret in bundle.secrets] == [".env"]
-
-
-def test_a_bundle_follows_the_flows_full_name_and_skips_the_standard_library(
-    checkout: Checkout,
-) -> None:
-    """A project named like a module of the standard library does not replace it."""
-    code = "import statistics\nfrom statistics import mean\nfrom taxi.trips.tasks import x\n"
-    path = checkout.flow("taxi", "trips", code)
-    checkout.write("flows/taxi/trips/tasks.py", "from .units import x")
-    checkout.write("flows/taxi/trips/units.py")
-    checkout.flow("statistics", "counts")
-    names = {str(name) for name in build_bundle(FlowFile(checkout.root, path)).files}
-    assert "taxi/trips/units.py" in names
-    assert "statistics/__init__.py" not in names
-
-
-def test_the_version_depends_on_names_and_contents(checkout: Checkout) -> None:
-    path = checkout.flow("taxi", "trips")
-    flow = FlowFile(checkout.root, path)
-    first = build_bundle(flow).version
-    assert len(first) == 16
-    assert build_bundle(flow).version == first
-    helper = checkout.write("flows/taxi/trips/utils.py", "x = 1")
-    second = build_bundle(flow).version
-    assert second != first
-    helper.rename(helper.with_name("tools.py"))
-    assert build_bundle(flow).version not in (first, second)
-    helper.with_name("tools.py").unlink()
-    assert build_bundle(flow).version == first
 
 
 @pytest.mark.parametrize("module", ["nyc_taxi", "scripts"])
@@ -418,45 +167,3 @@ def test_verify_reports_imports_of_the_checkouts_own_modules(
     finding = f"flows/taxi/trips/flow.py: ModuleNotFoundError: No module named '{module}'"
     assert finding in checked.stdout
     assert checked.stdout.endswith("1 checked, 1 broken\n")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    {
-        ("--env", "stage"): 'Choose from: "dev", "prod"',
-        ("--bucket", "x"): "--bucket",
-        ("--prune-after", "-1"): "--prune-after",
-    }.items(),
-)
-def test_invalid_options_are_a_one_line_error(options: tuple[str, ...], message: str) -> None:
-    built = build(*options)
-    assert built.returncode == 1
-    assert built.stderr.startswith("error: ")
-    assert message in built.stderr
-    assert built.stderr.count("\n") == 1
-
-
-@pytest.mark.few(1)
-@pytest.mark.parametrize("place", ["lakehouse/gold/flow.py", "load_new_months.py"])
-def test_bundle_of_a_flow_that_builds_tables_has_the_dbt_project(
-    place: str, tmp_path: Path
-) -> None:
-    """dbt finds its project next to the library, with its tests, without what it has written."""
-    bundle = build_bundle(FlowFile(ROOT, ROOT / "flows" / place))
-    kept = {name.as_posix() for name in bundle.files}
-    assert {"dbt/dbt_project.yml", "dbt/profiles.yml", "dbt/models/silver/trips.sql"} < kept
-    assert any(name.startswith("dbt/tests/") for name in kept)
-    assert not any(name.startswith(("dbt/target", "dbt/logs")) for name in kept)
-    bundle.copy_to(tmp_path)
-    code = "from nyc_taxi.transform.project import project_folder; print(project_folder())"
-    env = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True
-    )
-    assert done.stdout.strip() == str(tmp_path / "dbt"), done.stderr
-
-
-@pytest.mark.slow
-def test_bundle_of_another_flow_has_no_dbt_project() -> None:
-    bundle = build_bundle(FlowFile(ROOT, ROOT / "flows" / "reference" / "zones" / "flow.py"))
-    assert not [name for name in bundle.files if name.parts[0] == "dbt"]

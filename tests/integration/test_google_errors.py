@@ -14,15 +14,19 @@ import requests
 from google.api_core.exceptions import from_http_status
 from google.auth.exceptions import RefreshError, TransportError
 from google.cloud import bigquery
+from prefect_gcp import GcpCredentials
+from prefect_gcp.cloud_storage import GcsBucket
 
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import StorageError
 from nyc_taxi.lakes.registry import open_lake
+from nyc_taxi.settings import settings
 from nyc_taxi.storage import google as gcp
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.bigquery.jobs import CALL_OPTIONS, JOB_OPTIONS
 from nyc_taxi.warehouses.registry import open_warehouse
-from tests.support.google_refusals import google_error_server
+from tests.support.fixed_responses import google_error_server
+from tests.support.month_loads import FILL
 
 YELLOW = TripMonth("yellow", 2021, 1)
 FEBRUARY = TripMonth("yellow", 2021, 2)
@@ -200,3 +204,37 @@ def test_load_retries_a_job_that_failed_temporarily(
             assert warehouse.replace_month(YELLOW, months[YELLOW], {}) == 2000
             assert [job[-2:] for job in made] == ["-0", "-1", "-2"]
             assert warehouse.count(YELLOW) == 2000
+
+
+class TestErrors:
+    def test_invalid_credentials_are_reported(
+        self,
+        google_project: str,
+        service_account_key: dict[str, str],
+        gcs_block: Callable[[], str],
+        month_file: Callable[..., Path],
+    ) -> None:
+        with google_error_server(400, "invalid_grant", "Invalid JWT Signature.") as url:
+            credentials = GcpCredentials(
+                service_account_info={**service_account_key, "token_uri": f"{url}/token"}
+            )
+            credentials.save("wrong")
+            GcsBucket(bucket=gcs_block(), gcp_credentials=credentials).save("wrong")
+            says = r"rejected the credentials \(.*make_gcp_blocks\.py"
+            with pytest.raises(StorageError, match=says):
+                open_lake("gcs:wrong").put(month_file(YELLOW, 5000), YELLOW.key)
+            with pytest.raises(StorageError, match=says):
+                open_warehouse("bigquery:wrong").count(YELLOW)
+
+    def test_missing_permissions_are_reported(
+        self, google_project: str, month_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = month_file(YELLOW, 5000)
+        with google_error_server(403, "accessDenied", "flows@x lacks bigquery.datasets.get") as url:
+            monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", url)
+            monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+            says = r"lacks permissions \(flows@x lacks .*\); grant roles/"
+            with pytest.raises(StorageError, match=says + "bigquery.user"):
+                open_warehouse(f"bigquery:{google_project}").replace_month(YELLOW, file, FILL)
+            with pytest.raises(StorageError, match=says + "storage.objectUser"):
+                open_lake(settings().lake).put(file, YELLOW.key)

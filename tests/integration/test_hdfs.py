@@ -11,7 +11,7 @@ from local_services.process import free_port
 from nyc_taxi.errors import ConnectionLostError, InvalidInputError, StorageError
 from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.storage.webhdfs import WebHdfs, namenode_urls
-from tests.support.aws import answering
+from tests.support.fixed_responses import answering
 
 HA = {
     "dfs.nameservices": "tlc",

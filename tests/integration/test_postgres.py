@@ -1,133 +1,25 @@
-"""Behavior specific to PostgreSQL; the shared contract is in tests/contract/test_warehouses.py."""
+"""Tables in PostgreSQL; the shared contract is in tests/contract/test_warehouses.py."""
 
-import os
-import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
-from urllib.parse import quote, urlsplit
 
 import duckdb
 import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector, SyncDriver
 
-from local_services import ServiceStartError
-from local_services.postgres import PostgresServer
-from local_services.process import free_port
 from nyc_taxi.conform.plan import conform
-from nyc_taxi.errors import ConnectionLostError, InvalidInputError, LockTimeoutError, StorageError
+from nyc_taxi.errors import InvalidInputError, StorageError
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.warehouses.postgres.addresses import BLOCK, components
-from nyc_taxi.warehouses.postgres.connection import find_database
+from nyc_taxi.warehouses.postgres.swap import brin_index_sql
 from nyc_taxi.warehouses.postgres.tables import Table
-from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
-from tests.support.processes import start
-from tests.support.warehouses import LOAD_SCRIPT
+from tests.support.month_loads import Clean
+from tests.support.postgres import load, query, warehouse
 
 YELLOW = TripMonth("yellow", 2021, 1)
 GREEN = TripMonth("green", 2021, 1)
-Clean = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """Server of this module, which tests may kill or fill up."""
-    with TemporaryDirectory(prefix="pg-") as folder:
-        Path(folder).chmod(0o711)  # root runs PostgreSQL as an unprivileged user
-        server = PostgresServer(Path(folder) / "data", free_port())
-        server.up()
-        yield server
-        server.down()
-
-
-@pytest.fixture
-def on_server(
-    server: PostgresServer, prefect_server: None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[PostgresServer]:
-    """Running server with an empty database, set as POSTGRES_URL."""
-    server.up()
-    monkeypatch.setenv("POSTGRES_URL", server.url)
-    yield server
-    server.up()
-    server.psql("DROP SCHEMA IF EXISTS dezoomcamp CASCADE", "ny_taxi")
-
-
-@pytest.fixture
-def clean(month_file: Callable[..., Path], tmp_path: Path) -> Clean:
-    def make(trips: TripMonth, rows: int, seed: int = 0) -> Path:
-        path = tmp_path / f"{trips.stem}-{rows}-{seed}.parquet"
-        conform(trips, month_file(trips, rows, seed=seed)).write(path)
-        return path
-
-    return make
-
-
-def warehouse(table: str | None = None) -> PostgresWarehouse:
-    return PostgresWarehouse(find_database(), Table.named(table) if table else None)
-
-
-def query(url: str, sql: str) -> list[tuple[Any, ...]]:
-    with closing(psycopg2.connect(url)) as db, db.cursor() as cursor:
-        db.autocommit = True
-        cursor.execute(sql)
-        return cursor.fetchall() if cursor.description else []
-
-
-class TestReaders:
-    def test_reader_never_sees_a_partial_month(self, postgres: str, clean: Clean) -> None:
-        old, new = clean(YELLOW, 50_000), clean(YELLOW, 200_000)
-        warehouse().replace_month(YELLOW, old, {})
-        seen: dict[int, float] = {}
-        done = threading.Event()
-
-        def poll(table: str) -> None:
-            with closing(psycopg2.connect(postgres)) as db, db.cursor() as cursor:
-                db.autocommit = True
-                while not done.is_set():
-                    began = time.monotonic()
-                    cursor.execute(f"SELECT count(*) FROM dezoomcamp.{table}")
-                    for (count,) in cursor.fetchall():
-                        seen[count] = max(seen.get(count, 0), time.monotonic() - began)
-
-        readers = [threading.Thread(target=poll, args=[t]) for t in ("yellow_rides", "rides")]
-        for reader in readers:
-            reader.start()
-        for file in (new, old, new, old):
-            warehouse().replace_month(YELLOW, file, {})
-        done.set()
-        for reader in readers:
-            reader.join()
-        assert set(seen) == {50_000, 200_000}
-        assert max(seen.values()) < 2
-
-    def test_older_snapshot_sees_the_whole_new_month(self, postgres: str, clean: Clean) -> None:
-        warehouse().replace_month(YELLOW, clean(YELLOW, 2000), {})
-        with closing(psycopg2.connect(postgres)) as db, db.cursor() as cursor:
-            db.set_session(isolation_level="REPEATABLE READ")
-            cursor.execute("SELECT 1")  # the snapshot, before any table is read
-            warehouse().replace_month(YELLOW, clean(YELLOW, 3000), {})
-            cursor.execute("SELECT count(*) FROM dezoomcamp.yellow_rides")
-            assert cursor.fetchall() == [(3000,)]
-
-    def test_load_times_out_behind_an_open_reader(
-        self, postgres: str, clean: Clean, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        warehouse().replace_month(YELLOW, clean(YELLOW, 2000), {})
-        monkeypatch.setenv("NYC_TAXI_WAIT", "1")
-        with closing(psycopg2.connect(postgres)) as db, db.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM dezoomcamp.yellow_rides")
-            with pytest.raises(LockTimeoutError, match="locked by other sessions for 1 s; close"):
-                warehouse().replace_month(YELLOW, clean(YELLOW, 3000), {})
-            assert query(postgres, "SELECT count(*) FROM dezoomcamp.rides") == [(2000,)]
-        assert warehouse().replace_month(YELLOW, clean(YELLOW, 3000), {}) == 3000
 
 
 class TestTable:
@@ -245,204 +137,6 @@ class TestTable:
             Table.named(name)
 
 
-class TestFailures:
-    @pytest.mark.slow
-    def test_load_is_atomic_when_the_server_is_killed(
-        self, on_server: PostgresServer, clean: Clean
-    ) -> None:
-        old, new = clean(YELLOW, 5000), clean(YELLOW, 600_000)
-        warehouse().replace_month(YELLOW, old, {})
-        code = LOAD_SCRIPT.format(
-            address="postgres:none", color="yellow", year=2021, month=1, file=new, fill={}
-        )
-        with start("-c", code) as run:
-            assert run.stdout
-            assert run.stdout.readline() == "ready\n"
-            wait_for(on_server, "SELECT count(*) FROM pg_stat_progress_copy WHERE tuples_processed"
-                     " > 50000")  # fmt: skip
-            on_server.kill()
-            assert ConnectionLostError.__name__ in run.communicate()[0]
-        on_server.up()
-        assert warehouse().count(YELLOW) == 5000
-        assert warehouse().replace_month(YELLOW, new, {}) == 600_000
-        assert warehouse().count(YELLOW) == 600_000
-
-    def test_load_reports_a_full_disk(
-        self,
-        on_server: PostgresServer,
-        clean: Clean,
-        small_disk: Path,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        warehouse().replace_month(YELLOW, clean(YELLOW, 2000), {})
-        on_server.psql(f"CREATE TABLESPACE small LOCATION '{small_disk}'")
-        on_server.psql("ALTER DATABASE ny_taxi SET default_tablespace = small")
-        try:
-            with pytest.raises(
-                StorageError, match=r"out of disk space .*; nothing was changed; free"
-            ):
-                warehouse().replace_month(YELLOW, clean(YELLOW, 100_000), {})
-            assert warehouse().count(YELLOW) == 2000
-        finally:
-            on_server.psql("ALTER DATABASE ny_taxi RESET default_tablespace")
-        assert warehouse().replace_month(YELLOW, clean(YELLOW, 100_000), {}) == 100_000
-        on_server.psql("DROP TABLESPACE small")
-
-    @pytest.fixture
-    def small_disk(self) -> Iterator[Path]:
-        with TemporaryDirectory(prefix="pg-disk-") as folder:
-            mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder]
-            if os.name != "posix" or os.geteuid() or subprocess.run(mount, check=False).returncode:
-                pytest.skip("mounting a small disk needs root")
-            tablespace = Path(folder) / "tablespace"
-            tablespace.mkdir()
-            os.chown(tablespace, 65534, 65534)
-            Path(folder).chmod(0o755)
-            yield tablespace
-            subprocess.run(["umount", folder], check=True)
-
-
-def wait_for(server: PostgresServer, query: str) -> None:
-    deadline = time.monotonic() + 30
-    while not int(server.psql(query)):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-class TestAddresses:
-    """Forms of POSTGRES_URL, and one-line errors for invalid ones."""
-
-    def connect(self) -> None:
-        find_database().check()
-
-    def test_password_with_special_characters_connects(
-        self, on_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        password = "p@ss:w/rd%?#[]"
-        on_server.psql(f"CREATE ROLE odd LOGIN SUPERUSER PASSWORD '{password}'")
-        for scheme in ("postgresql", "postgres", "postgresql+psycopg2"):
-            url = f"{scheme}://odd:{quote(password, safe='')}@127.0.0.1:{on_server.port}/ny_taxi"
-            monkeypatch.setenv("POSTGRES_URL", url)
-            self.connect()
-        on_server.psql("DROP ROLE odd")
-
-    def test_unix_socket_connects(
-        self, on_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        encoded = quote(str(on_server.folder), safe="")
-        for url in (
-            on_server.socket_url,
-            on_server.socket_url.replace("postgresql:", "postgresql+psycopg2:"),
-            f"postgresql://root:root@{encoded}:{on_server.port}/ny_taxi",
-        ):
-            monkeypatch.setenv("POSTGRES_URL", url)
-            self.connect()
-
-    @pytest.mark.few(2)
-    @pytest.mark.parametrize(
-        ("part", "line"),
-        [
-            ({"password": "wr@ng"}, "password authentication failed for user"),
-            ({"host": "no-such-host.invalid"}, "could not translate host name"),
-            ({"port": "1"}, "Connection refused"),
-            ({"database": "none"}, 'database "none" does not exist'),
-        ],
-    )
-    def test_unreachable_address_is_reported(
-        self,
-        on_server: PostgresServer,
-        monkeypatch: pytest.MonkeyPatch,
-        part: dict[str, str],
-        line: str,
-    ) -> None:
-        url = urlsplit(on_server.url)
-        parts = {"password": "root", "host": "127.0.0.1", "port": url.port, "database": "ny_taxi"}
-        parts |= {name: quote(value, safe="") for name, value in part.items()}
-        monkeypatch.setenv(
-            "POSTGRES_URL", "postgresql://root:{password}@{host}:{port}/{database}".format(**parts)
-        )
-        with pytest.raises(StorageError) as problem:
-            self.connect()
-        message = str(problem.value)
-        assert line in message
-        assert "check POSTGRES_URL, or start a local one with `make postgres`" in message
-        assert "\n" not in message
-        assert "wr@ng" not in message
-
-    @pytest.mark.parametrize("name", ["pgbouncer", "schema", "ssl"])
-    def test_parameter_of_another_client_is_named(self, name: str) -> None:
-        """The error blamed the password."""
-        for login in ("", "a:s3c%40ret@"):
-            with pytest.raises(
-                InvalidInputError, match=f"the parameter {name}, .*sslmode"
-            ) as error:
-                components(f"postgresql://{login}b:5432/c?sslmode=require&{name}=require")
-            assert "s3c" not in str(error.value)
-        with pytest.raises(InvalidInputError, match="not a valid URL"):
-            components(f"postgresql://a:s3/?{name}=x@b/c")
-
-    def test_surrounding_blanks_are_ignored(self) -> None:
-        assert components(" postgresql://a:b@c/d\n").database == "d"
-
-    def test_block_of_another_database_is_rejected(self, prefect_server: None) -> None:
-        sqlite = ConnectionComponents(driver=SyncDriver.SQLITE_PYSQLITE, database="trips.db")
-        SqlAlchemyConnector(connection_info=sqlite).save("of-sqlite")
-        with pytest.raises(InvalidInputError, match="of-sqlite is for sqlite, not PostgreSQL"):
-            find_database("of-sqlite")
-
-    @pytest.mark.parametrize(
-        "url", ["nonsense", "mysql://a:s3cret@b/c", "postgresql://a:s3@c:r@t/d"]
-    )
-    def test_invalid_url_is_rejected_without_its_password(self, url: str) -> None:
-        with pytest.raises(
-            InvalidInputError, match="POSTGRES_URL is not a valid URL; write"
-        ) as problem:
-            components(url)
-        assert "s3" not in str(problem.value)
-
-    def test_missing_block_and_url_are_reported(
-        self, prefect_server: None, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("POSTGRES_URL", "")
-        with pytest.raises(
-            InvalidInputError, match=r"`make postgres` .* or set POSTGRES_URL=.*block\.py"
-        ):
-            find_database()
-
-    def test_port_in_use_is_reported(self, on_server: PostgresServer, tmp_path: Path) -> None:
-        with pytest.raises(
-            ServiceStartError, match=f"port {on_server.port} is in use .* POSTGRES_PORT="
-        ):
-            PostgresServer(tmp_path / "second", on_server.port).up()
-
-
-@pytest.mark.slow
-def test_block_takes_precedence_over_the_url(on_server: PostgresServer) -> None:
-    """The script creates and updates the block, and does not print its password."""
-    secret = quote("p@ss:w/rd", safe="")
-    on_server.psql("CREATE ROLE blocked LOGIN PASSWORD 'p@ss:w/rd'")
-    address = f"127.0.0.1:{on_server.port}/ny_taxi"
-    whole = (f"postgresql://blocked:{secret}@{address}", "ignored", "ignored")
-    parts = (f"postgresql://{address}", "blocked", "p@ss:w/rd")
-    try:
-        for url, user, password in (whole, parts, whole):
-            with start(
-                "blocks/make_postgres_block.py",
-                POSTGRES_URL=url,
-                PGUSER=user,
-                PGPASSWORD=password,
-            ) as run:
-                output = run.communicate()[0]
-            assert run.returncode == 0, output
-            assert f"127.0.0.1:{on_server.port}, database ny_taxi, user blocked" in output
-            assert "p@ss" not in output and secret not in output
-            with find_database().session() as db:
-                db.execute("SELECT current_user")
-                assert db.fetchall() == [("blocked",)]
-    finally:
-        SqlAlchemyConnector.delete(BLOCK)
-
-
 @pytest.mark.parametrize("month", [TripMonth("green", 2021, 1), TripMonth("green", 2025, 1)])
 def test_load_stores_published_files(
     postgres: str, real: Path, tmp_path: Path, month: TripMonth
@@ -461,3 +155,21 @@ def test_load_stores_published_files(
     assert [round(v, 2) if isinstance(v, float) else v for v in stored] == [
         round(v, 2) if isinstance(v, float) else v for v in expected
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "operators"), [(12, "timestamp_minmax_ops"), (18, "timestamp_minmax_multi_ops")]
+)
+def test_index_matches_the_server_version(version: int, operators: str) -> None:
+    assert brin_index_sql("pickup", version) == f"USING brin (pickup {operators})"
+
+
+def test_load_keeps_the_index_of_an_older_server(postgres: str, small_month: Path) -> None:
+    """As after pg_upgrade from version 13: a second index per month would lock the table."""
+    load(small_month)
+    oldest = brin_index_sql("tpep_pickup_datetime", 13)
+    query(postgres, "DROP INDEX dezoomcamp.yellow_rides_pickup; CREATE INDEX yellow_rides_pickup "
+        f"ON dezoomcamp.yellow_rides {oldest}")  # fmt: skip
+    load(small_month)
+    indexes = "SELECT count(*) FROM pg_indexes WHERE tablename = 'yellow_rides_2021_01'"
+    assert query(postgres, indexes) == [(1,)]

@@ -28,7 +28,7 @@ from nyc_taxi.lakes.registry import open_lake
 from nyc_taxi.lakes.s3 import PART, S3Lake
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site
-from tests.support.aws import answering, error_body
+from tests.support.fixed_responses import answering, s3_error
 from tests.support.http_servers import run_server, write_certificate
 from tests.support.processes import start
 
@@ -304,7 +304,7 @@ class TestErrors:
         self, status: int, code: str, retryable: bool, says: str, file: Path
     ) -> None:
         """The response to HEAD is the bare status; the reason comes with another request."""
-        with answering(status, error_body(code)) as url:
+        with answering(status, s3_error(code)) as url:
             lake = lake_at(url)
             for ask in (lake.check, lambda: lake.put(file, YELLOW.key)):
                 with pytest.raises(StorageError) as problem:
@@ -338,7 +338,7 @@ class TestErrors:
         for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
             monkeypatch.delenv(name, raising=False)
         certificate = write_certificate(tmp_path)
-        with answering(404, error_body("NoSuchBucket"), certificate) as url:
+        with answering(404, s3_error("NoSuchBucket"), certificate) as url:
             with pytest.raises(StorageError, match=r"not trusted.*AWS_CA_BUNDLE") as problem:
                 lake_at(url).check()
             assert not problem.value.retryable

@@ -1,17 +1,13 @@
-"""Local AWS: moto's server, MinIO's S3 gateway, and a server with one response."""
+"""Local AWS: moto's server and MinIO's S3 gateway."""
 
 from __future__ import annotations
 
 import logging
-import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -63,49 +59,3 @@ def minio_server(folder: Path) -> Iterator[dict[str, str]]:
     command = (str(program), *start)
     with running(Service("minio", folder, command, port, "/minio/health/live", env=user)) as server:
         yield client_environment(server.url, *user.values())
-
-
-@contextmanager
-def answering(
-    status: int,
-    body: bytes,
-    certificate: Path | None = None,
-    kind: str = "application/xml",
-    location: str = "",
-) -> Iterator[str]:
-    """The URL of a server that sends every request this response, by TLS with a certificate."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            if location:
-                self.send_header("Location", location)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def error_body(code: str, message: str = "sorry") -> bytes:
-    """The body of an error response of S3."""
-    return f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()

@@ -7,8 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -22,7 +21,7 @@ import pytest
 from local_services.hadoop import Hadoop, Ports
 from local_services.java import JavaNotFoundError
 from synthetic_tlc import OpenMeteo, Site, write_month, write_zones
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, until
 from tests.support.services import NO_SERVICE
 
 YEAR = 2024
@@ -197,10 +196,3 @@ def cluster(
     cluster = Cluster(env, tmp_path, hadoop=hadoop)
     yield cluster
     cluster.kill()
-
-
-def until(point: Callable[[], bool], seconds: float = 90) -> bool:
-    deadline = time.monotonic() + seconds
-    while not point() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return point()

@@ -25,11 +25,16 @@ NAME = f"{JANUARY.stem}.parquet"
 TEMPLATE = "{color}_tripdata_{year}-{month:02}"
 
 
-def read_real(name: str) -> bytes:
+def real_file(name: str) -> Path:
+    """Return the path of a published file; skip the test without it."""
     path = REAL / name
     if not path.exists():
         pytest.skip(f"the real file {name} is missing")
-    return path.read_bytes()
+    return path
+
+
+def read_real(name: str) -> bytes:
+    return real_file(name).read_bytes()
 
 
 @cache

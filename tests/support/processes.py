@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -25,3 +27,11 @@ def wait_until_ready(process: subprocess.Popen[str]) -> None:
     """Read lines up to `ready`, which the output of a JVM may precede."""
     assert process.stdout
     assert "ready\n" in iter(process.stdout.readline, "")
+
+
+def until(point: Callable[[], bool], seconds: float = 90) -> bool:
+    """Wait for a condition; return whether it is true."""
+    deadline = time.monotonic() + seconds
+    while not point() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return point()

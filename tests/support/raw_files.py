@@ -1,4 +1,4 @@
-"""Raw files with two rows, and SQL on files."""
+"""Raw files with two rows, what conform makes of them, and SQL on files."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from nyc_taxi.conform.column_rules import EMPTY_RULES, Rules
+from nyc_taxi.conform.plan import conform
+from nyc_taxi.errors import NycTaxiError
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.schemas import Color
 
@@ -40,3 +44,22 @@ def write_raw(folder: Path, columns: dict[str, Any], color: Color = "green") -> 
     path = folder / "green_tripdata_2021-01.parquet"
     pq.write_table(pa.table({k: v for k, v in table.items() if v is not None}), path)
     return path
+
+
+def conformed(
+    tmp_path: Path, columns: dict[str, Any], rules: Rules = EMPTY_RULES
+) -> dict[str, list[Any]]:
+    """Conform a file with two rows; return its columns."""
+    plan = conform(GREEN, write_raw(tmp_path, columns), rules)
+    plan.write(tmp_path / "clean.parquet")
+    with pq.ParquetFile(tmp_path / "clean.parquet") as file:
+        values: dict[str, list[Any]] = file.read().to_pydict()
+    return values
+
+
+def rejection(tmp_path: Path, columns: dict[str, Any], rules: Rules = EMPTY_RULES) -> str:
+    """Return the message that rejects a file with two rows, of one line."""
+    with pytest.raises(NycTaxiError) as problem:
+        conformed(tmp_path, columns, rules)
+    assert "\n" not in str(problem.value)
+    return str(problem.value)

@@ -24,8 +24,8 @@ DESTINATIONS = (
 )  # fmt: skip
 CLUSTER = ("hdfs", "spark")
 """Destinations whose cases need a cluster."""
-ONE_EMULATOR = {"bigquery": ("test_gcp.py", "test_google_errors.py"), "s3": ("test_s3.py",)}
-"""Destinations whose tests share an emulator, and files of tests that are not named after them."""
+ONE_EMULATOR = {"bigquery": ("bigquery", "test_gcs.py", "test_google_"), "s3": ("s3",)}
+"""Destinations whose tests share an emulator, and parts of the names of these tests and files."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -81,8 +81,8 @@ class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
         test, _, ids = nodeid.removesuffix("]").partition("[")
         file, destination = test.partition("::")[0], _destination(ids)
         if "not slow" in self.config.getoption("markexpr"):
-            for emulator, files in ONE_EMULATOR.items():
-                if emulator in test or destination == emulator or file.endswith(files):
+            for emulator, names in ONE_EMULATOR.items():
+                if destination == emulator or any(name in test for name in names):
                     return emulator  # the slow ones would take too long on one worker
         return f"{file}-{destination}"
 

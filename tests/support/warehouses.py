@@ -87,6 +87,12 @@ WAREHOUSES = {
 }
 
 
+@pytest.fixture(params=WAREHOUSES)
+def target(request: pytest.FixtureRequest) -> EmptyWarehouse:
+    """Each warehouse in turn, empty."""
+    return WAREHOUSES[request.param](request)
+
+
 def read_comments(place: EmptyWarehouse, table: str) -> tuple[str | None, dict[str, str | None]]:
     """Return the comment of a table or view, and the comments of its columns by lower-case name."""
     kind, _, name = place.address.partition(":")

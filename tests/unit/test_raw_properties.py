@@ -7,15 +7,15 @@ import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import assume, event, given, target
 from hypothesis import strategies as st
 
-from nyc_taxi.conform.readers import open_raw, read_header
+from nyc_taxi.conform.readers import read_header
 from nyc_taxi.errors import NycTaxiError
 from nyc_taxi.sources.integrity import verify
+from tests.support.csv_files import read as read_rows
 
 Row = tuple[str, ...]
 AWKWARD = st.sampled_from(
@@ -85,9 +85,7 @@ def raw(tmp_path: Path) -> Path:
 
 def read(raw: Path) -> list[Row]:
     """Return the header and the rows, with blanks for nulls."""
-    with open_raw(raw, threads=1) as db:
-        rows: list[tuple[Any, ...]] = db.execute("FROM raw").fetchall()
-        assert db.records() == len(rows)
+    rows = read_rows(raw)
     return [tuple(read_header(raw)), *(tuple(value or "" for value in row) for row in rows)]
 
 
