@@ -150,6 +150,24 @@ def test_month_that_is_loaded_during_a_build_waits_for_the_next(lakehouse: Small
     assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
 
 
+@pytest.mark.slow
+def test_leftovers_of_a_removed_model_are_dropped(
+    lakehouse: SmallLakehouse, project: Path
+) -> None:
+    """A table of someone else, with a name like theirs, stays."""
+    (project / "models" / "silver" / "removed.sql").write_text("select 1 as id")
+    before = Dbt(lakehouse.dbt.target, project)
+    stale = build.find_stale_months(before, "incremental")
+    build.build_silver(before, stale, lakehouse._report)
+    lakehouse.dbt.target.execute("CREATE TABLE silver.mine_next AS SELECT 1 AS id")
+    assert {"removed_next", "trips_next"} <= {*lakehouse.unpublished()}
+    build.drop_built_aside(lakehouse.dbt)
+    assert lakehouse.unpublished() == ["mine_next"]
+    lakehouse.build()
+    assert lakehouse.published() == FIRST
+    assert lakehouse.dbt.target.warehouse.read_rows(build.ASIDE, ["name"]) == []
+
+
 @pytest.mark.slow_on("postgres")
 def test_failed_publish_says_why(lakehouse: SmallLakehouse) -> None:
     with pytest.raises(TransformError, match=r"^publish: .*_next does not exist; run dbt build"):
@@ -250,18 +268,24 @@ def test_stop_cancels_the_running_model(lakehouse: SmallLakehouse, slow_project:
 
 
 @pytest.fixture
-def slow_project(tmp_path: Path) -> Path:
-    """The small project with a model that takes minutes."""
-    folder = tmp_path / "slow"
+def project(tmp_path: Path) -> Path:
+    """A copy of the small project, to change."""
+    folder = tmp_path / "project"
     shutil.copytree(PROJECT, folder)
-    project = folder / "dbt_project.yml"
-    project.write_text(project.read_text().replace("../../..", str(ROOT)))
-    (folder / "models" / "silver" / "trips.sql").write_text(
+    config = folder / "dbt_project.yml"
+    config.write_text(config.read_text().replace("../../..", str(ROOT)))
+    return folder
+
+
+@pytest.fixture
+def slow_project(project: Path) -> Path:
+    """The small project with a model that takes minutes."""
+    (project / "models" / "silver" / "trips.sql").write_text(
         "select date '2021-02-01' as trip_month, cast(1 as real) as fare"
         " from ({{ numbers(1, 2000000) }}) as a, ({{ numbers(1, 2000000) }}) as b"
         " having sum(a.n * b.n) > 0"
     )
-    return folder
+    return project
 
 
 Change = Callable[[Path], object]
