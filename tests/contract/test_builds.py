@@ -151,9 +151,7 @@ def test_month_that_is_loaded_during_a_build_waits_for_the_next(lakehouse: Small
 
 
 @pytest.mark.slow
-def test_leftovers_of_a_removed_model_are_dropped(
-    lakehouse: SmallLakehouse, project: Path
-) -> None:
+def test_leftovers_of_a_removed_model_are_dropped(lakehouse: SmallLakehouse, project: Path) -> None:
     """A table of someone else, with a name like theirs, stays."""
     (project / "models" / "silver" / "removed.sql").write_text("select 1 as id")
     before = Dbt(lakehouse.dbt.target, project)
