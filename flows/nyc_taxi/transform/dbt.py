@@ -148,6 +148,7 @@ class Dbt:
             "parts": [*parts],
             "months": [str(month) for month in months] if months else None,
             "definition": self.definition,
+            "lock_timeout": f"{max(1, round(settings().wait * 1000))}ms",
         }
 
     def _invoke(
@@ -243,6 +244,11 @@ def _reason(message: str) -> str:
     heading = ""
     while len(lines) > 1 and re.match(r"[\w ]+ (Error|Exception)( in .*)?$", lines[0]):
         heading, *lines = lines
+    if "due to lock timeout" in message:
+        return (
+            f"other sessions have locked a table for {settings().wait:g} s; end their "
+            "transactions and rerun"
+        )
     if heading and not re.search(r" in (model|test|macro) ", heading):
         return f"{heading}: {lines[0]}"
     return lines[0] if lines else "no message"
