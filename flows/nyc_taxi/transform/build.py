@@ -78,7 +78,7 @@ def drop_built_aside(dbt: Dbt) -> None:
 
 
 def _names_aside(dbt: Dbt) -> set[str]:
-    """Return the recorded names and those of the current models."""
+    """Return the recorded names and the names of the current models."""
     return _recorded_names(dbt).union(dbt.tables(PARTS["all"]))
 
 
