@@ -95,10 +95,10 @@
 {%- endmacro %}
 
 {# The transaction takes no lock that a reader waits for. Columns are added before it and dropped after
-   it, each under a lock timeout, because a reader queues behind whoever waits to alter a table. #}
+   it. #}
 {% macro postgres__publish_tables(tables) -%}
   {%- for table in tables if table.added or table.changed -%}
-    {%- do run_query("set local lock_timeout = '10s'; " ~ alter_columns(table) ~ ' commit') -%}
+    {%- do run_query(no_timeouts() ~ '; ' ~ between_readers(alter_columns(table)) ~ ' commit') -%}
   {%- endfor -%}
   {%- set sql -%}
     commit; begin; {{ no_timeouts() }};
@@ -123,6 +123,23 @@
         ~ "; exception when others then raise warning '%', sqlerrm; end $$; commit") -%}
     {%- endfor -%}
   {%- endfor -%}
+{%- endmacro %}
+
+{# A reader queues behind whoever waits to alter a table, so each attempt waits for a second. #}
+{% macro between_readers(sql) -%}
+  do $$ declare wait interval := current_setting('lock_timeout');
+  begin
+    loop
+      begin
+        set local lock_timeout = '1s';
+        {{ sql }}
+        return;
+      exception when lock_not_available then
+        if clock_timestamp() > now() + wait then raise; end if;
+      end;
+      perform pg_sleep(1);
+    end loop;
+  end $$;
 {%- endmacro %}
 
 {# BigQuery's transactions take DML alone: tables are created and altered outside, where it harms

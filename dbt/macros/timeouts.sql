@@ -1,8 +1,9 @@
-{# PostgreSQL: lifts the timeouts of the role and the database, for one transaction. Version 17 added
-   transaction_timeout. #}
+{# PostgreSQL: for one transaction, lifts the timeouts of the role and the database, and limits the wait
+   for locks. Version 17 added transaction_timeout. #}
 {% macro no_timeouts() -%}
   {%- if target.type == 'postgres' -%}
-    select set_config(name, '0', true) from pg_settings where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
+    select set_config(name, case name when 'lock_timeout' then '{{ var('lock_timeout', '5min') }}' else '0' end, true)
+    from pg_settings where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'lock_timeout')
   {%- endif -%}
 {%- endmacro %}
 

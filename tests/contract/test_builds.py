@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from contextvars import copy_context
 from pathlib import Path
-from uuid import uuid4
 
+import psycopg2
 import pytest
 from prefect_sqlalchemy import SqlAlchemyConnector
 
@@ -29,6 +31,9 @@ from tests.support.builds import FEBRUARY, JANUARY, PROJECT, SmallLakehouse
 from tests.support.processes import ROOT, start
 from tests.support.warehouses import WAREHOUSES
 
+[ROLE_FOR_ANALYSTS] = re.findall(
+    r"```sql\n(CREATE ROLE.*?)```", (ROOT / "docs" / "analysts.md").read_text(), re.DOTALL
+)
 FIRST = [("2021-01-01", 3, 1, 3), ("2021-02-01", 2, 0, 2)]
 """What is published of the months that `lakehouse` has loaded."""
 
@@ -75,26 +80,86 @@ def test_first_publish_renames_the_tables_that_were_tested(lakehouse: SmallLakeh
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lakehouse", ["postgres"], indirect=True)
-def test_published_tables_keep_privileges_and_views(lakehouse: SmallLakehouse) -> None:
-    """New tables have the default privileges of their schema."""
-    role = f"reader_{uuid4().hex}"
-    execute = lakehouse.dbt.target.execute
-    execute(
-        f"CREATE ROLE {role}",
-        "CREATE SCHEMA silver",
-        f"ALTER DEFAULT PRIVILEGES IN SCHEMA silver GRANT SELECT ON TABLES TO {role}",
-    )
-    privilege = f"SELECT has_table_privilege('{role}', 'silver.trips', 'SELECT')"
+def test_published_tables_keep_privileges_and_views(
+    lakehouse: SmallLakehouse, project: Path
+) -> None:
+    """The role of docs/analysts.md reads new tables too, by the default privileges."""
+    (project / "models" / "silver" / "added.sql").write_text("select 1 as id")
+    target, execute = lakehouse.dbt.target, lakehouse.dbt.target.execute
+    readable = "SELECT table_name FROM information_schema.table_privileges WHERE grantee = %s"
+    execute(ROLE_FOR_ANALYSTS)
     try:
         lakehouse.build()
-        assert lakehouse.query(privilege) == [(True,)]
         execute("CREATE VIEW public.fares AS SELECT sum(fare) AS fares FROM silver.trips")
         lakehouse.load(FEBRUARY, [7], "second")
+        lakehouse.dbt = Dbt(target, project)
         lakehouse.build("full")
-        assert lakehouse.query(privilege) == [(True,)]
+        found = {name for (name,) in lakehouse.query(readable % "'analyst'")}
+        assert {"trips", "trips_rejected", "trips_by_month", "dim_service", "added"} <= found
         assert lakehouse.query("SELECT fares FROM public.fares") == [(13.0,)]
     finally:
-        execute("DROP VIEW IF EXISTS public.fares", f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+        execute("DROP VIEW IF EXISTS public.fares", "DROP OWNED BY analyst", "DROP ROLE analyst")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lakehouse", ["postgres"], indirect=True)
+def test_readers_see_whole_states_during_a_publish_and_a_kill(lakehouse: SmallLakehouse) -> None:
+    lakehouse.build()
+    lakehouse.load(FEBRUARY, [*range(1, 20_000)], "second")
+    stop, seen = threading.Event(), []
+
+    def read() -> None:
+        while not stop.is_set():
+            found = lakehouse.published()
+            seen.extend([found] if found not in seen else [])
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read)
+        try:
+            with start("-c", lakehouse.script()) as run:
+                assert run.stdout
+                assert "publish\n" in iter(run.stdout.readline, "")
+                time.sleep(0.05)
+                run.kill()
+            if lakehouse.stale():
+                lakehouse.build()
+        finally:
+            stop.set()
+        reader.result()
+    assert seen == [FIRST, [FIRST[0], ("2021-02-01", 19_999, 0, 19_999)]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lakehouse", ["postgres"], indirect=True)
+@pytest.mark.parametrize(
+    ("change", "locked"),
+    [("", "silver.trips_next"), ("ALTER TABLE silver.trips DROP COLUMN fare", "silver.trips")],
+    ids=["dump", "new column"],
+)
+def test_publish_waits_for_a_reader_at_most_nyc_taxi_wait(
+    lakehouse: SmallLakehouse,
+    postgres: str,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    locked: str,
+) -> None:
+    """It waited forever, and all loads behind it."""
+    lakehouse.build()
+    lakehouse.load(FEBRUARY, [7], "second")
+    lakehouse.dbt.target.execute(*([change] if change else []))
+    stale = build.find_stale_months(lakehouse.dbt, "incremental")
+    build.build_silver(lakehouse.dbt, stale, lakehouse._report)
+    with closing(psycopg2.connect(postgres)) as reader, reader.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {locked}")
+        monkeypatch.setenv("NYC_TAXI_WAIT", "0.5")
+        with pytest.raises(TransformError, match=r"^publish: other sessions have locked .* 0\.5 s"):
+            lakehouse.build_gold()
+        monkeypatch.setenv("NYC_TAXI_WAIT", "30")
+        release = threading.Timer(3, reader.rollback)
+        release.start()
+        lakehouse.build_gold()
+        release.join()
+    assert lakehouse.published()[1] == ("2021-02-01", 1, 0, 1)
 
 
 @pytest.mark.slow
@@ -148,6 +213,22 @@ def test_month_that_is_loaded_during_a_build_waits_for_the_next(lakehouse: Small
     assert lakehouse.stale() == ["2021-02: yellow_rides never built"]
     lakehouse.build()
     assert lakehouse.published() == [FIRST[0], ("2021-02-01", 1, 0, 1)]
+
+
+@pytest.mark.slow
+def test_leftovers_of_a_removed_model_are_dropped(lakehouse: SmallLakehouse, project: Path) -> None:
+    """A table of someone else, with a name like theirs, stays."""
+    (project / "models" / "silver" / "removed.sql").write_text("select 1 as id")
+    before = Dbt(lakehouse.dbt.target, project)
+    stale = build.find_stale_months(before, "incremental")
+    build.build_silver(before, stale, lakehouse._report)
+    lakehouse.dbt.target.execute("CREATE TABLE silver.mine_next AS SELECT 1 AS id")
+    assert {"removed_next", "trips_next"} <= {*lakehouse.unpublished()}
+    build.drop_built_aside(lakehouse.dbt)
+    assert lakehouse.unpublished() == ["mine_next"]
+    lakehouse.build()
+    assert lakehouse.published() == FIRST
+    assert lakehouse.dbt.target.warehouse.read_rows(build.ASIDE, ["name"]) == []
 
 
 @pytest.mark.slow_on("postgres")
@@ -250,18 +331,24 @@ def test_stop_cancels_the_running_model(lakehouse: SmallLakehouse, slow_project:
 
 
 @pytest.fixture
-def slow_project(tmp_path: Path) -> Path:
-    """The small project with a model that takes minutes."""
-    folder = tmp_path / "slow"
+def project(tmp_path: Path) -> Path:
+    """A copy of the small project, to change."""
+    folder = tmp_path / "project"
     shutil.copytree(PROJECT, folder)
-    project = folder / "dbt_project.yml"
-    project.write_text(project.read_text().replace("../../..", str(ROOT)))
-    (folder / "models" / "silver" / "trips.sql").write_text(
+    config = folder / "dbt_project.yml"
+    config.write_text(config.read_text().replace("../../..", str(ROOT)))
+    return folder
+
+
+@pytest.fixture
+def slow_project(project: Path) -> Path:
+    """The small project with a model that takes minutes."""
+    (project / "models" / "silver" / "trips.sql").write_text(
         "select date '2021-02-01' as trip_month, cast(1 as real) as fare"
         " from ({{ numbers(1, 2000000) }}) as a, ({{ numbers(1, 2000000) }}) as b"
         " having sum(a.n * b.n) > 0"
     )
-    return folder
+    return project
 
 
 Change = Callable[[Path], object]

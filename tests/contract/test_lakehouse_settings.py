@@ -1,6 +1,9 @@
 """Builds where users run them: other settings, names and tables than the project's own."""
 
 import os
+import shutil
+import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -8,9 +11,10 @@ import duckdb
 import psycopg2
 import pytest
 
-from nyc_taxi.errors import InvalidInputError, TransformError
+from nyc_taxi.errors import InvalidInputError, StorageError, TransformError
+from nyc_taxi.transform.dbt import Dbt
 from nyc_taxi.transform.targets.registry import open_target
-from tests.support.builds import JANUARY, SmallLakehouse, on_postgres_url
+from tests.support.builds import JANUARY, PROJECT, SmallLakehouse, on_postgres_url
 from tests.support.built_lakehouses import empty_database
 from tests.support.warehouses import EmptyWarehouse
 
@@ -69,12 +73,49 @@ def test_options_of_the_users_dbt_are_ignored(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     monkeypatch.chdir(tmp_path)
-    before = dict(os.environ)
+    before, project = dict(os.environ), sorted(PROJECT.rglob("*"))
     lakehouse = on_file(tmp_path / "warehouse.duckdb")
     build(lakehouse)
     assert lakehouse.published() == PUBLISHED
+    assert sorted(PROJECT.rglob("*")) == project  # it may be in a read-only image
     assert dict(os.environ) == before
     assert Path.cwd() == tmp_path
+
+
+@pytest.mark.slow_on("model")
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            lambda folder: (folder / "models/silver/new.sql").write_text("select {{ x( }}"),
+            r"Error in model new \(models/silver/new.sql\): unexpected '}', expected '\)'",
+        ),
+        (
+            lambda folder: (folder / "dbt_project.yml").write_text(
+                (folder / "dbt_project.yml").read_text() + "\nrequire-dbt-version: '>=9.0.0'"
+            ),
+            r"not supported .* Installed version of dbt: =1\..*'>=9.0.0'.*; run make install",
+        ),
+    ],
+    ids=["model", "version"],
+)
+def test_project_that_dbt_cannot_parse_is_explained(
+    tmp_path: Path, change: Callable[[Path], object], problem: str
+) -> None:
+    shutil.copytree(PROJECT, tmp_path / "project")
+    change(tmp_path / "project")
+    dbt = Dbt(open_target(f"duckdb:{tmp_path / 'warehouse.duckdb'}"), tmp_path / "project")
+    with pytest.raises(TransformError, match=rf"^dbt parse: .*{problem}$") as raised:
+        dbt.parse()
+    assert "\n" not in str(raised.value)
+
+
+def test_sqlite_file_is_not_used(tmp_path: Path) -> None:
+    """DuckDB would install an extension, and create the tables in it."""
+    with closing(sqlite3.connect(tmp_path / "mine.db")) as db:
+        db.execute("CREATE TABLE mine (id INTEGER)")
+    with pytest.raises(StorageError, match=r"mine.db is an SQLite database; set NYC_TAXI_WAREHOU"):
+        open_target(f"duckdb:{tmp_path / 'mine.db'}").query("SELECT 1")
 
 
 @pytest.mark.slow

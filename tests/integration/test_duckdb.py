@@ -51,7 +51,7 @@ class TestDuckDB:
         with start("-c", hold) as holder:
             assert holder.stdout
             holder.stdout.readline()
-            with pytest.raises(LockTimeoutError, match="locked by another program"):
+            with pytest.raises(LockTimeoutError, match=rf"locked by .* \(PID {holder.pid}\) for"):
                 target.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL)
             holder.kill()
         assert target.open().replace_month(YELLOW, clean(YELLOW, 1000), FILL) == 1000

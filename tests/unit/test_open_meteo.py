@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
-from collections.abc import Iterator
+import traceback
+import zlib
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,6 +24,7 @@ from nyc_taxi.errors import (
     CorruptFileError,
     InvalidInputError,
     NotPublishedError,
+    SourceError,
     SourceRefusedError,
     TransientSourceError,
 )
@@ -194,6 +199,12 @@ def test_limit_of_a_minute_longer_than_the_wait_is_refused(
         (404, b"", NotPublishedError, "check NYC_TAXI_WEATHER_URL"),
         (502, b"<html><h1>502 Bad Gateway</h1>", TransientSourceError, "temporarily unavailable"),
         (
+            503,
+            reason("Server overloaded."),
+            TransientSourceError,
+            "HTTP 503 .*: Server overload",
+        ),
+        (
             200,
             reason("Something went wrong."),
             TransientSourceError,
@@ -236,6 +247,71 @@ def test_failure_is_one_line(
     text = str(caught.value)
     assert "\n" not in text and "latitude=" not in text and len(text) < 400
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("br", bytes), ("gzip", bytes)],
+    ids=["gzip", "deflate", "header alone", "decoded"],
+)
+def test_compressed_response_is_read(
+    server: OpenMeteo, encoding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    """Some proxies compress although `identity` is asked for, or keep the header and decode."""
+    expected = fetch(server).drop_columns("fetched_at")
+    headers = {"Content-Encoding": encoding}
+    plain = httpx.get(request_url(WEATHER, FIRST, LAST, server.weather_url), trust_env=False)
+    server.answer(200, body=compress(plain.content), headers=headers)
+    assert fetch(server).drop_columns("fetched_at").equals(expected)
+    server.answer(400, body=compress(reason("Wrong 'x'")), headers=headers)
+    with pytest.raises(SourceRefusedError, match=r"HTTP 400 .*: Wrong 'x'"):
+        fetch(server)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "error", "message"),
+    [
+        ("br", b"\x8b\x02\x80[{}]\x03", CorruptFileError, "Content-Encoding br, which was not"),
+        (
+            "gzip",
+            gzip.compress(b"%r" % [*range(9999)])[:-99],
+            TransientSourceError,
+            "sent a response that ends",
+        ),
+    ],
+)
+def test_undecodable_response_is_one_line(
+    server: OpenMeteo, encoding: str, body: bytes, error: type[Exception], message: str
+) -> None:
+    server.answer(200, body=body, headers={"Content-Encoding": encoding})
+    with pytest.raises(error, match=message) as caught:
+        fetch(server)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, reason(f"key {KEY} of me@home: {KEY} is wrong")),
+        (503, reason(f"key {KEY} is unknown")),
+        (200, reason(f"key {KEY} expired")),
+        (200, f"key {KEY}".encode()),
+        (200, f"Unexpected error while streaming data: {KEY}".encode()),
+        (302, b""),
+        (404, b""),
+    ],
+)
+def test_own_endpoints_credentials_are_in_no_message(
+    server: OpenMeteo, caplog: pytest.LogCaptureFixture, status: int, body: bytes
+) -> None:
+    """As in https://user:password@host/v1/archive?apikey=..., also of a redirect."""
+    caplog.set_level("DEBUG")
+    url = server.weather_url.replace("//", f"//me%40home:{KEY}@") + f"?apikey={KEY}"
+    server.answer(status, body=body, headers={"Location": f"http://x.invalid/?apikey={KEY}"})
+    with pytest.raises(SourceError) as caught:
+        fetch_hours(WEATHER, FIRST, LAST, url, timeout=5)
+    text = "".join(traceback.format_exception(caught.value)) + caplog.text
+    assert KEY not in text and "me@home" not in text and "me%40home" not in text
 
 
 def test_cut_connection_and_stall_are_transient(server: OpenMeteo) -> None:

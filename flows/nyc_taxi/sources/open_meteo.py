@@ -14,10 +14,13 @@ wait. With a key, the host has the prefix `customer-`.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import partial
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, unquote, urlencode
 
+import httpx
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import SecretStr
@@ -28,6 +31,7 @@ from nyc_taxi.errors import (
     SourceRefusedError,
     TransientSourceError,
 )
+from nyc_taxi.sources.file_formats import is_text
 from nyc_taxi.sources.http_client import Reply, get
 from nyc_taxi.sources.http_errors import retry_after
 from nyc_taxi.sources.open_meteo_responses import (
@@ -42,7 +46,7 @@ from nyc_taxi.urls import safe_url
 _FREE_HOST = re.compile(r"^(https?://)(?!customer-)([\w.-]+\.open-meteo\.com\b)", re.I)
 MINUTE = 61.0
 """Seconds after which the calls of a minute no longer count."""
-REFUSALS = (400, 401, 403, 429)
+REFUSALS = (400, 401, 403, 429, 500, 502, 503, 504)
 """Statuses whose body has the reason."""
 
 
@@ -61,16 +65,18 @@ def fetch_hours(
     """
     now = datetime.now(UTC).replace(tzinfo=None)
     address = request_url(table, first, last, url, key)
-    name = safe_url(address)
-    receive = partial(_receive, name=name, setting=table.setting, key=key)
+    name, secrets = safe_url(address), _secrets(url, key)
+    receive = partial(_receive, name=name, setting=table.setting, secrets=secrets)
     body = get(address, receive, timeout=timeout, accept=(200, *REFUSALS), setting=table.setting)
     try:
         hours = read_response(body, table, first, last)
     except FailedResponseError as problem:
-        raise TransientSourceError(f"{name} sent {problem}; rerun in a few minutes") from None
+        said = _masked(str(problem), secrets)
+        raise TransientSourceError(f"{name} sent {said}; rerun in a few minutes") from None
     except UnusableResponseError as problem:
+        said = _masked(str(problem), secrets)
         raise CorruptFileError(
-            f"the response of {name} cannot be used: {problem}; check {table.setting}, and any "
+            f"the response of {name} cannot be used: {said}; check {table.setting}, and any "
             "proxy in between"
         ) from None
     past = hours.filter(pc.less_equal(hours["time_utc"], pa.scalar(now, pa.timestamp("us"))))
@@ -99,25 +105,56 @@ def request_url(
     return f"{url}{'&' if '?' in url else '?'}{urlencode(query, safe=',')}"
 
 
-def _receive(reply: Reply, name: str, setting: str, key: SecretStr | None) -> bytes:
-    body = b"".join(reply.chunks)
+def _receive(reply: Reply, name: str, setting: str, secrets: Collection[str]) -> bytes:
+    body = _content(reply, name, setting)
     if reply.status == 200:
         return body
-    reason = error_reason(body)
-    secret = key.get_secret_value().strip() if key else ""
-    reason = reason.replace(secret, "...") if secret else reason
-    header = reply.headers.get("Retry-After", "")
-    raise _refusal(reply.status, reason or "no reason given", header, name, setting)
+    reason = _masked(error_reason(body), secrets) or "no reason given"
+    raise _refusal(reply.status, reason, reply.headers.get("Retry-After", ""), name, setting)
+
+
+def _content(reply: Reply, name: str, setting: str) -> bytes:
+    """Return the body; a proxy may have compressed it, although `identity` was asked for."""
+    body, encoding = b"".join(reply.chunks), reply.headers.get("Content-Encoding", "")
+    with suppress(httpx.DecodingError):  # the header is wrong
+        body = httpx.Response(200, headers={"Content-Encoding": encoding}, content=body).content
+    if re.search("br|zstd", encoding) and not is_text(body[:1000]):
+        raise CorruptFileError(
+            f"{name} was sent with Content-Encoding {encoding}, which was not requested; check "
+            f"{setting}, and any proxy in between"
+        )
+    return body
+
+
+def _secrets(url: str, key: SecretStr | None) -> set[str]:
+    """Return what no message may repeat: the key, and user, password and query of the setting."""
+    address, _, query = url.partition("?")
+    login = re.search("//(.*)@", address)
+    given = {key.get_secret_value().strip() if key else ""}
+    given.update(unquote(login[1]).split(":") if login else ())
+    return given.union(value for _, value in parse_qsl(query)) - {""}
+
+
+def _masked(text: str, secrets: Collection[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "...")
+    return text
 
 
 def _refusal(status: int, reason: str, header: str, name: str, setting: str) -> SourceError:
-    """Map a refusal to an error: a limit of a minute passes, others need the user."""
+    """Map a refusal to an error: a limit of a minute and 5xx pass, others need the user."""
     text = f"HTTP {status} for {name}: {reason.rstrip('.')}"
     wait = retry_after(header) or (MINUTE if "Minutely" in reason else None)
     if status == 429 and (wait or "concurrent" in reason):
         throttled = TransientSourceError(f"Open-Meteo throttles requests ({text}); rerun later")
         throttled.retry_after = wait
         return throttled
+    if status >= 500:
+        failed = TransientSourceError(
+            f"Open-Meteo is temporarily unavailable ({text}); rerun in a few minutes"
+        )
+        failed.retry_after = retry_after(header)
+        return failed
     if status == 429:
         return SourceRefusedError(
             f"the limit of Open-Meteo is reached ({text}); rerun when the hour or the day (UTC) "

@@ -16,6 +16,7 @@ from nyc_taxi.transform.dbt import Dbt, Report
 from nyc_taxi.transform.plan import HOURLY, REQUESTED, StaleMonth, find_stale, read_builds
 from nyc_taxi.transform.targets.base import SUFFIX
 from nyc_taxi.transform.targets.registry import open_target
+from nyc_taxi.warehouses.base import DATASET
 
 SilverMode = Literal["incremental", "full"]
 GoldMode = Literal["all", "dims", "facts"]
@@ -27,6 +28,9 @@ PARTS: dict[GoldMode, tuple[str, ...]] = {
 """What is published together: tags of the models. What is not among them is read as published."""
 AUDITED = f"silver.audited{SUFFIX}"
 """Marks the silver built aside as tested: has one row, the definition."""
+ASIDE = f"{DATASET}.built_aside"
+"""Names of the tables built aside. Their models may be removed from the project before they are
+dropped."""
 
 
 def open_dbt() -> Dbt:
@@ -55,6 +59,7 @@ def build_silver(dbt: Dbt, months: Sequence[StaleMonth], report: Report) -> None
     if not days or _is_staged(dbt, days):
         return
     drop_built_aside(dbt)
+    _record_names(dbt)
     dbt.build(["silver"], PARTS["all"], days, report)
     dbt.target.execute(f"CREATE TABLE {AUDITED} AS SELECT '{dbt.definition}' AS definition")
 
@@ -69,7 +74,25 @@ def _is_staged(dbt: Dbt, months: Sequence[date]) -> bool:
 
 
 def drop_built_aside(dbt: Dbt) -> None:
-    dbt.target.drop(AUDITED, *dbt.tables(PARTS["all"]))
+    dbt.target.drop(AUDITED, *sorted(_names_aside(dbt)), ASIDE)
+
+
+def _names_aside(dbt: Dbt) -> set[str]:
+    """Return the recorded names and the names of the current models."""
+    return _recorded_names(dbt).union(dbt.tables(PARTS["all"]))
+
+
+def _recorded_names(dbt: Dbt) -> set[str]:
+    return {name for (name,) in dbt.target.warehouse.read_rows(ASIDE, ["name"])}
+
+
+def _record_names(dbt: Dbt) -> None:
+    """Record the names before the tables exist, so that a kill leaves no unknown table."""
+    names = _names_aside(dbt)
+    if names != _recorded_names(dbt):
+        rows = " UNION ALL ".join(f"SELECT '{name}' AS name" for name in sorted(names))
+        dbt.target.drop(ASIDE)
+        dbt.target.execute(f"CREATE TABLE {ASIDE} AS {rows}")
 
 
 @dataclass(frozen=True)
@@ -100,6 +123,7 @@ def read_staged(dbt: Dbt) -> Staged:
 def build_gold(dbt: Dbt, mode: GoldMode, staged: Staged, report: Report) -> None:
     """Build gold aside and test it. Raises TransformError."""
     gold = [part for part in PARTS[mode] if part != "silver"]
+    _record_names(dbt)
     dbt.build(gold, PARTS[mode], staged.months, report)
 
 

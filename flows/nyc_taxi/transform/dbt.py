@@ -148,6 +148,7 @@ class Dbt:
             "parts": [*parts],
             "months": [str(month) for month in months] if months else None,
             "definition": self.definition,
+            "lock_timeout": f"{max(1, round(settings().wait * 1000))}ms",
         }
 
     def _invoke(
@@ -177,7 +178,8 @@ class Dbt:
         with self.target.opened() as environment, _environment(environment):
             result = interruptible(invoke, _cancel_queries)
         if result.exception:
-            raise TransformError(f"dbt {command}: {_reason(str(result.exception))}")
+            reason = _reason(str(result.exception), with_place=True)
+            raise TransformError(f"dbt {command}: {reason}")
         return result
 
 
@@ -237,12 +239,22 @@ def _describe(failed: Sequence[Node], total: int) -> str:
     )
 
 
-def _reason(message: str) -> str:
-    """Return the decisive line of a message: without dbt's heading, and the query below it."""
+def _reason(message: str, with_place: bool = False) -> str:
+    """Return the decisive line of a message, without the query below it.
+
+    `with_place`: with the model or macro of dbt's heading.
+    """
     lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
     heading = ""
     while len(lines) > 1 and re.match(r"[\w ]+ (Error|Exception)( in .*)?$", lines[0]):
         heading, *lines = lines
-    if heading and not re.search(r" in (model|test|macro) ", heading):
+    if "due to lock timeout" in message:
+        return (
+            f"other sessions have locked a table for {settings().wait:g} s; end their "
+            "transactions and rerun"
+        )
+    if "version of dbt is not supported" in message:
+        return f"{' '.join(lines[:3])}; run make install"
+    if heading and (with_place or not re.search(r" in (model|test|macro) ", heading)):
         return f"{heading}: {lines[0]}"
     return lines[0] if lines else "no message"

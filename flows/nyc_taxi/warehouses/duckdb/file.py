@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -49,6 +50,10 @@ class DuckDBFile:
             )
         with translate_os_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.is_file() and _is_sqlite(self.path):  # which DuckDB would open
+                raise StorageError(
+                    f"{self.path} is an SQLite database; set NYC_TAXI_WAREHOUSE to another file"
+                )
         deadline = time.monotonic() + settings().wait
         with self.thread_lock(deadline), ExitStack() as opened:
             while True:
@@ -59,7 +64,7 @@ class DuckDBFile:
                 except duckdb.IOException as problem:
                     if "Could not set lock" not in str(problem):
                         raise self._open_error(problem) from problem
-                    self._check_deadline(deadline)
+                    self._check_deadline(deadline, _holder(str(problem)))
                 except duckdb.Error as problem:
                     raise self._open_error(problem) from problem
                 interruptible_sleep(0.2)
@@ -96,9 +101,20 @@ class DuckDBFile:
             "set NYC_TAXI_WAREHOUSE to another file, or move this one"
         )
 
-    def _check_deadline(self, deadline: float) -> None:
+    def _check_deadline(self, deadline: float, holder: str = "another program") -> None:
         if time.monotonic() > deadline:
             raise LockTimeoutError(
-                f"{self.path} has been locked by another program for "
+                f"{self.path} has been locked by {holder} for "
                 f"{settings().wait:.0f} s; close that program and rerun"
             )
+
+
+def _holder(message: str) -> str:
+    """Return the program and process id that DuckDB's message names."""
+    found = re.search(r"lock is held in (.+? \(PID \d+\))", message)
+    return found[1] if found else "another program"
+
+
+def _is_sqlite(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(15) == b"SQLite format 3"
