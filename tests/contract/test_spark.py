@@ -137,6 +137,23 @@ def test_processes_take_turns_in_a_hadoop_catalog_on_this_machine(
     assert len(catalog.open().read_loads()) == 8
 
 
+def test_folder_with_an_accent_works_in_the_posix_locale(clean: Clean, tmp_path: Path) -> None:
+    """Java reads paths as ASCII if LC_ALL is C, as in many cron jobs and containers."""
+    folder = tmp_path / "données"
+    folder.mkdir()
+    file = clean(YELLOW, 100).rename(folder / "month.parquet")
+    code = (
+        "from pathlib import Path; from nyc_taxi.warehouses.registry import open_warehouse;"
+        "from nyc_taxi.trips.months import TripMonth;"
+        "print(open_warehouse('spark:nyc').replace_month("
+        f"TripMonth('yellow', 2021, 1), Path({str(file)!r}), {{}}))"
+    )
+    run = start("-c", code, LC_ALL="C", WAREHOUSE_URI=str(folder / "iceberg"))
+    output = run.communicate()[0]
+    assert run.returncode == 0, output
+    assert "100" in output
+
+
 def test_a_month_is_replaced_by_one_snapshot(place: EmptyWarehouse, clean: Clean) -> None:
     place.open().replace_month(YELLOW, clean(YELLOW, 2000), {})
     [(before,)] = place.query(f"SELECT snapshot_id FROM {TABLE}.refs")
@@ -299,6 +316,20 @@ class TestSession:
         (tmp_path / "jars").mkdir()
         (tmp_path / "jars" / "spark-core_2.12-3.5.1.jar").touch()
         says = r"SPARK_HOME=.* is not Spark 4\.1, .*; unset SPARK_HOME"
+        with pytest.raises(InvalidInputError, match=says), spark_session():
+            pass
+
+    @pytest.mark.parametrize(
+        ("name", "value", "says"),
+        [
+            ("SPARK_REMOTE", "sc://localhost", r"selects Spark Connect, .*; unset SPARK_REMOTE"),
+            ("PYSPARK_SUBMIT_ARGS", "--master local", r"does not end with pyspark-shell"),
+        ],
+    )
+    def test_variable_of_another_way_to_start_is_one_line(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+    ) -> None:
+        monkeypatch.setenv(name, value)
         with pytest.raises(InvalidInputError, match=says), spark_session():
             pass
 

@@ -17,6 +17,8 @@ spark.driver.memory 1g
 spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=Asia/Tokyo
 spark.sql.shuffle.partitions 2
 # Of a site with other habits; no result may depend on them.
+spark.api.mode connect
+spark.kryo.registrationRequired true
 spark.serializer org.apache.spark.serializer.KryoSerializer
 spark.sql.ansi.enabled false
 spark.sql.caseSensitive = true
@@ -27,6 +29,7 @@ spark.sql.legacy.interval.enabled true
 spark.sql.session.timeZone Asia/Tokyo
 spark.sql.storeAssignmentPolicy LEGACY
 spark.sql.timestampType TIMESTAMP_LTZ
+spark.submit.deployMode cluster
 """
 
 

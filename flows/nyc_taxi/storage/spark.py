@@ -25,7 +25,9 @@ from nyc_taxi.storage.spark_properties import (
     check_host_name,
     check_iceberg,
     check_installed,
+    check_variables,
     session_properties,
+    set_locale,
     spark_defaults,
     submitted_properties,
 )
@@ -92,6 +94,8 @@ def _why_ended() -> str:
 
 def _start() -> SparkSession:
     check_installed()
+    check_variables()
+    set_locale()
     # spark-submit started this process, or pyspark will start it with these options.
     submitted = not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}.isdisjoint(os.environ)
     check_host_name(submitted)
@@ -157,7 +161,8 @@ def _translate_start() -> Iterator[None]:
         yield
     except PySparkRuntimeError as problem:
         raise InvalidInputError(
-            "Spark did not start; it needs Java 17 or 21: set JAVA_HOME, see the lines above"
+            "Spark did not start; it needs Java 17 or 21 (JAVA_HOME) and valid options: see the "
+            "lines above"
         ) from problem
 
 

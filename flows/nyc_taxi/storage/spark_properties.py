@@ -37,6 +37,12 @@ SEMANTICS = {
     "spark.sql.decimalOperations.allowPrecisionLoss": "true",
 }
 """What a row of silver and gold depends on, whatever spark-defaults.conf says."""
+MODE = {
+    "spark.submit.deployMode": "client",
+    "spark.api.mode": "classic",  # not Spark Connect
+    "spark.kryo.registrationRequired": "false",
+}
+"""How these flows use Spark, whatever spark-defaults.conf says."""
 LEGACY = "spark.sql.legacy."
 """Prefix of properties that bring back the semantics of an older Spark: not used here."""
 _LINE = re.compile(r"^[ \t]*(spark\.[^\s=:]+)[ \t]*[=: \t]?[ \t]*(.*?)[ \t\r]*$", re.M)
@@ -48,7 +54,7 @@ def session_properties(given: Mapping[str, str], is_local: bool) -> dict[str, st
     """Return the properties to start a session with, given the properties of the user."""
     extensions = [each.strip() for each in given.get("spark.sql.extensions", "").split(",")]
     together = ",".join(dict.fromkeys([*filter(None, extensions), ICEBERG]))
-    own = {**SEMANTICS, "spark.sql.extensions": together}
+    own = {**SEMANTICS, **MODE, "spark.sql.extensions": together}
     return DEFAULTS | (LOCAL_DEFAULTS if is_local else {}) | dict(given) | own
 
 
@@ -86,6 +92,27 @@ def check_installed() -> None:
             f"SPARK_HOME={jars.parent} is not Spark {version}, the version of pyspark in "
             "this environment; unset SPARK_HOME"
         )
+
+
+def check_variables() -> None:
+    """Raise InvalidInputError for variables that start Spark in a way these flows cannot use."""
+    if remote := os.environ.get("SPARK_REMOTE"):
+        raise InvalidInputError(
+            f"SPARK_REMOTE={remote} selects Spark Connect, which these flows do not use; "
+            "unset SPARK_REMOTE"
+        )
+    options = os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")
+    if not options.rstrip(" \"'").endswith("pyspark-shell"):
+        raise InvalidInputError(
+            f"PYSPARK_SUBMIT_ARGS={options!r} does not end with pyspark-shell, so Spark cannot "
+            "start; unset PYSPARK_SUBMIT_ARGS, or add it"
+        )
+
+
+def set_locale() -> None:
+    """Let the driver's JVM read paths as UTF-8, as Python does, where LC_ALL is C or POSIX."""
+    if os.environ.get("LC_ALL") in ("C", "POSIX"):
+        os.environ["LC_ALL"] = "C.UTF-8"
 
 
 def check_host_name(submitted: bool) -> None:
