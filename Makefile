@@ -12,7 +12,7 @@ UV := $(BIN)/uv
 RELATIVE := for path in .venv/lib/python3*/site-packages/__editable__.nyc_taxi_flows-*.pth; do \
 	  rm "$$path" && echo ../../../../flows > "$$path"; done
 # Four workers keep two cores busy while some tests wait.
-PYTEST := -m pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder --durations 10
+PYTEST := -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 10
 # The secrets scan stays offline (-n). Passwords and users in URLs of tests and pages are fake.
 FILES := git ls-files -z --cached --others --exclude-standard --
 SCAN := $(BIN)/detect-secrets-hook -n
