@@ -37,9 +37,15 @@ def main(contender: str, *paths: str) -> None:
     began, cpu = time.perf_counter(), time.process_time()
     module.run(*given)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": _peak_bytes() / 1e6}))
+
+
+def _peak_bytes() -> int:
+    """On Linux, ru_maxrss includes the memory of the process that has started this one."""
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 if __name__ == "__main__":
