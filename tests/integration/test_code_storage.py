@@ -10,13 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from google.cloud import storage
 from prefect.client.schemas.actions import DeploymentUpdate
-from prefect.client.schemas.responses import DeploymentResponse
 
 from local_services import client_environment, gcs, running
 from nyc_taxi.errors import StorageError
@@ -29,11 +25,11 @@ from scripts.prefect_build.projects import FlowFile
 from scripts.prefect_build.verify import verify_bucket
 from synthetic_tlc import write_zones
 from tests.support.aws import moto_server
+from tests.support.code_buckets import POOL, S3, Builder, Gcs, Place
 from tests.support.prefect_systems import System
 from tests.support.project_factory import BUILD, ROOT, Checkout, rows
 from tests.support.workers import worker as start_worker
 
-POOL = "code-pool"
 FLOW = """
 from pathlib import Path
 from prefect import flow
@@ -51,58 +47,9 @@ def read():
     return (Path(__file__).parent / "config" / "place.yaml").read_text()
 """
 
-pytestmark = pytest.mark.slow
-
-
-class S3:
-    """A bucket of moto's S3 server."""
-
-    def __init__(self, name: str, make: bool = True) -> None:
-        self.url = f"s3://{name}"
-        self.options = ("--s3-bucket", name)
-        self.bucket = boto3.resource("s3").Bucket(name)
-        if make:
-            self.bucket.create()
-
-    def objects(self) -> dict[str, Any]:
-        """Return each key and when it was written."""
-        return {item.key: item.last_modified for item in self.bucket.objects.all()}
-
-    def read(self, key: str) -> bytes:
-        return bytes(self.bucket.Object(key).get()["Body"].read())
-
-    def write(self, key: str, text: str) -> None:
-        self.bucket.put_object(Key=key, Body=text.encode())
-
-    def delete(self, key: str) -> None:
-        self.bucket.Object(key).delete()
-
-
-class Gcs:
-    """A bucket of the GCS emulator."""
-
-    def __init__(self, name: str, make: bool = True) -> None:
-        self.url = f"gs://{name}"
-        self.options = ("--gcs-bucket", name)
-        self.bucket = storage.Client().bucket(name)
-        if make:
-            self.bucket.create()
-
-    def objects(self) -> dict[str, Any]:
-        return {blob.name: blob.updated for blob in self.bucket.list_blobs()}
-
-    def read(self, key: str) -> bytes:
-        return bytes(self.bucket.blob(key).download_as_bytes())
-
-    def write(self, key: str, text: str) -> None:
-        self.bucket.blob(key).upload_from_string(text)
-
-    def delete(self, key: str) -> None:
-        self.bucket.blob(key).delete()
-
-
-Place = S3 | Gcs
 BOTH = pytest.mark.parametrize("place", [S3, Gcs], indirect=True)
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -149,29 +96,6 @@ def checkout(tmp_path: Path) -> Checkout:
     checkout.write("flows/shared/words.py", "WORD = 'hello'")
     checkout.write("flows/shared/late.py", "MARK = ','")
     return checkout
-
-
-class Builder:
-    """build.py for one checkout, bucket and server."""
-
-    def __init__(self, system: System, checkout: Checkout, place: Place) -> None:
-        self.system, self.checkout, self.place = system, checkout, place
-        self.options = (*place.options, "--work-pool", POOL)
-
-    def __call__(self, *options: str) -> subprocess.CompletedProcess[str]:
-        return self.checkout.build(*self.options, *options)
-
-    def verify(self, **env: str) -> str:
-        return self.checkout.build(*self.place.options, "--verify", **env).stdout
-
-    @property
-    def deployment(self) -> DeploymentResponse:
-        with self.system.client as client:
-            return client.read_deployment_by_name("greeting/default")
-
-    @property
-    def folder(self) -> str:
-        return f"greeting/flow/{self.deployment.version}"
 
 
 @pytest.fixture
