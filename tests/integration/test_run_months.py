@@ -1,4 +1,4 @@
-"""Runs of several months: failed and stopped months, and artifacts that cannot be saved."""
+"""Runs of several months: failed and stopped months, and artifacts that the server refuses."""
 
 from __future__ import annotations
 

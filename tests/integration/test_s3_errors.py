@@ -60,8 +60,10 @@ class TestErrors:
         ],
     )
     def test_error_code_has_its_fix(
-        self, status: int, code: str, retryable: bool, says: str, file: Path
+        self, status: int, code: str, retryable: bool, says: str, tmp_path: Path
     ) -> None:
+        file = tmp_path / "file"
+        file.write_bytes(b"trips")
         """The response to HEAD is the bare status; the reason comes with another request."""
         with answering(status, s3_error(code)) as url:
             lake = lake_at(url)

@@ -1,4 +1,4 @@
-"""Prefect servers and homes that cannot be used: one line that names the setting."""
+"""Unusable Prefect servers and homes: one line that names the setting."""
 
 from __future__ import annotations
 
