@@ -127,12 +127,16 @@ def _content(reply: Reply, name: str, setting: str) -> bytes:
 
 
 def _secrets(url: str, key: SecretStr | None) -> set[str]:
-    """Return what no message may repeat: the key, and user, password and query of the setting."""
+    """Return what no message may repeat: the key, and user, password and query of the setting.
+
+    Values of up to three characters, such as `v=1`, are no secrets.
+    """
     address, _, query = url.partition("?")
     login = re.search("//(.*)@", address)
-    given = {key.get_secret_value().strip() if key else ""}
-    given.update(unquote(login[1]).split(":") if login else ())
-    return given.union(value for _, value in parse_qsl(query)) - {""}
+    given = [key.get_secret_value().strip()] if key else []
+    given += unquote(login[1]).split(":") if login else []
+    given += [value for _, value in parse_qsl(query)]
+    return {value for value in given if len(value) > 3}
 
 
 def _masked(text: str, secrets: Collection[str]) -> str:
