@@ -72,7 +72,8 @@ class SmallLakehouse:
     def unpublished(self) -> list[str]:
         """Return the tables `_next` that are left."""
         if self.address.startswith("spark"):
-            rows = self.query("SHOW TABLES IN silver") + self.query("SHOW TABLES IN gold")
+            schemas = {name for (name,) in self.query("SHOW NAMESPACES")} & {"silver", "gold"}
+            rows = [row for schema in schemas for row in self.query(f"SHOW TABLES IN {schema}")]
             return [row[1] for row in rows if row[1].endswith("_next")]
         sql = "SELECT table_name FROM information_schema.tables WHERE table_name LIKE '%_next'"
         return [name for (name,) in self.query(sql)]
