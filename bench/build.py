@@ -6,7 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.markdown import table
-from bench.processes import environment, free_port, python, seconds, serving
+from bench.processes import environment, python, seconds, serving
+from local_services.process import free_port
 
 FLOWS = (1, 50, 200)
 BUILD = "scripts/prefect_build/build.py"

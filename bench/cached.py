@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.markdown import table
-from bench.processes import environment, free_port, make_month, seconds, serving
+from bench.processes import environment, make_month, seconds, serving
+from local_services.process import free_port
 
 ROWS = 76_518
 ROUNDS = 3

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 from bench.markdown import table
 from bench.measured import Measure, measure
-from bench.processes import environment, free_port, python, seconds, serving
+from bench.processes import environment, python, seconds, serving
+from local_services.process import free_port
 
 ROWS = [10_000_000, 40_000_000]
 MONTHS = 12

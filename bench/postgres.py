@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 
 from bench.markdown import table
 from bench.measured import Measure, measure
-from bench.processes import environment, free_port, make_month, python, seconds
+from bench.processes import environment, make_month, python, seconds
 from local_services.postgres import BIN, PASSWORD, USER, PostgresServer
+from local_services.process import free_port
 
 ROWS = 1_370_000
 TO_SQL_ROWS = 200_000

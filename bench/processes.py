@@ -71,12 +71,6 @@ def serving(*args: str | Path, port: int, env: Mapping[str, str] | None = None) 
         server.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
-
-
 def _answers(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0

@@ -178,6 +178,14 @@ def listens(port: int) -> bool:
 
 
 def free_port() -> int:
-    with socket.socket() as server:
+    """Return a port that the system gives to no other program for a minute.
+
+    It is in the state TIME_WAIT, which servers ignore (SO_REUSEADDR).
+    """
+    with socket.socket() as server, socket.socket() as client:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(("127.0.0.1", 0))
+        server.listen(1)
+        client.connect(server.getsockname())
+        server.accept()[0].close()  # the side that closes first is left in TIME_WAIT
         return int(server.getsockname()[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -168,3 +169,13 @@ main.main()
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot write /proc/x"), done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_free_port_is_given_to_no_other_program() -> None:
+    """Else two servers that start together may get one port, and clients of one reach the other."""
+    port = free_port()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", port))
