@@ -11,8 +11,10 @@ UV := $(BIN)/uv
 # Up to Python 3.12 the path of flows/ is read in the locale's encoding: relative, it is always ASCII.
 RELATIVE := for path in .venv/lib/python3*/site-packages/__editable__.nyc_taxi_flows-*.pth; do \
 	  rm "$$path" && echo ../../../../flows > "$$path"; done
-# Four workers keep two cores busy while some tests wait.
-PYTEST := -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 10
+# On two cores: each worker starts its own servers, and the slow tests wait more.
+WORKERS := 3
+test-slow: WORKERS := 4
+PYTEST = -m pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder --durations 10
 # The secrets scan stays offline (-n). Passwords and users in URLs of tests and pages are fake.
 FILES := git ls-files -z --cached --others --exclude-standard --
 SCAN := $(BIN)/detect-secrets-hook -n
