@@ -61,6 +61,7 @@ from tests.support.prefect_systems import (  # noqa: F401
     use_prefect_server,
 )
 from tests.support.processes import ROOT
+from tests.support.s3_lakes import big_file  # noqa: F401
 from tests.support.services import NO_SERVICE, pytest_sessionfinish  # noqa: F401
 from tests.support.spark import spark  # noqa: F401
 from tests.support.tiers import (  # noqa: F401

@@ -1,18 +1,16 @@
-"""Run commands in separate processes, as a user would.
-
-Keep imports small here: the memory of the parent counts towards the peak of a child.
-"""
+"""Run commands in separate processes, as a user would."""
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from local_services.process import listens
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -61,7 +59,7 @@ def serving(*args: str | Path, port: int, env: Mapping[str, str] | None = None) 
     server = subprocess.Popen([sys.executable, *args], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     try:
-        while not _answers(port):
+        while not listens(port):
             if server.poll() is not None or time.monotonic() > deadline:
                 sys.exit(f"error: python {' '.join(map(str, args))} did not start; see above")
             time.sleep(0.1)
@@ -69,8 +67,3 @@ def serving(*args: str | Path, port: int, env: Mapping[str, str] | None = None) 
     finally:
         server.terminate()
         server.wait()
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0

@@ -35,14 +35,6 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def big_file(tmp_path: Path) -> Path:
-    """A file of three parts."""
-    path = tmp_path / "big"
-    path.write_bytes(os.urandom(1000) * (2 * PART // 1000 + 1000))
-    return path
-
-
 class TestLake:
     def test_folder_of_the_block_counts_once(
         self, s3_block: Callable[..., str], file: Path

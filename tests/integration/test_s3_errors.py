@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -16,21 +15,12 @@ import pytest
 
 from nyc_taxi.cancellation import Stopped, stoppable
 from nyc_taxi.errors import ConnectionLostError, StorageError
-from nyc_taxi.lakes.s3 import PART
 from nyc_taxi.trips.months import TripMonth
 from tests.support.fixed_responses import answering, s3_error
 from tests.support.http_servers import run_server, write_certificate
 from tests.support.s3_lakes import SECRET, lake_at
 
 YELLOW = TripMonth("yellow", 2021, 1)
-
-
-@pytest.fixture
-def big_file(tmp_path: Path) -> Path:
-    """A file of three parts."""
-    path = tmp_path / "big"
-    path.write_bytes(os.urandom(1000) * (2 * PART // 1000 + 1000))
-    return path
 
 
 class TestErrors:

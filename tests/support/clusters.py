@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +18,7 @@ import pytest
 
 from local_services.hadoop import Hadoop, Ports
 from local_services.java import JavaNotFoundError
+from local_services.process import listens
 from synthetic_tlc import OpenMeteo, Site, write_month, write_zones
 from tests.support.processes import ROOT, until
 from tests.support.services import NO_SERVICE
@@ -40,14 +39,9 @@ def skip_without_spark() -> None:
 def free_ports() -> Ports:
     """Return the first of enough free ports in a row."""
     for first in range(21100, 29000, 100):
-        if not any(_listens(first + n) for n in range(30)):
+        if not any(listens(first + n) for n in range(30)):
             return Ports(first)
     raise AssertionError("no free ports")
-
-
-def _listens(port: int) -> bool:
-    with closing(socket.socket()) as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="session")

@@ -74,12 +74,8 @@ def _is_staged(dbt: Dbt, months: Sequence[date]) -> bool:
 
 
 def drop_built_aside(dbt: Dbt) -> None:
-    dbt.target.drop(AUDITED, *sorted(_names_aside(dbt)), ASIDE)
-
-
-def _names_aside(dbt: Dbt) -> set[str]:
-    """Return the recorded names and the names of the current models."""
-    return _recorded_names(dbt).union(dbt.tables(PARTS["all"]))
+    names = _recorded_names(dbt).union(dbt.tables(PARTS["all"]))
+    dbt.target.drop(AUDITED, *sorted(names), ASIDE)
 
 
 def _recorded_names(dbt: Dbt) -> set[str]:
@@ -88,8 +84,9 @@ def _recorded_names(dbt: Dbt) -> set[str]:
 
 def _record_names(dbt: Dbt) -> None:
     """Record the names before the tables exist, so that a kill leaves no unknown table."""
-    names = _names_aside(dbt)
-    if names != _recorded_names(dbt):
+    recorded = _recorded_names(dbt)
+    names = recorded.union(dbt.tables(PARTS["all"]))
+    if names != recorded:
         rows = " UNION ALL ".join(f"SELECT '{name}' AS name" for name in sorted(names))
         dbt.target.drop(ASIDE)
         dbt.target.execute(f"CREATE TABLE {ASIDE} AS {rows}")
