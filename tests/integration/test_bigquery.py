@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from google.cloud import bigquery
+from prefect import flow, task
 from prefect_gcp import GcpCredentials
 
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.errors import InvalidInputError, StorageError
+from nyc_taxi.transform.targets.bigquery import BigQueryTarget
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.trips.table_comments import Comments
 from nyc_taxi.warehouses.bigquery.dataset import Dataset
@@ -44,6 +46,20 @@ class TestWarehouse:
         assert (kinds["passenger_count"], kinds["total_amount"]) == ("INTEGER", "FLOAT")
         left = {table.table_id for table in client.list_tables("dezoomcamp")}
         assert left == {"yellow_rides", "rides", "loads"}
+
+    def test_second_statement_of_a_task_is_a_job_of_its_own(self, bigquery_block: str) -> None:
+        """BigQuery answers the id of an earlier job with that job: the statement would not run."""
+        target = BigQueryTarget.from_address(bigquery_block)
+
+        @task
+        def create_again() -> None:
+            for _ in range(2):
+                target.drop("dezoomcamp.marks")
+                target.execute("CREATE TABLE dezoomcamp.marks AS SELECT 1 AS mark")
+
+        target.warehouse.create_loads()
+        flow(lambda: create_again(), name="create-again")()
+        assert target.warehouse.read_rows("dezoomcamp.marks", ["mark"]) == [(1,)]
 
     @pytest.mark.slow
     def test_comments_of_a_view_that_another_run_replaced(self, bigquery_block: str) -> None:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from nyc_taxi.storage.google import BIGQUERY_RETRY
 from nyc_taxi.transform.targets.bigquery_lock import lease
-from nyc_taxi.warehouses.bigquery.jobs import CALL_OPTIONS, job_prefix
+from nyc_taxi.warehouses.bigquery.jobs import CALL_OPTIONS
 from nyc_taxi.warehouses.bigquery.warehouse import BigQueryWarehouse
 
 
@@ -67,8 +68,8 @@ class BigQueryTarget:
     def execute(self, *statements: str) -> None:
         """Run the statements one by one: BigQuery's transactions take no DDL."""
         with self.dataset.translating_errors():
-            for number, statement in enumerate(statements):
-                self.dataset.jobs.query(statement, f"{job_prefix('build')}-{number}")
+            for statement in statements:
+                self.dataset.jobs.query(statement, f"build-{uuid4()}")
 
     def drop(self, *tables: str) -> None:
         with self.dataset.translating_errors():
