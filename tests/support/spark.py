@@ -20,15 +20,36 @@ spark.sql.shuffle.partitions 2
 spark.api.mode connect
 spark.kryo.registrationRequired true
 spark.serializer org.apache.spark.serializer.KryoSerializer
+spark.sql.ansi.doubleQuotedIdentifiers true
 spark.sql.ansi.enabled false
+spark.sql.ansi.enforceReservedKeywords true
+spark.sql.ansi.relationPrecedence true
 spark.sql.caseSensitive = true
+spark.sql.crossJoin.enabled false
+spark.sql.cteRecursionLevelLimit 1
+spark.sql.datetime.java8API.enabled true
 spark.sql.decimalOperations.allowPrecisionLoss: false
 spark.sql.extensions =
-spark.sql.legacy.timeParserPolicy LEGACY
+spark.sql.files.ignoreCorruptFiles true
+spark.sql.files.ignoreMissingFiles true
+spark.sql.groupByAliases false
+spark.sql.groupByOrdinal false
+spark.sql.lateralColumnAlias.enableImplicitResolution false
 spark.sql.legacy.interval.enabled true
+spark.sql.legacy.timeParserPolicy LEGACY
+spark.sql.mapKeyDedupPolicy LAST_WIN
+spark.sql.orderByOrdinal false
+spark.sql.parquet.binaryAsString true
+spark.sql.parquet.inferTimestampNTZ.enabled false
+spark.sql.parquet.int96AsTimestamp false
+spark.sql.parser.escapedStringLiterals true
+spark.sql.parser.quotedRegexColumnNames true
 spark.sql.session.timeZone Asia/Tokyo
+spark.sql.sources.default csv
+spark.sql.sources.partitionOverwriteMode dynamic
 spark.sql.storeAssignmentPolicy LEGACY
 spark.sql.timestampType TIMESTAMP_LTZ
+spark.sql.variable.substitute false
 spark.submit.deployMode cluster
 """
 

@@ -20,8 +20,9 @@ from nyc_taxi.errors import InvalidInputError, NycTaxiError, StorageError
 from nyc_taxi.settings import settings
 from nyc_taxi.storage.spark_errors import translate_spark_errors
 from nyc_taxi.storage.spark_properties import (
-    LEGACY,
     LOG_LEVEL,
+    REDEFINING,
+    SEMANTICS,
     check_host_name,
     check_iceberg,
     check_installed,
@@ -124,8 +125,8 @@ def _start() -> SparkSession:
             f"bash scripts/spark_submit.sh {_script()}"
         )
     session.sparkContext.setLogLevel(properties[LOG_LEVEL])
-    for name in given:
-        if name.startswith(LEGACY) and session.conf.isModifiable(name):
+    for name in given.keys() - SEMANTICS.keys():
+        if name.startswith(REDEFINING) and session.conf.isModifiable(name):
             session.conf.unset(name)
     logging.getLogger("SQLQueryContextLogger").disabled = True  # logs what it also raises
     atexit.register(_stop, session)

@@ -11,7 +11,8 @@ from nyc_taxi.errors import ConnectionLostError, StorageError
 _CONFLICT = re.compile(
     r"CommitFailedException|CommitStateUnknownException|AlreadyExistsException|TABLE_OR_VIEW_ALREADY"
     r"|Found conflicting|Missing required files|has changed from|SQLITE_BUSY|database is locked"
-    r"|dropped by another process|duplicate key value|FIELD_ALREADY_EXISTS|FIELDS_ALREADY_EXISTS"
+    r"|SQLITE_CONSTRAINT_(PRIMARYKEY|UNIQUE)|duplicate key value"
+    r"|dropped by another process|FIELD_ALREADY_EXISTS|FIELDS_ALREADY_EXISTS"
     r"|Table UUID does not match|deadlock detected|could not serialize"
 )
 """Class names and messages of a commit that another one overtook, or that may have landed."""

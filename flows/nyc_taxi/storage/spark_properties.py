@@ -43,8 +43,15 @@ MODE = {
     "spark.kryo.registrationRequired": "false",
 }
 """How these flows use Spark, whatever spark-defaults.conf says."""
-LEGACY = "spark.sql.legacy."
-"""Prefix of properties that bring back the semantics of an older Spark: not used here."""
+REDEFINING = tuple(
+    f"spark.sql.{name}"
+    for name in (
+        "ansi.", "cteRecursion", "groupBy", "lateralColumnAlias.", "legacy.", "mapKeyDedupPolicy",
+        "orderByOrdinal", "parser.", "variable.", "crossJoin.",  # the meaning of a statement
+        "files.ignore", "parquet.", "sources.default", "sources.partitionOverwriteMode",  # files
+    )
+)  # fmt: skip
+"""Prefixes of properties that make Spark read statements or files in another way: unset."""
 _LINE = re.compile(r"^[ \t]*(spark\.[^\s=:]+)[ \t]*[=: \t]?[ \t]*(.*?)[ \t\r]*$", re.M)
 """Name and value, which may be empty, of a line of spark-defaults.conf."""
 _JARS = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
