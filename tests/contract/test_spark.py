@@ -1,34 +1,27 @@
-"""What only the Spark warehouse has: catalogs, snapshots, maintenance, one session."""
+"""What only the Spark warehouse has: snapshots, maintenance, one session."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import time
 from typing import Any
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 
-from nyc_taxi.conform.plan import conform
-from nyc_taxi.errors import InvalidInputError, StorageError
+from nyc_taxi.errors import InvalidInputError
 from nyc_taxi.storage import spark as session_module
 from nyc_taxi.storage.spark import spark_session
 from nyc_taxi.transform.targets.lease import held
 from nyc_taxi.transform.targets.spark import SparkTarget
 from nyc_taxi.transform.targets.spark_lock import _Row
 from nyc_taxi.trips.months import TripMonth
-from nyc_taxi.warehouses.registry import open_warehouse
 from nyc_taxi.warehouses.spark.catalog import Catalog
 from nyc_taxi.warehouses.spark.warehouse import SparkWarehouse
+from tests.support.month_loads import Clean
 from tests.support.processes import start
-from tests.support.rest_catalog import rest_catalog
-from tests.support.spark import PROPERTIES
 from tests.support.warehouses import EmptyWarehouse, empty_spark
 
 pytestmark = pytest.mark.cluster
@@ -36,105 +29,11 @@ pytestmark = pytest.mark.cluster
 YELLOW, FEBRUARY = TripMonth("yellow", 2021, 1), TripMonth("yellow", 2021, 2)
 TABLE = "dezoomcamp.yellow_rides"
 TOO_OLD = "InvalidInputError: Spark did not start; it needs Java 17 or 21"
-Clean = Callable[..., Path]
-
-
-@pytest.fixture
-def clean(month_file: Callable[..., Path], tmp_path: Path) -> Clean:
-    def make(trips: TripMonth, rows: int) -> Path:
-        path = tmp_path / f"{trips.stem}-{rows}.parquet"
-        return conform(trips, month_file(trips, rows)).write(path, f"etag {rows}").path
-
-    return make
 
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest) -> EmptyWarehouse:
     return empty_spark(request)
-
-
-@pytest.fixture
-def jdbc_uri(postgres: str) -> str:
-    url = urlsplit(postgres)
-    if url.hostname is None:
-        pytest.skip("Java has no Unix sockets, and this PostgreSQL listens on nothing else")
-    user = f"user={url.username}&password={url.password or ''}"
-    return f"jdbc:postgresql://{url.hostname}:{url.port}{url.path}?{user}"
-
-
-@pytest.fixture(params=["hadoop", "postgresql", "rest"])
-def catalog(
-    request: pytest.FixtureRequest, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[EmptyWarehouse]:
-    """A warehouse in a catalog other than the default, which is an SQLite file."""
-    name = f"test_{uuid4().hex}"
-    prefix = f"spark.sql.catalog.{name}"
-    if request.param == "hadoop":  # as if spark-submit had it
-        spark.conf.set(prefix, "org.apache.iceberg.spark.SparkCatalog")
-        spark.conf.set(f"{prefix}.type", "hadoop")
-        spark.conf.set(f"{prefix}.warehouse", f"file://{tmp_path / 'my hadoop'}")
-    elif request.param == "rest":
-        server = rest_catalog(tmp_path)
-        server.start()
-        request.addfinalizer(server.stop)
-        monkeypatch.setenv("CATALOG_URI", server.url)
-        monkeypatch.delenv("WAREHOUSE_URI", raising=False)
-        # This server fails for one of two runs that create the namespace at once.
-        open_warehouse(f"spark:{name}").check()
-    else:
-        monkeypatch.setenv("CATALOG_URI", request.getfixturevalue("jdbc_uri"))
-        monkeypatch.setenv("WAREHOUSE_URI", str(tmp_path / "ice berg"))
-
-    def query(sql: str) -> list[tuple[Any, ...]]:
-        spark.sql(f"SET CATALOG {name}")
-        return [tuple(row) for row in spark.sql(sql).collect()]
-
-    yield EmptyWarehouse(f"spark:{name}", query)
-
-
-def test_every_kind_of_catalog_keeps_the_contract(catalog: EmptyWarehouse, clean: Clean) -> None:
-    january, february = clean(YELLOW, 2000), clean(FEBRUARY, 1000)
-    with ThreadPoolExecutor(3) as pool:
-        loads = [
-            pool.submit(catalog.open().replace_month, trips, file, {})
-            for trips, file in ((YELLOW, january), (FEBRUARY, february), (YELLOW, january))
-        ]
-    assert [load.result() for load in loads] == [2000, 1000, 2000]
-    counts = f"SELECT month(trip_month), count(*) FROM {TABLE} GROUP BY 1 ORDER BY 1"
-    assert catalog.query(counts) == [(1, 2000), (2, 1000)]
-    found = catalog.open().read_loads()
-    assert sorted(load.row_count for load in found) == [1000, 2000]
-    assert {load.source_version for load in found} == {"etag 1000", "etag 2000"}
-    assert "tables in dezoomcamp" in catalog.open().check()
-
-
-@pytest.mark.parametrize("catalog", ["hadoop"], indirect=True)
-def test_processes_take_turns_in_a_hadoop_catalog_on_this_machine(
-    catalog: EmptyWarehouse, clean: Clean, tmp_path: Path
-) -> None:
-    """Its commit is a rename, which overwrites the commit of another process (Iceberg #970)."""
-    name = catalog.address.partition(":")[2]
-    properties = {"": "org.apache.iceberg.spark.SparkCatalog", ".type": "hadoop"}
-    properties[".warehouse"] = f"file://{tmp_path / 'my hadoop'}"
-    conf = tmp_path / "conf"
-    conf.mkdir()
-    lines = [f"spark.sql.catalog.{name}{key} {value}" for key, value in properties.items()]
-    (conf / "spark-defaults.conf").write_text("\n".join([PROPERTIES, *lines]))
-    files = {month: clean(TripMonth("green", 2021, month), 100) for month in range(1, 9)}
-    code = (
-        "from pathlib import Path; from nyc_taxi.warehouses.registry import open_warehouse;"
-        "from nyc_taxi.trips.months import TripMonth;"
-        f"w = open_warehouse({catalog.address!r});"
-        "[w.replace_month(TripMonth('green', 2021, m), Path(f), {}) for m, f in %r]"
-    )
-    halves = [[(month, str(files[month])) for month in files if month % 2 == n] for n in (0, 1)]
-    runs = [start("-c", code % half, SPARK_CONF_DIR=str(conf)) for half in halves]
-    for run in runs:
-        output = run.communicate()[0]
-        assert run.returncode == 0, output
-    counts = "SELECT count(*), count(DISTINCT trip_month) FROM dezoomcamp.green_rides"
-    assert catalog.query(counts) == [(800, 8)]
-    assert len(catalog.open().read_loads()) == 8
 
 
 def test_folder_with_an_accent_works_in_the_posix_locale(clean: Clean, tmp_path: Path) -> None:
@@ -256,21 +155,6 @@ def test_builds_elsewhere_wait_for_a_row_that_expires(place: EmptyWarehouse) -> 
     assert place.query("SELECT owner FROM dezoomcamp.build_lock") == [(second.owner,)]
     second.release()
     assert first.acquire()
-
-
-@pytest.mark.parametrize("name", ["Nyc", "a.b", "a-b"])
-def test_invalid_name_of_a_catalog_is_refused(name: str) -> None:
-    with pytest.raises(InvalidInputError, match="is not a valid address; the name of a catalog"):
-        open_warehouse(f"spark:{name}")
-
-
-def test_unreachable_catalog_is_one_line(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = "jdbc:postgresql://127.0.0.1:1/none?user=someone&password=a-secret"
-    monkeypatch.setenv("CATALOG_URI", uri)
-    with pytest.raises(StorageError, match=r"127\.0\.0\.1:1/none Connection refused") as problem:
-        open_warehouse(f"spark:test_{uuid4().hex}").check()
-    assert "\n" not in str(problem.value)
-    assert "a-secret" not in str(problem.value)
 
 
 class TestSession:

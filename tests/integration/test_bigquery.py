@@ -52,13 +52,17 @@ class TestWarehouse:
         target = BigQueryTarget.from_address(bigquery_block)
 
         @task
-        def create_again() -> None:
+        def create() -> None:
             for _ in range(2):
                 target.drop("dezoomcamp.marks")
                 target.execute("CREATE TABLE dezoomcamp.marks AS SELECT 1 AS mark")
 
+        @flow
+        def create_again() -> None:
+            create()
+
         target.warehouse.create_loads()
-        flow(lambda: create_again(), name="create-again")()
+        create_again()
         assert target.warehouse.read_rows("dezoomcamp.marks", ["mark"]) == [(1,)]
 
     @pytest.mark.slow

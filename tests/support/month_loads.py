@@ -18,13 +18,13 @@ Clean = Callable[..., Path]
 def clean(
     month_file: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
-    """Return a conformed file of a month: clean(trips, rows)."""
+    """Return a conformed file of a month: clean(trips, rows); its source's version is etag ROWS."""
     folder = tmp_path_factory.mktemp("clean")
 
     def make(trips: TripMonth, rows: int, seed: int = 0) -> Path:
         path = folder / f"{trips.stem}-{rows}-{seed}.parquet"
         if not path.exists():
-            conform(trips, month_file(trips, rows, seed=seed)).write(path)
+            conform(trips, month_file(trips, rows, seed=seed)).write(path, f"etag {rows}")
         return path
 
     return make

@@ -18,9 +18,21 @@ _CONFLICT = re.compile(
 """Class names and messages of a commit that another one overtook, or that may have landed."""
 _UNAVAILABLE = re.compile(
     r"ConnectException|ConnectTimeout|SocketTimeout|UnknownHost|NoRouteToHost|SQLTransient"
-    r"|SQLNonTransientConnection|ServiceUnavailable|ServiceFailure|SafeModeException|RetriableException"
-    r"|StandbyException|Connection (to .* )?(refused|reset|timed out)|terminating connection"
+    r"|SQLNonTransientConnection|ServiceUnavailable|ServiceFailure|\(code: (429|5\d\d)"
+    r"|SafeModeException|RetriableException"
+    r"|StandbyException|Connection (to .* )?(refused|reset|timed out)"
+    r"|SQLSTATE (08|57P0[1-3]|53300)"  # of the catalog: connections, start and end of a server
 )
+_ADVICE = {
+    "getSubject is not supported": "Spark needs Java 17 or 21; set JAVA_HOME",
+    "No native library found": "SQLite needs a temporary folder where libraries can be loaded; set "
+    "JAVA_TOOL_OPTIONS=-Djava.io.tmpdir=FOLDER, or CATALOG_URI to a PostgreSQL",
+    "NotAuthorized|ForbiddenException": "set spark.sql.catalog.NAME.token or .credential",
+    r"\(code: (3\d\d|404), type: null|Unexpected character": "CATALOG_URI is not a REST catalog",
+    "AccessControlException": "grant access (hdfs dfs -chown), or set HADOOP_USER_NAME",
+    "QuotaExceeded": "raise the quota, or delete files",
+}
+"""What to do, by class name or message."""
 
 
 def causes(problem: BaseException) -> list[tuple[str, str]]:
@@ -32,16 +44,23 @@ def causes(problem: BaseException) -> list[tuple[str, str]]:
         java = getattr(problem, "java_exception", None) or getattr(problem, "_origin", None)
         found = []
         while java is not None:
-            found.append((java.getClass().getName(), java.getMessage() or ""))
+            name = java.getClass().getName()
+            if name == "org.postgresql.util.PSQLException":
+                name += f" SQLSTATE {java.getSQLState()}"
+            found.append((name, java.getMessage() or ""))
             java = java.getCause()
     except Exception:  # the connection to the JVM
         found = []
     return found or [(type(problem).__name__, str(problem))]
 
 
+def _text(chain: list[tuple[str, str]]) -> str:
+    return "\n".join(f"{name}: {text}" for name, text in chain)
+
+
 def is_conflict(problem: Exception) -> bool:
     """Return whether the same write can succeed if it is repeated."""
-    return any(_CONFLICT.search(f"{name}: {text}") for name, text in causes(problem))
+    return bool(_CONFLICT.search(_text(causes(problem))))
 
 
 @contextmanager
@@ -54,17 +73,17 @@ def translate_spark_errors(place: object) -> Iterator[None]:
         yield
     except (PySparkException, Py4JError) as problem:
         chain = causes(problem)
-        kind = StorageError
-        if any(_UNAVAILABLE.search(f"{name}: {text}") for name, text in chain):
-            kind = ConnectionLostError
+        kind = ConnectionLostError if _UNAVAILABLE.search(_text(chain)) else StorageError
         raise kind(f"{place}: {_summary(chain)}") from problem
 
 
 def _summary(chain: list[tuple[str, str]]) -> str:
-    """Return the first line of the exception's and of its last cause's message."""
+    """Return the first line of the exception's and of its last cause's message, and advice."""
     (first_name, first), (last_name, last) = chain[0], chain[-1]
     texts = dict.fromkeys(
         (text.strip().splitlines() or [name.rpartition(".")[2]])[0].rstrip(".:")
         for name, text in ((first_name, first), (last_name, last))
     )
-    return re.sub(r"(jdbc:[^\s?]+)\?\S+", r"\1", ": ".join(texts))  # user and password
+    said = re.sub(r"(jdbc:[^\s?]+)\?\S+", r"\1", ": ".join(texts))  # user and password
+    advice = [advice for cause, advice in _ADVICE.items() if re.search(cause, _text(chain))]
+    return "; ".join([said, *advice])

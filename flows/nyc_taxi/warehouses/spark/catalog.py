@@ -114,7 +114,11 @@ def _from_settings() -> dict[str, str]:
     config = settings()
     warehouse, uri = config.warehouse_uri, config.catalog_uri.get_secret_value()
     if uri.startswith("http"):
-        return {"type": "rest", "uri": uri} | ({"warehouse": warehouse} if warehouse else {})
+        given = {"type": "rest", "uri": uri} | ({"warehouse": warehouse} if warehouse else {})
+        limit = str(int(config.timeout * 1000))
+        return given | {
+            f"rest.client.{what}-timeout-ms": limit for what in ("connection", "socket")
+        }
     if ":/" not in warehouse:
         folder = from_root(warehouse or "data/iceberg")
         folder.mkdir(parents=True, exist_ok=True)
