@@ -3,7 +3,7 @@
    A new table is renamed, not copied. In a live one, DELETE and INSERT replace the months asked for,
    or all rows if it has no trip_month; it keeps its grants, and readers see all of it or none. #}
 {% macro publish() -%}
-  {%- if no_timeouts() -%} {%- do run_query(no_timeouts()) -%} {%- endif -%}
+  {%- if time_limits() -%} {%- do run_query(time_limits()) -%} {%- endif -%}
   {%- set tables = [] -%}
   {%- for node in graph.nodes.values() if node.resource_type == 'model' and part(node) in var('parts') -%}
     {%- do tables.append(next_and_live(node)) -%}
@@ -98,10 +98,10 @@
    it. #}
 {% macro postgres__publish_tables(tables) -%}
   {%- for table in tables if table.added or table.changed -%}
-    {%- do run_query(no_timeouts() ~ '; ' ~ between_readers(alter_columns(table)) ~ ' commit') -%}
+    {%- do run_query(time_limits() ~ '; ' ~ between_readers(alter_columns(table)) ~ ' commit') -%}
   {%- endfor -%}
   {%- set sql -%}
-    commit; begin; {{ no_timeouts() }};
+    commit; begin; {{ time_limits() }};
     {% for table in tables if table.exists %} lock table {{ table.live }} in share row exclusive mode; {% endfor %}
     {% for table in tables -%}
     {% if not table.exists -%}

@@ -21,6 +21,19 @@ def checkout(tmp_path: Path) -> Path:
     return root
 
 
+def run(
+    checkout: Path, home: Path, *command: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with the code of the checkout."""
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=cwd or checkout,
+        env=environment(home, PYTHONPATH=str(checkout / "flows")),
+        capture_output=True,
+        text=True,
+    )
+
+
 @pytest.mark.few(1)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1"])
 def test_script_reports_an_env_file_that_is_not_utf8(
@@ -32,13 +45,7 @@ def test_script_reports_an_env_file_that_is_not_utf8(
         command = (
             ["-m", "nyc_taxi.doctor"] if "doctor" in path else [str(checkout / "flows" / path)]
         )
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=checkout,
-            env=environment(tmp_path, PYTHONPATH=str(checkout / "flows")),
-            capture_output=True,
-            text=True,
-        )
+        done = run(checkout, tmp_path, *command)
         one_line(done, ".env is not valid UTF-8; save it as UTF-8")
 
 
@@ -49,13 +56,7 @@ def test_script_reports_an_invalid_line_of_an_env_file(
 ) -> None:
     """Bug: Prefect warned about it 490 times, once per group of settings."""
     (checkout / ".env").write_text(f"# first\n\nNYC_TAXI_WAIT=1\n{line}\n")
-    done = subprocess.run(
-        [sys.executable, str(checkout / "flows" / "etl_web_to_local.py")],
-        cwd=checkout,
-        env=environment(tmp_path, PYTHONPATH=str(checkout / "flows")),
-        capture_output=True,
-        text=True,
-    )
+    done = run(checkout, tmp_path, str(checkout / "flows" / "etl_web_to_local.py"))
     one_line(done, ".env: line 4 is not NAME=VALUE, or has an unclosed quote")
     assert "secret" not in done.stderr
 
@@ -67,11 +68,6 @@ def test_env_file_applies_in_any_working_directory(
 ) -> None:
     (checkout / ".env").write_bytes(bom + b"PREFECT_API_URL=http://127.0.0.1:9/of-env/api\n")
     for cwd in (checkout, checkout / "flows", tmp_path):
-        done = subprocess.run(
-            [sys.executable, str(checkout / "flows" / "etl_web_to_local.py")],
-            cwd=cwd,
-            env=environment(tmp_path, PYTHONPATH=str(checkout / "flows")),
-            capture_output=True,
-            text=True,
-        )
+        script = str(checkout / "flows" / "etl_web_to_local.py")
+        done = run(checkout, tmp_path, script, cwd=cwd)
         one_line(done, "http://127.0.0.1:9/of-env/api does not respond")

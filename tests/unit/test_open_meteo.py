@@ -314,6 +314,15 @@ def test_own_endpoints_credentials_are_in_no_message(
     assert KEY not in text and "me@home" not in text and "me%40home" not in text
 
 
+def test_short_values_of_an_endpoint_are_kept_in_messages(server: OpenMeteo) -> None:
+    """Only the long ones can be secrets; one of them may be the start of another."""
+    url = f"{server.weather_url}?v=1&user={KEY[:6]}&apikey={KEY}"
+    server.answer(400, body=reason(f"key {KEY} is none of v1"))
+    with pytest.raises(SourceError, match=r"key \.\.\. is none of v1") as caught:
+        fetch_hours(WEATHER, FIRST, LAST, url, timeout=5)
+    assert KEY[6:] not in str(caught.value)
+
+
 def test_cut_connection_and_stall_are_transient(server: OpenMeteo) -> None:
     server.cut(after=1000)
     with pytest.raises(TransientSourceError, match="cut off"):

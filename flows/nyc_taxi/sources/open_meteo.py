@@ -140,7 +140,7 @@ def _secrets(url: str, key: SecretStr | None) -> set[str]:
 
 
 def _masked(text: str, secrets: Collection[str]) -> str:
-    for secret in secrets:
+    for secret in sorted(secrets, key=len, reverse=True):  # one may be the start of another
         text = text.replace(secret, "...")
     return text
 
