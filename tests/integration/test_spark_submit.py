@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from local_services.process import free_port
 from nyc_taxi.storage.yarn import resourcemanager_urls
+from tests.support.fixed_responses import answering
 from tests.support.processes import ROOT
 
 FLOW = "flows/lakehouse/full_pipeline/flow.py"
@@ -41,12 +43,16 @@ def conf(tmp_path: Path) -> Path:
     """A HADOOP_CONF_DIR whose ResourceManager does not run."""
     folder = tmp_path / "conf"
     folder.mkdir()
-    address = f"<value>127.0.0.1:{free_port()}</value>"
-    (folder / "yarn-site.xml").write_text(
-        "<configuration><property><name>yarn.resourcemanager.webapp.address</name>"
-        f"{address}</property></configuration>"
-    )
+    configure(folder, {"yarn.resourcemanager.webapp.address": f"127.0.0.1:{free_port()}"})
     return folder
+
+
+def configure(folder: Path, properties: dict[str, str]) -> None:
+    rows = [
+        f"<property><name>{name}</name><value>{value}</value></property>"
+        for name, value in properties.items()
+    ]
+    (folder / "yarn-site.xml").write_text(f"<configuration>{''.join(rows)}</configuration>")
 
 
 def test_help_names_the_settings() -> None:
@@ -70,6 +76,29 @@ def test_missing_prerequisites_are_one_line(conf: Path, java: str, tmp_path: Pat
         assert done.returncode == 1
         assert message in done.stderr
         assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (401, b"<html>Authentication required", ""),
+        (404, b"<html>", "does not answer (HTTP 404)"),
+        (200, b"<html>login", "does not answer (it sent no JSON)"),
+    ],
+)
+def test_resourcemanager_with_a_login_is_left_to_spark(
+    conf: Path, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, says: str
+) -> None:
+    """Spark has a Kerberos ticket, which the check of its web address has not."""
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(conf))
+    with answering(status, body) as url:
+        configure(conf, {"yarn.resourcemanager.webapp.address": url.removeprefix("http://")})
+        done = subprocess.run(
+            [sys.executable, "-m", "nyc_taxi.storage.yarn"], capture_output=True, text=True
+        )
+    assert done.returncode == bool(says)
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == bool(says)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +131,5 @@ def test_resourcemanagers_of_yarn_site(
     conf: Path, monkeypatch: pytest.MonkeyPatch, properties: dict[str, str], urls: list[str]
 ) -> None:
     monkeypatch.setenv("HADOOP_CONF_DIR", str(conf))
-    rows = [
-        f"<property><name>{name}</name><value>{value}</value></property>"
-        for name, value in {"yarn.nodemanager.port": "1", **properties}.items()
-    ]
-    (conf / "yarn-site.xml").write_text(f"<configuration>{''.join(rows)}</configuration>")
+    configure(conf, {"yarn.nodemanager.port": "1", **properties})
     assert resourcemanager_urls() == urls

@@ -29,7 +29,8 @@ _ADVICE = {
     "JAVA_TOOL_OPTIONS=-Djava.io.tmpdir=FOLDER, or CATALOG_URI to a PostgreSQL",
     "NotAuthorized|ForbiddenException": "set spark.sql.catalog.NAME.token or .credential",
     r"\(code: (3\d\d|404), type: null|Unexpected character": "CATALOG_URI is not a REST catalog",
-    "AccessControlException": "grant access (hdfs dfs -chown), or set HADOOP_USER_NAME",
+    "Permission denied": "grant access (hdfs dfs -chown), or set HADOOP_USER_NAME",
+    "KERBEROS|GSS initiate": "log in (kinit)",
     "QuotaExceeded": "raise the quota, or delete files",
 }
 """What to do, by class name or message."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from nyc_taxi.errors import ConnectionLostError, InvalidInputError, NycTaxiError
+from nyc_taxi.errors import ConnectionLostError, InvalidInputError, StorageError
 from nyc_taxi.network import create_tls_context
 from nyc_taxi.storage.hadoop import hadoop_configuration, hadoop_user, with_host
 
@@ -18,6 +18,7 @@ TIMEOUT = 10
 """Seconds for an answer of the ResourceManager."""
 PORTS = {"http": 8088, "https": 8090}
 API = "/ws/v1/cluster"
+LOGIN_REQUIRED = (401, 403)
 UNFINISHED = "NEW,NEW_SAVING,SUBMITTED,ACCEPTED,RUNNING"
 
 
@@ -60,7 +61,10 @@ def kill_tagged(tag: str) -> None:
 
 
 def _ask(method: str, path: str, json: Any = None, **query: str) -> Any:
-    """Ask the active ResourceManager; a standby redirects to it. Raises ConnectionLostError."""
+    """Ask the active ResourceManager; a standby redirects to it.
+
+    Raises ConnectionLostError; StorageError if it requires a login, which httpx does not have.
+    """
     urls = resourcemanager_urls()
     reason = ""
     for url in urls:
@@ -78,7 +82,12 @@ def _ask(method: str, path: str, json: Any = None, **query: str) -> Any:
             answer.raise_for_status()
             return answer.json()
         except httpx.HTTPStatusError as problem:
-            reason = f"HTTP {problem.response.status_code}"
+            status = problem.response.status_code
+            if status in LOGIN_REQUIRED:
+                raise StorageError(f"the ResourceManager {url} requires a login") from problem
+            reason = f"HTTP {status}"
+        except ValueError:
+            reason = "it sent no JSON"
         except httpx.HTTPError as problem:
             reason = str(problem) or type(problem).__name__
     raise ConnectionLostError(
@@ -91,8 +100,10 @@ def _ask(method: str, path: str, json: Any = None, **query: str) -> Any:
 def main() -> None:
     try:
         _ask("GET", "/metrics")
-    except NycTaxiError as problem:
+    except (ConnectionLostError, InvalidInputError) as problem:
         sys.exit(f"error: {problem}")
+    except StorageError:
+        return  # it answers; Spark has the login, a Kerberos ticket
 
 
 if __name__ == "__main__":
