@@ -28,7 +28,8 @@ _ADVICE = {
     "No native library found": "SQLite needs a temporary folder where libraries can be loaded; set "
     "JAVA_TOOL_OPTIONS=-Djava.io.tmpdir=FOLDER, or CATALOG_URI to a PostgreSQL",
     "NotAuthorized|ForbiddenException": "set spark.sql.catalog.NAME.token or .credential",
-    r"\(code: (3\d\d|404), type: null|Unexpected character": "CATALOG_URI is not a REST catalog",
+    r"\(code: (3\d\d|404), type: null|Unexpected character .'<'": "CATALOG_URI is not a "
+    "REST catalog",
     "Permission denied": "grant access (hdfs dfs -chown), or set HADOOP_USER_NAME",
     "KERBEROS|GSS initiate": "log in (kinit)",
     "QuotaExceeded": "raise the quota, or delete files",

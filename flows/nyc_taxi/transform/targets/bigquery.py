@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
 
 from nyc_taxi.storage.google import BIGQUERY_RETRY
 from nyc_taxi.transform.targets.bigquery_lock import lease
@@ -69,7 +68,7 @@ class BigQueryTarget:
         """Run the statements one by one: BigQuery's transactions take no DDL."""
         with self.dataset.translating_errors():
             for statement in statements:
-                self.dataset.jobs.query(statement, f"build-{uuid4()}")
+                self.dataset.jobs.query(statement)
 
     def drop(self, *tables: str) -> None:
         with self.dataset.translating_errors():

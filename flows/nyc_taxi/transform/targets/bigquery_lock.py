@@ -20,13 +20,13 @@ def lease(dataset: Dataset) -> AbstractContextManager[None]:
 class _Row:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
+        self.run = dataset.jobs.query
         self.table = dataset.table(TABLE)
         self.owner = uuid4().hex
-        self.jobs = 0
-        self._run(f"CREATE TABLE IF NOT EXISTS `{self.table}` (owner STRING, until TIMESTAMP)")
+        self.run(f"CREATE TABLE IF NOT EXISTS `{self.table}` (owner STRING, until TIMESTAMP)")
 
     def acquire(self) -> bool:
-        self._run(
+        self.run(
             f"MERGE INTO `{self.table}` AS held USING (SELECT 1 AS one) AS wanted ON TRUE "
             f"WHEN MATCHED AND held.until < CURRENT_TIMESTAMP() THEN UPDATE SET "
             f"owner = '{self.owner}', until = {_UNTIL} "
@@ -40,14 +40,10 @@ class _Row:
         return False
 
     def renew(self) -> None:
-        self._run(f"UPDATE `{self.table}` SET until = {_UNTIL} WHERE owner = '{self.owner}'")
+        self.run(f"UPDATE `{self.table}` SET until = {_UNTIL} WHERE owner = '{self.owner}'")
 
     def release(self) -> None:
-        self._run(f"DELETE FROM `{self.table}` WHERE owner = '{self.owner}'")
-
-    def _run(self, sql: str) -> None:
-        self.jobs += 1
-        self.dataset.jobs.query(sql, f"lock-{self.owner}-{self.jobs}")
+        self.run(f"DELETE FROM `{self.table}` WHERE owner = '{self.owner}'")
 
 
 _UNTIL = f"TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {SECONDS} SECOND)"

@@ -96,7 +96,7 @@ class Dataset:
                     raise
             interruptible_sleep(random.uniform(0.1, 1))
 
-    def replace_rides_views(self, run: str) -> None:
+    def replace_rides_views(self) -> None:
         """Create or update `rides` and `rides_labeled` over the tables that exist."""
         there = {table.table_id for table in self.client.list_tables(self.name, **CALL_OPTIONS)}
         read = {t: self.find(self.table(t)) for t in there & {*TABLES} - {*LOOKUPS}}
@@ -114,8 +114,7 @@ class Dataset:
                     f"{name} is a table, but these flows need the name for a view; rename it"
                 )
             if not found or found.view_query != view.query:
-                script = f"CREATE OR REPLACE VIEW `{name}` AS {view.query}"
-                self.jobs.query(script, f"view-{view.name.replace('_', '-')}-{run}")
+                self.jobs.query(f"CREATE OR REPLACE VIEW `{name}` AS {view.query}")
                 found = None
             self.comment(name, view.comments, found)
 

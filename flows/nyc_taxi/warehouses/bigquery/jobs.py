@@ -47,13 +47,15 @@ class Jobs:
         self.dataset = dataset
         self.location: str | None = None
 
-    def query(self, script: str, name: str) -> None:
+    def query(self, script: str, name: str | None = None) -> None:
+        """Run a script: with a name, once, whatever calls follow; without one, in each call."""
+
         def start(job_id: str) -> Any:
             return self.client.query(
                 script, job_retry=None, **self._job_id_options(job_id), **JOB_OPTIONS
             )
 
-        self._run(start, name)
+        self._run(start, name or f"query-{uuid4()}")
 
     def load(self, parquet: Path | str, table: Table, name: str) -> int:
         """Replace the contents of the table with the file; returns the number of rows."""

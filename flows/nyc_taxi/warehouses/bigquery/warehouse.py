@@ -66,7 +66,7 @@ class BigQueryWarehouse:
                 self.dataset, trips_table(table, trips, file.columns), ["trip_month"],
                 trips_comments(trips.color), partial(is_declared, trips), run,
             )  # fmt: skip
-            self.dataset.replace_rides_views(run)
+            self.dataset.replace_rides_views()
             self._replace(new, parquet, file, match, run)
         return file.rows
 
@@ -113,7 +113,7 @@ class BigQueryWarehouse:
             table.schema = described(file.columns, comments)
             loaded = self.jobs.load(parquet, table, f"replace-{run}")
             self.dataset.comment(full_name(table), comments)
-            self.dataset.replace_rides_views(run)
+            self.dataset.replace_rides_views()
         if loaded != file.rows:
             raise StorageError(f"{name} received {loaded} of {file.rows} rows; rerun")
         return file.rows
