@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -11,6 +13,7 @@ import pytest
 
 from local_services.hadoop import Hadoop
 from nyc_taxi.errors import ConnectionLostError, StorageError
+from nyc_taxi.transform.targets.spark import SparkTarget
 from nyc_taxi.trips.months import TripMonth
 from nyc_taxi.warehouses.base import Warehouse
 from nyc_taxi.warehouses.registry import open_warehouse
@@ -94,3 +97,19 @@ def test_user_without_rights_is_told_the_command(on_hdfs: OnHdfs, clean: Clean) 
     assert "user=guest, access=WRITE" in output
     assert "; grant access (hdfs dfs -chown), or set HADOOP_USER_NAME" in output
     assert on_hdfs.warehouse.count(FEBRUARY) == 0
+
+
+def test_maintenance_keeps_files_under_an_older_name_of_the_cluster(
+    on_hdfs: OnHdfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a move to a nameservice: snapshots have the address of the NameNode."""
+    ago = int((time.time() - timedelta(days=10).total_seconds()) * 1000)
+    found = on_hdfs.files.listFiles(on_hdfs.folder, True)
+    while found.hasNext():
+        on_hdfs.files.setTimes(found.next().getPath(), ago, ago)
+    uri = on_hdfs.folder.toString().replace("127.0.0.1", "localhost")
+    monkeypatch.setenv("WAREHOUSE_URI", uri)
+    target = SparkTarget.from_address(f"test_{uuid4().hex}")
+    assert "2 tables: 0 small files compacted" in target.maintain()
+    assert target.warehouse.count(JANUARY) == 2000
+    assert len(target.query("SELECT * FROM dezoomcamp.green_rides")) == 2000

@@ -39,6 +39,7 @@ CONCURRENT_UPDATE_MESSAGES = (
     "Failed to commit DuckLake transaction",
     "cannot rollback - no transaction is active",
     "Conflict on update!",
+    "violates primary key constraint",
 )
 """Messages of BigQuery and its emulator for a conflict with another transaction."""
 

@@ -83,7 +83,8 @@ def _maintain(spark: SparkSession, catalog: str, name: str) -> Freed:
     expired = _count_expired(spark, f"{catalog}.{name}")
     if expired:  # without any, the procedure would still read all manifests
         _call(spark, catalog, "expire_snapshots", name)
-    orphans = _call(spark, catalog, "remove_orphan_files", name)
+    # A file whose snapshot has another name for the cluster is kept, and does not end the run.
+    orphans = _call(spark, catalog, "remove_orphan_files", name, prefix_mismatch_mode="IGNORE")
     after = files.getContentSummary(folder).getLength()
     rewritten = compacted["rewritten_data_files_count"]
     saved = before - after  # renewals of the build lock write to its table meanwhile
@@ -96,8 +97,13 @@ def _keeps_files(spark: SparkSession, table: str) -> bool:
     return ("gc.enabled", "false") in map(tuple, properties)
 
 
-def _call(spark: SparkSession, catalog: str, procedure: str, name: str) -> list[Any]:
-    return list(spark.sql(f"CALL {catalog}.system.{procedure}(table => '{name}')").collect())
+def _call(
+    spark: SparkSession, catalog: str, procedure: str, table: str, **options: str
+) -> list[Any]:
+    arguments = ", ".join(
+        f"{key} => '{value}'" for key, value in {"table": table, **options}.items()
+    )
+    return list(spark.sql(f"CALL {catalog}.system.{procedure}({arguments})").collect())
 
 
 def _count_expired(spark: SparkSession, table: str) -> int:
