@@ -41,6 +41,15 @@ def names(lake: HdfsLake) -> list[str]:
     return [each["pathSuffix"] for each in lake.hdfs.list(f"{lake.folder}/data/yellow")]
 
 
+def readable(lake: HdfsLake) -> bool:
+    """Return whether the DataNode has reported the file's block to a NameNode that has started."""
+    try:
+        lake.get(KEY)
+    except ConnectionLostError:
+        return False
+    return True
+
+
 def test_namenode_killed_during_a_put_keeps_the_old_file(
     hadoop: Hadoop, lake: HdfsLake, write: Callable[[bytes], Path], tmp_path: Path
 ) -> None:
@@ -58,6 +67,7 @@ def test_namenode_killed_during_a_put_keeps_the_old_file(
             assert isinstance(put.exception(), StorageError), put
         finally:
             hadoop.namenode.start()
+    assert until(lambda: readable(lake))
     assert lake.get(KEY).read_bytes() == b"old"
     lake.put(write(b"new"), KEY)
     assert lake.get(KEY).read_bytes() == b"new"

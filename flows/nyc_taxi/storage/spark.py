@@ -118,6 +118,9 @@ def _start() -> SparkSession:
     quiet = {} if LOG_LEVEL in given else {LOG_LEVEL: "OFF"}  # a failed start is raised
     with translate_spark_errors(f"Spark did not start on {master}"), _translate_start():
         session = _connect(properties | quiet)
+    for name in given.keys() - SEMANTICS.keys():
+        if name.startswith(REDEFINING) and session.conf.isModifiable(name):
+            session.conf.unset(name)
     if session.sparkContext.master != master:
         raise InvalidInputError(
             f"the Spark session runs on {session.sparkContext.master}, not on "
@@ -125,9 +128,6 @@ def _start() -> SparkSession:
             f"bash scripts/spark_submit.sh {_script()}"
         )
     session.sparkContext.setLogLevel(properties[LOG_LEVEL])
-    for name in given.keys() - SEMANTICS.keys():
-        if name.startswith(REDEFINING) and session.conf.isModifiable(name):
-            session.conf.unset(name)
     logging.getLogger("SQLQueryContextLogger").disabled = True  # logs what it also raises
     atexit.register(_stop, session)
     return session
