@@ -123,7 +123,9 @@ class Service:
         with suppress(OSError, ValueError, KeyError, TypeError, psutil.Error):
             record = json.loads(self._pid.read_text())
             process = psutil.Process(record["pid"])
-            same = process.cmdline()[-len(record["command"]) :] == record["command"]
+            command, shown = " ".join(record["command"]), " ".join(process.cmdline()).strip()
+            # An interpreter is put before a script; JuiceFS cuts its command to make it a title.
+            same = shown.endswith(command) or (shown and command.startswith(shown))
             older = process.create_time() < self._pid.stat().st_mtime + CLOCK_TOLERANCE
             if same and older and process.status() != psutil.STATUS_ZOMBIE:
                 return process

@@ -17,7 +17,7 @@ import pytest
 from local_services import Service
 from local_services.postgres import BIN, PostgresServer
 from local_services.process import ServiceStartError, free_port, running
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, until
 
 
 @pytest.fixture
@@ -63,6 +63,18 @@ def test_the_same_command_with_another_start_time_is_another_process(
     assert server.process() is None
     server.stop()
     assert stranger.poll() is None
+
+
+def test_a_program_that_shows_its_command_as_a_title_is_stopped(tmp_path: Path) -> None:
+    """As JuiceFS does: one argument with spaces, cut to the length of the first arguments."""
+    wait = f"mkfifo {tmp_path}/none; exec -a 'bash -c mkfifo' bash 0<>{tmp_path}/none"
+    server = Service("titled", tmp_path, ("bash", "-c", wait), None)
+    server.start()
+    process = server.process()
+    assert process
+    assert until(lambda: " ".join(process.cmdline()) == "bash -c mkfifo")
+    server.stop()
+    assert not process.is_running()
 
 
 def test_a_server_running_on_another_port_is_reported(tmp_path: Path) -> None:
