@@ -124,7 +124,7 @@ class Service:
             record = json.loads(self._pid.read_text())
             process = psutil.Process(record["pid"])
             command, shown = " ".join(record["command"]), " ".join(process.cmdline()).strip()
-            # An interpreter is put before a script; JuiceFS cuts its command to make it a title.
+            # The interpreter of a script comes first; JuiceFS shows a truncated command.
             same = shown.endswith(command) or (shown and command.startswith(shown))
             older = process.create_time() < self._pid.stat().st_mtime + CLOCK_TOLERANCE
             if same and older and process.status() != psutil.STATUS_ZOMBIE:

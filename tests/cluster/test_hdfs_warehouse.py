@@ -1,4 +1,4 @@
-"""The Spark warehouse on HDFS where the cluster refuses a load."""
+"""The Spark warehouse on HDFS that refuses a load, or has another name now."""
 
 from __future__ import annotations
 
@@ -37,16 +37,20 @@ class OnHdfs(NamedTuple):
 @contextmanager
 def small_quota(hdfs: OnHdfs) -> Iterator[None]:
     hdfs.files.setQuota(hdfs.folder, -1, 1000)
-    yield
-    hdfs.files.setQuota(hdfs.folder, -1, -1)
+    try:
+        yield
+    finally:
+        hdfs.files.setQuota(hdfs.folder, -1, -1)
 
 
 @contextmanager
 def safe_mode(hdfs: OnHdfs) -> Iterator[None]:
     action = hdfs.jvm.org.apache.hadoop.fs.SafeModeAction
     hdfs.files.setSafeMode(action.ENTER)
-    yield
-    hdfs.files.setSafeMode(action.LEAVE)
+    try:
+        yield
+    finally:
+        hdfs.files.setSafeMode(action.LEAVE)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class TestWarehouse:
         left = {table.table_id for table in client.list_tables("dezoomcamp")}
         assert left == {"yellow_rides", "rides", "loads"}
 
-    def test_second_statement_of_a_task_is_a_job_of_its_own(self, bigquery_block: str) -> None:
+    def test_second_statement_of_a_task_runs_too(self, bigquery_block: str) -> None:
         """BigQuery answers the id of an earlier job with that job: the statement would not run."""
         target = BigQueryTarget.from_address(bigquery_block)
 

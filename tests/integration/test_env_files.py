@@ -67,7 +67,7 @@ def test_env_file_applies_in_any_working_directory(
     bom: bytes, checkout: Path, tmp_path: Path
 ) -> None:
     (checkout / ".env").write_bytes(bom + b"PREFECT_API_URL=http://127.0.0.1:9/of-env/api\n")
+    script = str(checkout / "flows" / "etl_web_to_local.py")
     for cwd in (checkout, checkout / "flows", tmp_path):
-        script = str(checkout / "flows" / "etl_web_to_local.py")
         done = run(checkout, tmp_path, script, cwd=cwd)
         one_line(done, "http://127.0.0.1:9/of-env/api does not respond")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -66,8 +67,9 @@ def test_the_same_command_with_another_start_time_is_another_process(
 
 
 def test_a_program_that_shows_its_command_as_a_title_is_stopped(tmp_path: Path) -> None:
-    """As JuiceFS does: one argument with spaces, cut to the length of the first arguments."""
-    wait = f"mkfifo {tmp_path}/none; exec -a 'bash -c mkfifo' bash 0<>{tmp_path}/none"
+    """JuiceFS replaces its arguments with one truncated string."""
+    pipe = shlex.quote(str(tmp_path / "pipe"))
+    wait = f"mkfifo {pipe}; exec -a 'bash -c mkfifo' bash 0<>{pipe}"
     server = Service("titled", tmp_path, ("bash", "-c", wait), None)
     server.start()
     process = server.process()

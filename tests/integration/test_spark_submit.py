@@ -89,7 +89,7 @@ def test_missing_prerequisites_are_one_line(conf: Path, java: str, tmp_path: Pat
 def test_resourcemanager_with_a_login_is_left_to_spark(
     conf: Path, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, says: str
 ) -> None:
-    """Spark has a Kerberos ticket, which the check of its web address has not."""
+    """Spark has a Kerberos ticket; the check of the web address has none."""
     monkeypatch.setenv("HADOOP_CONF_DIR", str(conf))
     with answering(status, body) as url:
         configure(conf, {"yarn.resourcemanager.webapp.address": url.removeprefix("http://")})

@@ -26,11 +26,12 @@ _UNAVAILABLE = re.compile(
 _ADVICE = {
     "getSubject is not supported": "Spark needs Java 17 or 21; set JAVA_HOME",
     "No native library found": "SQLite needs a temporary folder where libraries can be loaded; set "
-    "JAVA_TOOL_OPTIONS=-Djava.io.tmpdir=FOLDER, or CATALOG_URI to a PostgreSQL",
+    "JAVA_TOOL_OPTIONS=-Djava.io.tmpdir=FOLDER, or CATALOG_URI to jdbc:postgresql://...",
     "NotAuthorized|ForbiddenException": "set spark.sql.catalog.NAME.token or .credential",
-    r"\(code: (3\d\d|404), type: null|Unexpected character .'<'": "CATALOG_URI is not a "
-    "REST catalog",
-    "Permission denied": "grant access (hdfs dfs -chown), or set HADOOP_USER_NAME",
+    r"\(code: (3\d\d|404), type: null": "CATALOG_URI is not a REST catalog",
+    "Unexpected character .'<'": "CATALOG_URI is not a REST catalog",
+    "AccessControlException: Permission denied": "grant access (hdfs dfs -chown), or set "
+    "HADOOP_USER_NAME",
     "KERBEROS|GSS initiate": "log in (kinit)",
     "QuotaExceeded": "raise the quota, or delete files",
 }
@@ -87,5 +88,6 @@ def _summary(chain: list[tuple[str, str]]) -> str:
         for name, text in ((first_name, first), (last_name, last))
     )
     said = re.sub(r"(jdbc:[^\s?]+)\?\S+", r"\1", ": ".join(texts))  # user and password
-    advice = [advice for cause, advice in _ADVICE.items() if re.search(cause, _text(chain))]
+    whole = _text(chain)
+    advice = [advice for cause, advice in _ADVICE.items() if re.search(cause, whole)]
     return "; ".join([said, *advice])

@@ -63,7 +63,7 @@ def kill_tagged(tag: str) -> None:
 def _ask(method: str, path: str, json: Any = None, **query: str) -> Any:
     """Ask the active ResourceManager; a standby redirects to it.
 
-    Raises ConnectionLostError; StorageError if it requires a login, which httpx does not have.
+    Raises ConnectionLostError; StorageError if it requires a login, such as Kerberos.
     """
     urls = resourcemanager_urls()
     reason = ""

@@ -48,7 +48,7 @@ class Jobs:
         self.location: str | None = None
 
     def query(self, script: str, name: str | None = None) -> None:
-        """Run a script: with a name, once, whatever calls follow; without one, in each call."""
+        """Run a script. With a name it runs once, even if the task is retried."""
 
         def start(job_id: str) -> Any:
             return self.client.query(
