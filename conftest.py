@@ -19,6 +19,7 @@ from uuid import uuid4
 from tests.support.environment import install_environment
 
 import boto3
+import botocore.session
 import httpx
 import psycopg2
 import pytest
@@ -27,6 +28,7 @@ from google.cloud import storage
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis.configuration import set_hypothesis_home_dir
+from prefect.blocks.core import Block
 from prefect_aws import S3Bucket
 from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_storage import GcsBucket
@@ -40,7 +42,7 @@ from local_services import (
     running,
 )
 from local_services.postgres import PostgresServer
-from local_services.process import free_port
+from local_services.process import NO_CERTIFICATES, free_port
 from nyc_taxi.trips.months import TripMonth
 from synthetic_tlc import Site, write_month, write_zones
 from synthetic_tlc.open_meteo import OpenMeteo
@@ -131,9 +133,9 @@ def delete_blocks_after_module() -> Iterator[None]:
     """Delete saved blocks after each test file: they change how flows behave."""
     yield
     for url in _own_servers:  # never the user's own server
-        found = httpx.post(f"{url}/block_documents/filter", json={}).json()
-        for document in found:
-            httpx.delete(f"{url}/block_documents/{document['id']}")
+        with httpx.Client(base_url=f"{url}/block_documents/", verify=NO_CERTIFICATES) as client:
+            for document in client.post("filter", json={}).json():
+                client.delete(document["id"])
 
 
 @pytest.fixture(scope="session")
@@ -299,7 +301,13 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield environment
 
 
-@functools.cache  # reading the API's description takes half a second
+# A client reads AWS's descriptions anew, and a block the schema of its class once per field.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+block_class: Any = Block
+block_class.model_json_schema = classmethod(functools.cache(block_class.model_json_schema.__func__))
+
+
+@functools.cache
 def _s3_client(url: str, key: str, secret: str) -> Any:
     session = boto3.Session(key, secret, region_name="us-east-1")
     return session.client("s3", endpoint_url=url)

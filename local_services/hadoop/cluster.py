@@ -44,7 +44,7 @@ class Daemon(Service):
 
     def answers(self) -> bool:
         try:
-            answer = httpx.get(self.url + self.path, timeout=5, trust_env=False)
+            answer = self.get(self.path)
             return answer.status_code == 200 and self.ready(answer.json())
         except (httpx.HTTPError, ValueError, LookupError):
             return False

@@ -54,7 +54,7 @@ class Master(Service):
 
     def answers(self) -> bool:
         try:
-            answer = httpx.get(f"{self.url}/json/", timeout=5, trust_env=False)
+            answer = self.get("/json/")
             return answer.status_code == 200 and bool(answer.json()["aliveworkers"] == WORKERS)
         except (httpx.HTTPError, ValueError, LookupError):
             return False

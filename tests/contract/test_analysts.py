@@ -170,6 +170,7 @@ def test_comments_belong_to_the_transaction_of_the_load(
     assert read_comments(place, "yellow_rides")[1]["extra"] == "outdated"
 
 
+@pytest.mark.few(1)
 @pytest.mark.slow_on("bigquery", "postgres")
 @pytest.mark.parametrize("last", ["trips", "lookups"])
 def test_rides_labeled_exists_as_soon_as_its_tables_do(
@@ -240,7 +241,7 @@ def test_rules_that_drop_or_hash_a_code_leave_its_name_out(
     assert "pickup_zone" not in columns(place)
 
 
-@pytest.mark.slow_on("bigquery")
+@pytest.mark.slow_on("bigquery", "duckdb")
 def test_everything_at_once(place: EmptyWarehouse, month: Month, tmp_path: Path) -> None:
     """The load that comes last makes the view, whichever it is."""
     files = {table: lookup_file(table, tmp_path) for table in LOOKUPS}

@@ -19,6 +19,7 @@ from nyc_taxi.conform.passenger_counts import (
 )
 from nyc_taxi.conform.plan import conform
 from nyc_taxi.sources.integrity import rows_in_footer
+from nyc_taxi.storage.duckdb_engine import open_duckdb
 from nyc_taxi.warehouses.duckdb.warehouse import DuckDBWarehouse
 from nyc_taxi.warehouses.postgres.connection import find_database
 from nyc_taxi.warehouses.postgres.warehouse import PostgresWarehouse
@@ -57,7 +58,8 @@ class TestPaths:
         with pq.ParquetFile(clean) as file:
             assert file.read()["VendorID"].to_pylist() == [1, 2]
             assert file.read()["PULocationID"].to_pylist() == [74, 75]
-        assert count_anomalies(GREEN, clean)["missing passengers"] == 1
+        with open_duckdb() as db:
+            assert count_anomalies(db, GREEN, clean)["missing passengers"] == 1
         assert count_zero_passengers(GREEN, clean, ALL_TRIPS) == 1
         with clean.open("rb") as stored:
             assert count_missing_passengers(stored) == 1

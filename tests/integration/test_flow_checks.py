@@ -156,6 +156,7 @@ def test_a_flow_is_listed_under_its_name_in_the_file(checkout: Checkout) -> None
     }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("module", ["nyc_taxi", "scripts"])
 def test_verify_reports_imports_of_the_checkouts_own_modules(
     checkout: Checkout, module: str

@@ -300,7 +300,7 @@ def test_command_reports_invalid_settings_in_one_line(
     assert "\n" not in str(ended.value.code)
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script", ["etl_web_to_local", "etl_web_to_gcs", "etl_gcs_to_bq", "etl_web_to_bq",
                "parameterized_flow"],

@@ -43,6 +43,7 @@ class TestBlocks:
         assert outcomes() == ["updated", "unchanged"]
         assert GcsBucket.load("zoom-gcs").gcp_credentials.project == "another-project"
 
+    @pytest.mark.few(2)
     @pytest.mark.parametrize("by", ["path", "json", "base64", "real newlines", "BOM"])
     def test_script_stores_the_key_only_in_the_block(
         self,

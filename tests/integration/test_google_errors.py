@@ -44,7 +44,7 @@ def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(options, "timeout", 5)
 
 
-@pytest.mark.few(8)
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     ("status", "reason", "retryable", "says"),
     [

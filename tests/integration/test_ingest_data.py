@@ -62,6 +62,7 @@ def test_ingest_data_keeps_all_trips_in_a_named_table(postgres: str, months: Non
     assert zero > 0
 
 
+@pytest.mark.slow
 def test_ingest_data_reports_a_missing_database(prefect_server: None, months: None) -> None:
     with start("flows/ingest_data_flow.py", POSTGRES_URL="") as script:
         output = script.communicate(timeout=120)[0]

@@ -37,6 +37,7 @@ def noted(small_month: Path, tmp_path: Path) -> Callable[..., Path]:
 class TestEncoding:
     """Binary COPY sends UTF-8, so the session must set client_encoding."""
 
+    @pytest.mark.few(2)
     @pytest.mark.parametrize("how", ["environment", "role", "database", "url", "options"])
     def test_load_ignores_other_client_encodings(
         self,
@@ -93,7 +94,7 @@ class TestEncoding:
             assert query(url, "SELECT note FROM dezoomcamp.yellow_rides") == [("漢字",)]
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "setting",
     [

@@ -58,7 +58,7 @@ def test_help_has_no_side_effects(path: str, tmp_path: Path) -> None:
     assert created_files(tmp_path) == []
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("path", REPRESENTATIVES)
 def test_unknown_option_has_no_side_effects(path: str, tmp_path: Path) -> None:
     done = script(path, "--no-such-option", "x", folder=tmp_path)

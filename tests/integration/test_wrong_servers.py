@@ -40,7 +40,7 @@ def test_check_server_reports_a_wrong_server_in_one_line(
         assert "\n" not in str(refused.value)
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["flows/etl_web_to_local.py", "blocks/make_process_pool.py"])
 def test_script_reports_a_wrong_server_in_one_line(path: str, tmp_path: Path) -> None:
     with answering(401, b"{}") as address:

@@ -24,8 +24,12 @@ DESTINATIONS = (
 )  # fmt: skip
 CLUSTER = ("hdfs", "spark")
 """Destinations whose cases need a cluster."""
-ONE_EMULATOR = {"bigquery": ("bigquery", "test_gcs.py", "test_google_"), "s3": ("s3",)}
-"""Destinations whose tests share an emulator, and parts of the names of these tests and files."""
+ONE_WORKER = {
+    "bigquery": ("bigquery", "test_gcs.py", "test_google_"),
+    "s3": ("s3",),
+    "dbt": ("full_pipeline", "test_lakehouse", "test_builds"),
+}
+"""What tests share, as it starts slowly; destinations, or parts of the names of tests and files."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,7 +76,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests of one file and destination share a worker; those of an emulator share that.
+    """Tests of one file and destination share a worker; so do those of ONE_WORKER.
 
     Marks for --dist=loadgroup have no effect with pytest 9.2 (pytest-xdist issue 1386).
     """
@@ -81,9 +85,9 @@ class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
         test, _, ids = nodeid.removesuffix("]").partition("[")
         file, destination = test.partition("::")[0], _destination(ids)
         if "not slow" in self.config.getoption("markexpr"):
-            for emulator, names in ONE_EMULATOR.items():
-                if destination == emulator or any(name in test for name in names):
-                    return emulator  # the slow ones would take too long on one worker
+            for shared, names in ONE_WORKER.items():
+                if destination == shared or any(name in test for name in names):
+                    return shared  # the slow ones would take too long on one worker
         return f"{file}-{destination}"
 
 

@@ -66,7 +66,7 @@ def test_large_month_has_one_row_group(tmp_path: Path) -> None:
     assert (made.metadata.num_rows, made.metadata.num_row_groups) == (1_500_000, 1)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("color", "prefix"), [("yellow", "tpep"), ("green", "lpep")])
 @pytest.mark.parametrize("rows", [1_000, 300_000])
 def test_months_contain_the_known_anomalies(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nyc_taxi.conform.passenger_counts import count_nulls
-from nyc_taxi.storage.duckdb_engine import open_duckdb, parquet_sql, quoted
+from nyc_taxi.storage.duckdb_engine import Database, parquet_sql, quoted
 from nyc_taxi.trips.months import TripMonth
 
 
@@ -42,7 +42,7 @@ class MonthReport:
         }
 
 
-def count_anomalies(trips: TripMonth, parquet: Path) -> dict[str, int]:
+def count_anomalies(db: Database, trips: TripMonth, parquet: Path) -> dict[str, int]:
     """Count the known anomalies of the TLC's files. All of these trips are kept."""
     service = trips.service
     month = f"DATE '{trips.first_day}' AND {service.pickup} < DATE '{trips.next_first_day}'"
@@ -64,8 +64,7 @@ def count_anomalies(trips: TripMonth, parquet: Path) -> dict[str, int]:
     if all(nulls.values()):
         conditions["empty rows"] = " AND ".join(f"{quoted(name)} IS NULL" for name in nulls)
     counts = ", ".join(f"count(*) FILTER ({condition})" for condition in conditions.values())
-    with open_duckdb() as db:
-        row = db.execute(f"SELECT {counts} FROM {parquet_sql(parquet)}").fetchone() or ()
+    row = db.execute(f"SELECT {counts} FROM {parquet_sql(parquet)}").fetchone() or ()
     required = [c.name for c in service.columns if c.required and c.name != "passenger_count"]
     missing = {f"missing {name}": nulls[name] for name in required if nulls.get(name)}
     return {**dict(zip(conditions, row, strict=True)), **missing}

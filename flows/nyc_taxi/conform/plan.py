@@ -95,7 +95,7 @@ class Plan:
             rows = int(result[0]) if result else 0
             self._check_row_counts(db.records(), rows, part)
             anomalies = {
-                **count_anomalies(self.trips, part),
+                **count_anomalies(db, self.trips, part),
                 **self.counters.read(db),
                 **db.anomalies(),
                 "undeclared columns": ", ".join(self.undeclared) or 0,
