@@ -303,8 +303,9 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 # A client reads AWS's descriptions anew, and a block the schema of its class once per field.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
-block_class: Any = Block
-block_class.model_json_schema = classmethod(functools.cache(block_class.model_json_schema.__func__))
+any_block: Any = Block
+cached_schema: Any = functools.cache(any_block.model_json_schema.__func__)
+any_block.model_json_schema = classmethod(cached_schema)
 
 
 @functools.cache
