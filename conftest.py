@@ -54,6 +54,7 @@ from tests.support.google import google_project, service_account_key  # noqa: F4
 from tests.support.interrupts import published_months, run_script  # noqa: F401
 from tests.support.month_loads import clean, small_month  # noqa: F401
 from tests.support.postgres import own_postgres, own_postgres_server  # noqa: F401
+from tests.support.prefect_homes import pytest_sessionstart  # noqa: F401
 from tests.support.prefect_systems import (  # noqa: F401
     LIGHTWEIGHT_SERVER,
     bare_system,

@@ -4,15 +4,23 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import prefect
+import pytest
 from filelock import FileLock
 
 from tests.support.processes import ROOT
 
 CACHE = ROOT / ".pytest_cache"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Migrate while the workers start; they would wait for the first of them to do it."""
+    if not hasattr(session.config, "workerinput"):
+        ThreadPoolExecutor(1).submit(migrated_database)
 
 
 def prefect_home(folder: Path, database: str = "prefect.db") -> Path:
