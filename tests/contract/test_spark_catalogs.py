@@ -115,6 +115,44 @@ def test_processes_take_turns_in_a_hadoop_catalog_on_this_machine(
     assert len(catalog.open().read_loads()) == 8
 
 
+@pytest.mark.parametrize("catalog", ["hadoop"], indirect=True)
+@pytest.mark.parametrize("hint", ["1", "", None], ids=["stale", "empty", "missing"])
+def test_hadoop_catalog_recovers_from_a_kill_during_its_last_write(
+    catalog: EmptyWarehouse, clean: Clean, tmp_path: Path, hint: str | None
+) -> None:
+    """That of version-hint.text, after the commit."""
+    for _ in range(2):
+        catalog.open().replace_month(YELLOW, clean(YELLOW, 2000), {})
+    hints = [*tmp_path.rglob("version-hint.text")]
+    assert len(hints) == 2  # of the trips and of the loads
+    for path in hints:
+        path.with_name(f".{path.name}.crc").unlink()
+        path.write_text(hint) if hint is not None else path.unlink()
+    assert catalog.open().replace_month(FEBRUARY, clean(FEBRUARY, 1000), {}) == 1000
+    assert catalog.query(f"SELECT count(*) FROM {TABLE}") == [(3000,)]
+    assert sorted(load.row_count for load in catalog.open().read_loads()) == [1000, 2000]
+
+
+@pytest.mark.parametrize("catalog", ["postgresql"], indirect=True)
+def test_table_that_lost_a_file_can_be_dropped_and_loaded_again(
+    catalog: EmptyWarehouse, clean: Clean, tmp_path: Path
+) -> None:
+    warehouse = catalog.open()
+    load = partial(warehouse.replace_month, YELLOW, clean(YELLOW, 2000), {})
+    load()
+    [path] = tmp_path.glob("ice berg/dezoomcamp/yellow_rides/metadata/snap-*.avro")
+    path.unlink()
+    with pytest.raises(StorageError, match=f"{path.name}.*restore the file, or DROP TABLE"):
+        load()
+    catalog.query(f"DROP TABLE {TABLE}")
+    assert load() == 2000
+    for path in tmp_path.glob("ice berg/dezoomcamp/loads/data/**/*.parquet"):
+        path.unlink()
+    with pytest.raises(StorageError, match="restore the file") as raised:
+        warehouse.read_loads()
+    assert "Job aborted" not in str(raised.value)
+
+
 @pytest.mark.parametrize("name", ["Nyc", "a.b", "a-b"])
 def test_invalid_name_of_a_catalog_is_refused(name: str) -> None:
     with pytest.raises(InvalidInputError, match="is not a valid address; the name of a catalog"):

@@ -34,8 +34,12 @@ _ADVICE = {
     "HADOOP_USER_NAME",
     "KERBEROS|GSS initiate": "log in (kinit)",
     "QuotaExceeded": "raise the quota, or delete files",
+    r"iceberg\.exceptions\.NotFound|Metadata file for version \d+ is missing": "restore the file, "
+    "or DROP TABLE and load its months again (docs/cluster.md)",
 }
 """What to do, by class name or message."""
+_STAGE = re.compile(r"Job aborted due to stage failure: .* executor [^()]*\): (?:[\w.$]+: )?")
+"""What Spark writes before the message of a task."""
 
 
 def causes(problem: BaseException) -> list[tuple[str, str]]:
@@ -88,6 +92,7 @@ def _summary(chain: list[tuple[str, str]]) -> str:
         for name, text in ((first_name, first), (last_name, last))
     )
     said = re.sub(r"(jdbc:[^\s?]+)\?\S+", r"\1", ": ".join(texts))  # user and password
+    said = _STAGE.sub("", said)
     whole = _text(chain)
     advice = [advice for cause, advice in _ADVICE.items() if re.search(cause, whole)]
     return "; ".join([said, *advice])
