@@ -79,6 +79,12 @@ from tests.support.work_pools import google_credentials, save_pool  # noqa: F401
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# For speed: a client reads AWS's descriptions again, a block the schema of its class for each field.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+any_block: Any = Block
+cached_schema: Any = functools.cache(any_block.model_json_schema.__func__)
+any_block.model_json_schema = classmethod(cached_schema)
+
 REAL_FILES = ROOT.parent / "shared" / "tlc"
 """Published files of the TLC, in an optional folder next to the checkout."""
 
@@ -300,13 +306,6 @@ def moto() -> Iterator[dict[str, str]]:
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with minio_server(tmp_path_factory.mktemp("minio")) as environment:
         yield environment
-
-
-# A client reads AWS's descriptions anew, and a block the schema of its class once per field.
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
-any_block: Any = Block
-cached_schema: Any = functools.cache(any_block.model_json_schema.__func__)
-any_block.model_json_schema = classmethod(cached_schema)
 
 
 @functools.cache
