@@ -79,7 +79,7 @@ from tests.support.work_pools import google_credentials, save_pool  # noqa: F401
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# For speed: a client reads AWS's descriptions again, a block the schema of its class for each field.
+# Every client reads AWS's descriptions again, and a block makes its class's schema per field.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 any_block: Any = Block
 cached_schema: Any = functools.cache(any_block.model_json_schema.__func__)
