@@ -24,7 +24,7 @@ CLOCK_TOLERANCE = 5
 """Seconds by which a process may seem to start after its pid file was written."""
 
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""For requests without TLS: to read all certificates takes longer than such a request."""
+"""TLS context for plain HTTP: loading the CA certificates would take longer than a request."""
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Keeps started processes referenced, so that Python does not warn about unreaped children."""
 

@@ -120,14 +120,16 @@ def test_processes_take_turns_in_a_hadoop_catalog_on_this_machine(
 def test_hadoop_catalog_recovers_from_a_kill_during_its_last_write(
     catalog: EmptyWarehouse, clean: Clean, tmp_path: Path, hint: str | None
 ) -> None:
-    """That of version-hint.text, after the commit."""
+    """The commit is complete, but version-hint.text does not name it."""
     for _ in range(2):
         catalog.open().replace_month(YELLOW, clean(YELLOW, 2000), {})
     hints = [*tmp_path.rglob("version-hint.text")]
     assert len(hints) == 2  # of the trips and of the loads
     for path in hints:
         path.with_name(f".{path.name}.crc").unlink()
-        path.write_text(hint) if hint is not None else path.unlink()
+        path.unlink()
+        if hint is not None:
+            path.write_text(hint)
     assert catalog.open().replace_month(FEBRUARY, clean(FEBRUARY, 1000), {}) == 1000
     assert catalog.query(f"SELECT count(*) FROM {TABLE}") == [(3000,)]
     assert sorted(load.row_count for load in catalog.open().read_loads()) == [1000, 2000]

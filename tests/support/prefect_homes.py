@@ -18,7 +18,7 @@ CACHE = ROOT / ".pytest_cache"
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Migrate while the workers start; they would wait for the first of them to do it."""
+    """Migrate while the workers start; otherwise they all wait for the first that needs it."""
     if not hasattr(session.config, "workerinput"):
         ThreadPoolExecutor(1).submit(migrated_database)
 

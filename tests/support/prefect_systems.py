@@ -83,7 +83,7 @@ def use_prefect_server(server: Service) -> Iterator[str]:
         PREFECT_API_URL: url,
         PREFECT_API_SSL_CERT_FILE: str(one_certificate(server.folder)),
         PREFECT_SERVER_DATABASE_CONNECTION_URL: database,
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # its thread delays each end by up to a second
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # its thread delays the end of a run by up to 1 s
     }
     with temporary_settings(settings):
         with _temporary_global_settings_context(get_settings_context()):

@@ -29,7 +29,7 @@ ONE_WORKER = {
     "s3": ("s3",),
     "dbt": ("full_pipeline", "test_lakehouse", "test_builds"),
 }
-"""What tests share, as it starts slowly; destinations, or parts of the names of tests and files."""
+"""Parts of the names of tests and files that share an emulator, or the slow import of dbt."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,7 +76,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class ByDestination(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests of one file and destination share a worker; so do those of ONE_WORKER.
+    """Tests of one file and destination share a worker; so do the groups in ONE_WORKER.
 
     Marks for --dist=loadgroup have no effect with pytest 9.2 (pytest-xdist issue 1386).
     """

@@ -38,7 +38,7 @@ _ADVICE = {
     "or DROP TABLE and load its months again (docs/cluster.md)",
 }
 """What to do, by class name or message."""
-_STAGE = re.compile(r"Job aborted due to stage failure: .* executor [^()]*\): (?:[\w.$]+: )?")
+_STAGE = re.compile(r"Job aborted due to stage failure: .*? executor [^()]*\): (?:[\w.$]+: )?")
 """What Spark writes before the message of a task."""
 
 
